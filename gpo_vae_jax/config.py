@@ -1,0 +1,218 @@
+"""Every setting of a run, as frozen dataclasses, and the check of their ranges."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from gpo_vae_jax.errors import ConfigError
+
+_Weights = tuple[float, float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Say which prepared file to train on."""
+
+    path: str = ""  # a prepared .h5ad (docs/data.md); empty: simulate with `simulate`
+    mask_test: tuple[str, ...] = ()  # treatments whose dosage is set to 0 in all cells (ablation)
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulateConfig:
+    """Describe simulated Perturb-seq counts with a known network."""
+
+    n_cells: int = 6000
+    n_genes: int = 120
+    n_perturbed: int = 20
+    n_extended: int = 10
+    edges_per_gene: float = 2.0  # expected out-degree in the true network
+    effect: float = 0.8  # typical |weight| of a true edge, on the log scale
+    knockdown: float = 0.85  # share of the target's expression that is lost
+    control_fraction: float = 0.25
+    fail_fraction: float = 0.06  # cells that failed quality control (damaged)
+    doublet_fraction: float = 0.02
+    median_umi: float = 4000.0
+    dispersion: float = 4.0  # negative binomial concentration
+    double_fraction: float = 0.0  # cells with two perturbations
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """Say how raw counts become a prepared file."""
+
+    perturbation_key: str = "perturbation"  # obs column with the perturbed gene
+    control: str = "non-targeting"  # its value in control cells
+    combination_separator: str = "+"  # "A+B": both genes are perturbed; empty: never split names
+    layer: str = ""  # layer with raw counts; empty: X
+    split_key: str = ""  # obs column with train / val / test; empty: draw by `split`
+    split: Literal["by_name", "reference"] = "by_name"  # by the cell's name, or by row order
+    extended_genes: Literal["none", "both", "up_only"] = "both"
+    extended_log_fold_change: float = 3.0
+    extended_p: float = 0.01
+    min_cells: int = 0  # perturbations need MORE cells than this; 0: keep all
+    qc_threshold: float = 3.0  # MADs from the median
+    qc_metrics: tuple[str, ...] = (  # what can fail a cell; leave out what a panel cannot show
+        "UMI_count",
+        "ngenes",
+        "pct_counts_mt",
+        "pct_counts_ribo",
+        "pct_counts_hb",
+    )
+    doublets: bool = False  # flag doublets by Scrublet
+    matching: Literal["ot"] = "ot"  # control matching
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Describe the generative model and the guide (docs/method.md 2-4)."""
+
+    n_latent: int = 200  # L
+    basal_encoder_n_layers: int = 1
+    basal_encoder_n_hidden: int = 200
+    embedding_encoder_n_layers: int = 4
+    embedding_encoder_n_hidden: int = 400
+    decoder_n_layers: int = 1  # the decoder has one residual layer more
+    decoder_n_hidden: int = 400
+    likelihood_key: Literal["library_nb", "poisson", "normal", "normal_fixed_variance"] = (
+        "library_nb"
+    )
+    input_normalization: Literal["log_standardize", "standardize", "none"] = "log_standardize"
+    sum_mode: bool = False  # add the latents (needs n_latent = T) instead of concatenating them
+    mean_field_encoder: bool = False  # q(z | X) instead of q(z | X, D, qc, E, M)
+    logits_or_probs: Literal["logits", "probs"] = "logits"
+    mask_init: float = 0.0
+    knowledge_path: str = ""  # .npy with T x T prior probabilities of edges
+    temperature: float = 1.0  # of the relaxed Bernoulli
+    mask_prior: float = 0.3
+    embedding_prior_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ReweightConfig:
+    """Weigh the terms of the reweighted ELBO: (mask, embedding, quality, basal)."""
+
+    prior: _Weights = (1.0, 1.0, 1.0, 1.0)  # on log p(v)
+    term: _Weights = (1.0, 1.0, 1.0, 1.0)  # on log p(v) - log q(v)
+    observation: tuple[float, float, float] = (1.0, 1.0, 1.0)  # a cell's share of shared variables
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """Describe what is minimised (docs/method.md 5)."""
+
+    objective: Literal["elbo", "iwelbo", "reweighted_elbo"] = "elbo"
+    reweight: ReweightConfig = ReweightConfig()
+    beta: float = 0.1  # of the counterfactual KL
+    alpha: float | None = None  # weight of passed cells; unset: the batch's share of failed cells
+    counterfactual_kl: Literal["upstream", "exact"] = "upstream"
+    hop: int = 5  # paths of up to hop + 1 edges count
+    gloss_coeff: float = 100.0
+    fc_criteria: float = 0.5
+    penalty_coeff: float = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Describe the optimisation (docs/method.md 6)."""
+
+    seed: int = 0
+    batch_size: int = 512
+    n_particles: int = 5
+    max_epochs: int = 2000
+    patience: int = 30  # epochs without a new best validation loss
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 3e-4  # of Adam
+    weight_decay: float = 1e-6  # coupled: added to the clipped gradient
+    gradient_clip_norm: float = 100.0
+    cyclic_low: float = 5e-4  # lowest and highest rate of SGD's triangular cycle
+    cyclic_high: float = 5e-3
+    cyclic_step_size_up: int = 447
+    checkpoint_every_steps: int = 2000
+    save_every_seconds: float = 60.0  # how often the state to resume from is written
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Hold every setting of a run."""
+
+    name: str = "gpo_vae"
+    data: DataConfig = DataConfig()
+    simulate: SimulateConfig = SimulateConfig()
+    prepare: PrepareConfig = PrepareConfig()
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def validate(config: Config) -> None:
+    """Check every value that has a range (raises ConfigError)."""
+    m, o, t, p, s = config.model, config.objective, config.train, config.prepare, config.simulate
+    _at_least("model.n_latent", m.n_latent, 1)
+    for part in ("basal_encoder", "embedding_encoder", "decoder"):
+        _at_least(f"model.{part}_n_hidden", getattr(m, f"{part}_n_hidden"), 1)
+    for part in ("basal_encoder", "embedding_encoder"):
+        _at_least(f"model.{part}_n_layers", getattr(m, f"{part}_n_layers"), 1)
+    _at_least("model.decoder_n_layers", m.decoder_n_layers, 0)
+    _positive("model.temperature", m.temperature)
+    _between("model.mask_prior", m.mask_prior, 0, 1, open_ends=True)
+    _positive("model.embedding_prior_scale", m.embedding_prior_scale)
+    if m.logits_or_probs == "probs":
+        _between("model.mask_init (with logits_or_probs='probs')", m.mask_init, 0, 1)
+    if o.alpha is not None:
+        _between("objective.alpha", o.alpha, 0, 1)
+    for name in ("beta", "gloss_coeff", "penalty_coeff"):
+        _at_least(f"objective.{name}", getattr(o, name), 0)
+    _at_least("objective.hop", o.hop, 0)
+    for name in ("batch_size", "n_particles", "max_epochs", "patience", "cyclic_step_size_up"):
+        _at_least(f"train.{name}", getattr(t, name), 1)
+    _at_least("train.checkpoint_every_steps", t.checkpoint_every_steps, 1)
+    _at_least("train.seed", t.seed, 0)
+    for name in ("learning_rate", "gradient_clip_norm", "cyclic_low", "cyclic_high"):
+        _positive(f"train.{name}", getattr(t, name))
+    _at_least("train.weight_decay", t.weight_decay, 0)
+    _at_least("train.save_every_seconds", t.save_every_seconds, 0)
+    if t.cyclic_high < t.cyclic_low:
+        raise ConfigError(
+            f"config.train.cyclic_high={t.cyclic_high} is below cyclic_low={t.cyclic_low}"
+        )
+    _positive("prepare.qc_threshold", p.qc_threshold)
+    _at_least("prepare.min_cells", p.min_cells, 0)
+    _at_least("prepare.extended_log_fold_change", p.extended_log_fold_change, 0)
+    _between("prepare.extended_p", p.extended_p, 0, 1)
+    for name in p.qc_metrics:
+        if name not in PrepareConfig.qc_metrics:
+            raise ConfigError(
+                f"config.prepare.qc_metrics: there is no metric {name!r}; "
+                f"there are: {', '.join(PrepareConfig.qc_metrics)}"
+            )
+    _at_least("prepare.seed", p.seed, 0)
+    for name in ("n_cells", "n_genes", "n_perturbed"):
+        _at_least(f"simulate.{name}", getattr(s, name), 1)
+    _at_least("simulate.n_extended", s.n_extended, 0)
+    if s.n_perturbed + s.n_extended > s.n_genes:
+        raise ConfigError(
+            f"config.simulate: n_perturbed + n_extended = {s.n_perturbed + s.n_extended} is more "
+            f"than n_genes = {s.n_genes}; every network gene must be measured"
+        )
+    for name in ("control_fraction", "fail_fraction", "doublet_fraction", "double_fraction"):
+        _between(f"simulate.{name}", getattr(s, name), 0, 1)
+    _between("simulate.knockdown", s.knockdown, 0, 1)
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if value < low:
+        raise ConfigError(f"config.{name}={value} must be at least {low}")
+
+
+def _positive(name: str, value: float) -> None:
+    if value <= 0:
+        raise ConfigError(f"config.{name}={value} must be greater than 0")
+
+
+def _between(name: str, value: float, low: float, high: float, open_ends: bool = False) -> None:
+    if not (low < value < high if open_ends else low <= value <= high):
+        ends = "strictly between" if open_ends else "between"
+        raise ConfigError(f"config.{name}={value} must be {ends} {low} and {high}")

@@ -1,0 +1,122 @@
+"""Ways in and out of the settings: dictionaries, ml_collections and JSON, all checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import ml_collections
+
+from gpo_vae_jax.config import Config, validate
+from gpo_vae_jax.errors import ConfigError
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Give the settings as nested plain dictionaries."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: Mapping[str, Any], kind: type = Config, where: str = "config") -> Any:
+    """Build the dataclass `kind` from nested mappings; what is missing keeps its default.
+
+    Raises:
+      ConfigError: for an unknown name, a value of the wrong type or out of range, naming the
+        setting, the value and what was probably meant.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {field.name for field in dataclasses.fields(kind)}
+    built = {}
+    for name, value in values.items():
+        path = f"{where}.{name}"
+        if name not in known:
+            raise ConfigError(f"{path}: no such setting; {_meant(name, known)}")
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{path} is a group of settings, not {value!r}")
+            built[name] = from_dict(value, hint, path)
+        else:
+            built[name] = _checked(path, value, hint)
+    result = kind(**built)
+    if kind is Config:
+        validate(result)
+    return result
+
+
+def to_config_dict(config: Config) -> ml_collections.ConfigDict:
+    """Give the settings as a ConfigDict, for the command line's --config.NAME=VALUE."""
+
+    def convert(value):
+        holders = {}
+        for field in dataclasses.fields(value):
+            entry = getattr(value, field.name)
+            if dataclasses.is_dataclass(entry):
+                entry = convert(entry)
+            elif entry is None:
+                entry = ml_collections.config_dict.placeholder(float)
+            holders[field.name] = entry
+        return ml_collections.ConfigDict(holders)
+
+    return convert(config)
+
+
+def from_config_dict(values: ml_collections.ConfigDict) -> Config:
+    """Freeze a ConfigDict into a checked Config (raises ConfigError)."""
+    return from_dict(values.to_dict())
+
+
+def to_json(config: Config) -> str:
+    """Write the settings as JSON text."""
+    return json.dumps(to_dict(config), indent=2) + "\n"
+
+
+def from_json(text: str) -> Config:
+    """Read settings written by `to_json` (raises ConfigError)."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"the configuration is not JSON: {error}") from error
+    return from_dict(values)
+
+
+def _checked(path: str, value: Any, hint: Any) -> Any:
+    """Give `value` as type `hint`, or raise ConfigError."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in args:
+            raise ConfigError(f"{path}={value!r} is not possible; {_meant(str(value), args)}")
+        return value
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _checked(path, value, args[0])
+    if origin is tuple:
+        return _checked_tuple(path, value, args)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ConfigError(f"{path}={value!r} is not a finite number")
+        return float(value)
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{path}={value!r} must be of type {getattr(hint, '__name__', hint)}")
+
+
+def _checked_tuple(path: str, value: Any, args: tuple) -> tuple:
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{path}={value!r} must be a list")
+    if args[-1] is Ellipsis:
+        args = (args[0],) * len(value)
+    if len(value) != len(args):
+        raise ConfigError(f"{path}={value!r} must have {len(args)} entries, not {len(value)}")
+    pairs = enumerate(zip(value, args, strict=True))
+    return tuple(_checked(f"{path}[{i}]", entry, hint) for i, (entry, hint) in pairs)
+
+
+def _meant(name: str, known) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    listed = ", ".join(sorted(known))
+    return f"did you mean {close[0]!r}?" if close else f"there are: {listed}"
