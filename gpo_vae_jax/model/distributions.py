@@ -1,0 +1,91 @@
+"""Log-densities as they stand in docs/method.md, unreduced; the caller sums."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln
+
+from gpo_vae_jax.types import Array, Posterior
+
+VARIANCE_FLOOR = 1e-4
+RATE_FLOOR = 1e-6
+_LOG_2_PI = math.log(2 * math.pi)
+
+
+def clamp(x: Array, low: float | None = None, high: float | None = None) -> Array:
+    """Limit x; the gradient is 1 inside AND on the limits, 0 outside."""
+    inside = jnp.ones(x.shape, bool)
+    if low is not None:
+        inside &= x >= low
+    if high is not None:
+        inside &= x <= high
+    return jnp.where(inside, x, jnp.clip(jax.lax.stop_gradient(x), low, high))
+
+
+def logits_from_probs(probs: Array) -> Array:
+    """Turn probabilities into logits, kept one machine epsilon away from 0 and 1."""
+    eps = float(jnp.finfo(jnp.float32).eps)
+    probs = clamp(probs, eps, 1 - eps)
+    return jnp.log(probs) - jnp.log1p(-probs)
+
+
+def bernoulli_log_prob(x: Array, logits: Array | float) -> Array:
+    """Give log Bernoulli(x | logits); x may carry a straight-through gradient."""
+    return x * logits - jax.nn.softplus(logits)
+
+
+def relaxed_bernoulli(logits: Array, logistic: Array, temperature: float) -> Array:
+    """Sample a Bernoulli: the value is exactly 0 or 1, the gradient that of the relaxation (3).
+
+    Args:
+      logits: log-odds, broadcast against `logistic`.
+      logistic: standard logistic noise; its shape is the result's.
+    """
+    soft = jax.nn.sigmoid((logits + logistic) / temperature)
+    hard = (soft > 0.5).astype(soft.dtype)
+    return hard + (soft - jax.lax.stop_gradient(soft))
+
+
+def gaussian_sample(posterior: Posterior, noise: Array) -> Array:
+    """Sample by reparametrisation."""
+    return posterior.mean + jnp.sqrt(posterior.variance) * noise
+
+
+def gaussian_log_prob(x: Array, mean: Array | float, variance: Array | float) -> Array:
+    """Give log N(x | mean, variance)."""
+    return -0.5 * (jnp.square(x - mean) / variance + jnp.log(variance) + _LOG_2_PI)
+
+
+def gaussian_sample_log_prob(posterior: Posterior, noise: Array) -> Array:
+    """Give log N of the sample that `noise` makes, without going through the sample.
+
+    (sample - mean)^2 / variance is noise^2: exact, and gradients that cancel are never made.
+    """
+    return -0.5 * (jnp.square(noise) + jnp.log(posterior.variance) + _LOG_2_PI)
+
+
+def negative_binomial_gammas(x: Array, concentration: Array) -> Array:
+    """Give the part of the log-probability of counts that no particle changes (2): [B, G]."""
+    return gammaln(x + concentration) - gammaln(concentration) - gammaln(x + 1)
+
+
+def negative_binomial_rate_terms(x: Array, rate: Array, concentration: Array) -> Array:
+    """Give the rest of the Gamma-Poisson log-probability of counts, for rates [P, B, G] (2)."""
+    return concentration * jnp.log(rate) - (x + concentration) * jnp.log1p(rate)
+
+
+def poisson_log_prob(x: Array, rate: Array) -> Array:
+    """Give the log-probability of counts [B, G] under rates [..., B, G]."""
+    return x * jnp.log(rate) - rate - gammaln(x + 1)
+
+
+def gaussian_divergence(p: Posterior, q: Posterior, exact: bool) -> Array:
+    """Give KL(p || q) elementwise; `exact=False` leaves the squared distance undivided (5.4)."""
+    distance = jnp.square(p.mean - q.mean)
+    if exact:
+        distance = distance / q.variance
+    log_ratio = jnp.log(q.variance) - jnp.log(p.variance)
+    return 0.5 * (log_ratio + p.variance / q.variance + distance - 1)

@@ -1,0 +1,122 @@
+"""The whole model: guide and decoder under one parameter tree, its initial values and its noise."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.errors import ConfigError
+from gpo_vae_jax.model.distributions import logits_from_probs
+from gpo_vae_jax.model.generative import Decoder
+from gpo_vae_jax.model.guide import Guide
+from gpo_vae_jax.types import Array, Noise, Params, SharedNoise, Sizes
+
+
+class GPOVAE(nn.Module):
+    """Hold the guide q and the decoder of the generative model p.
+
+    Use it bound to parameters: `gpo_vae = bind(params, config, sizes)`, then
+    `gpo_vae.guide.mask_probs()` and so on: pure functions of the parameters.
+    """
+
+    config: ModelConfig
+    sizes: Sizes
+
+    def setup(self):
+        self.guide = Guide(self.config, self.sizes)
+        self.decoder = Decoder(self.config, self.sizes)
+
+    def touch(self) -> None:
+        """Reach every parameter once, so that `init` makes them all."""
+        guide, decoder, s, c = self.guide, self.decoder, self.sizes, self.config
+        zeros = jnp.zeros
+        guide.embedding_posterior(zeros((1, s.n_perturbed, s.n_treatments)))
+        guide.quality_posterior()
+        guide.basal_encoder(zeros((1, c.basal_encoder_n_hidden)))
+        hidden = decoder.mlp(zeros((1, 1, c.decoder_n_hidden)))
+        decoder.distribution(hidden, jnp.ones(1))
+
+
+def bind(params: Params, config: ModelConfig, sizes: Sizes) -> GPOVAE:
+    """Give the model with its parameters."""
+    return GPOVAE(config, sizes).bind({"params": params})
+
+
+def init_params(
+    key: Array, config: ModelConfig, sizes: Sizes, knowledge: np.ndarray | None = None
+) -> Params:
+    """Draw initial parameters (docs/method.md 4).
+
+    Args:
+      knowledge: [T, T] prior probabilities of edges; nan where nothing is known.
+
+    Raises:
+      ConfigError: where sizes and settings do not fit together.
+    """
+    if config.sum_mode and config.n_latent != sizes.n_treatments:
+        raise ConfigError(
+            f"config.model.sum_mode=True adds latents of size n_latent={config.n_latent} to "
+            f"effects on T={sizes.n_treatments} treatments; set config.model.n_latent="
+            f"{sizes.n_treatments}"
+        )
+    params = GPOVAE(config, sizes).init(key, method="touch")["params"]
+    params = jax.tree.map(lambda leaf: leaf, dict(params))
+    if knowledge is not None:
+        name = f"mask_{config.logits_or_probs}"
+        params["guide"] = {**params["guide"], name: _from_knowledge(knowledge, config, sizes)}
+    return params
+
+
+def sample_noise(
+    key: Array, config: ModelConfig, sizes: Sizes, *, n_particles: int, n_cells: int
+) -> Noise:
+    """Draw all the noise of one evaluation of the objective."""
+    first, second, cells = jax.random.split(key, 3)
+    return Noise(
+        shared=sample_shared_noise(first, config, sizes, n_particles),
+        basal=jax.random.normal(cells, (n_particles, n_cells, config.n_latent)),
+        counterfactual=sample_shared_noise(second, config, sizes, n_particles),
+    )
+
+
+def sample_shared_noise(
+    key: Array, config: ModelConfig, sizes: Sizes, n_particles: int
+) -> SharedNoise:
+    """Draw the noise of the variables shared by cells, for one guide pass."""
+    mask, embedding, quality = jax.random.split(key, 3)
+    rows = (n_particles, sizes.n_perturbed, sizes.n_treatments)
+    return SharedNoise(
+        mask=jax.random.logistic(mask, rows),
+        embedding=jax.random.normal(embedding, rows),
+        quality=jax.random.normal(quality, (n_particles, sizes.n_quality, config.n_latent)),
+    )
+
+
+def n_parameters(params: Params) -> int:
+    """Count the trainable numbers."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _from_knowledge(knowledge: np.ndarray, config: ModelConfig, sizes: Sizes) -> Array:
+    knowledge = np.asarray(knowledge, np.float32)
+    shape = (sizes.n_treatments,) * 2
+    if knowledge.shape != shape:
+        raise ConfigError(
+            f"the prior-knowledge matrix {config.knowledge_path!r} has shape {knowledge.shape}; "
+            f"it must be T x T = {shape}, rows and columns in the order of the dosage columns"
+        )
+    known = np.isfinite(knowledge)
+    wrong = known & ((knowledge < 0) | (knowledge > 1))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise ConfigError(
+            f"the prior-knowledge matrix {config.knowledge_path!r} holds probabilities, but entry "
+            f"[{row}, {column}] is {knowledge[row, column]}"
+        )
+    values = jnp.asarray(np.where(known, knowledge, 0.0))
+    if config.logits_or_probs == "logits":
+        values = jnp.where(jnp.asarray(known), logits_from_probs(values), 0.0)
+    return values

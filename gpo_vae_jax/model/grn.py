@@ -1,0 +1,62 @@
+"""The network's effect along paths (docs/method.md 5.5): pure functions of the mask's values.
+
+Row t of the power series S says how strongly a perturbation of t reaches every gene over paths of
+up to hop + 1 edges.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.model.cells import dosage_sum
+from gpo_vae_jax.types import Array, Batch
+
+
+def alignment_gap(
+    values: Array, batch: Batch, kind: str, *, hop: int, fc_criteria: float, n_perturbed: int
+) -> Array:
+    """Give |D S - target|, [B, T].
+
+    Args:
+      values: [T, T] logits or probabilities of the edges, as `kind` says.
+      kind: "logits" or "probs".
+      hop: paths have up to hop + 1 edges.
+      fc_criteria: the change of expression that counts as a response.
+    """
+    if kind == "logits":
+        return jnp.abs(_reach_of_cells(values, batch, hop, n_perturbed) - batch.delta + fc_criteria)
+    reach = scaled_reach(values, hop)[:n_perturbed]
+    return jnp.abs(dosage_sum(reach, batch) - jax.nn.sigmoid(batch.delta - fc_criteria))
+
+
+def reach(start: Array, network: Array, hop: int, shrink: float) -> Array:
+    """Give sum over k = 0..hop of start @ (network / shrink)^k, row by row.
+
+    Args:
+      start: [..., T] rows to propagate.
+      network: [T, T].
+    """
+    total = step = start
+    for _ in range(hop):
+        step = (step @ network) / shrink
+        total = total + step
+    return total
+
+
+def scaled_reach(probs: Array, hop: int) -> Array:
+    """Give S of the probs mode, [T, T]: rows sum to 1 before, columns span [0, 1] after."""
+    mass = probs.sum(axis=1, keepdims=True)
+    rows = probs / jnp.where(mass == 0, 1, mass)
+    paths = reach(rows, rows, hop, 1.0)
+    low, high = paths.min(axis=0, keepdims=True), paths.max(axis=0, keepdims=True)
+    return (paths - low) / (high - low + 1e-8)
+
+
+def _reach_of_cells(logits: Array, batch: Batch, hop: int, n_perturbed: int) -> Array:
+    """Give D S of the logits mode, [B, T], by whichever is fewer: treatments or cells."""
+    n_treatments, n_cells = logits.shape[0], batch.perturbation.shape[0]
+    if n_perturbed <= n_cells:
+        rows = reach(logits[:n_perturbed], logits, hop, n_treatments)
+        return dosage_sum(rows, batch)
+    return reach(dosage_sum(logits[:n_perturbed], batch), logits, hop, n_treatments)

@@ -1,0 +1,136 @@
+"""The guide q (docs/method.md 3): posteriors of the network, its effects, quality and cells."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model.cells import dosage_sum
+from gpo_vae_jax.model.layers import GaussianHead
+from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNoise, Sizes
+
+
+class SharedSample(NamedTuple):
+    """Hold one sample per particle of the variables shared by cells, and its log-density.
+
+    Only the R rows of perturbed treatments are sampled: no cell ever meets another row.
+    """
+
+    mask: Array  # [P, R, T] 0/1, straight-through
+    embedding: Array  # [P, R, T]
+    quality: Array  # [P, Q, L]
+    log_q_mask: Array  # [P, R] summed over the row
+    log_q_embedding: Array  # [P, R]
+    log_q_quality: Array  # [P, Q]
+
+    @property
+    def effect(self) -> Array:
+        """Give E * M, the latent effect of each treatment, [P, R, T]."""
+        return self.embedding * self.mask
+
+
+class Guide(nn.Module):
+    """Hold the parameters of q and compute its posteriors."""
+
+    config: ModelConfig
+    sizes: Sizes
+
+    def setup(self):
+        c, s = self.config, self.sizes
+        shape = (s.n_treatments, s.n_treatments)
+        name = f"mask_{c.logits_or_probs}"
+        self.mask_parameter = self.param(name, nn.initializers.constant(c.mask_init), shape)
+        deep = (c.embedding_encoder_n_hidden, c.embedding_encoder_n_layers)
+        self.embedding_encoder = GaussianHead(
+            (("mask", s.n_treatments), ("treatment", s.n_treatments)), *deep, s.n_treatments
+        )
+        self.quality_encoder = GaussianHead((("constant", c.n_latent),), *deep, c.n_latent)
+        blocks = (("expression", s.n_genes),)
+        if not c.mean_field_encoder:
+            blocks += (("effect", s.n_treatments), ("quality", c.n_latent))
+        self.basal_encoder = GaussianHead(
+            blocks, c.basal_encoder_n_hidden, c.basal_encoder_n_layers, c.n_latent
+        )
+
+    def mask_values(self) -> Array:
+        """Give the mask's parameter as it is used, [T, T]: logits, or probabilities in [0, 1]."""
+        values = self.mask_parameter
+        values = jnp.where(jnp.isfinite(values), values, 0)
+        return values if self.config.logits_or_probs == "logits" else dist.clamp(values, 0, 1)
+
+    def mask_logits(self) -> Array:
+        """Give the log-odds of every edge, [T, T]."""
+        values = self.mask_values()
+        return values if self.config.logits_or_probs == "logits" else dist.logits_from_probs(values)
+
+    def mask_probs(self) -> Array:
+        """Give the probability of every edge, [T, T]: the learned network."""
+        values = self.mask_values()
+        return jax.nn.sigmoid(values) if self.config.logits_or_probs == "logits" else values
+
+    def sample_shared(self, noise: SharedNoise) -> SharedSample:
+        """Sample M ~ q(M), E ~ q(E | M) and qcE ~ q(qcE)."""
+        logits = self.mask_logits()[: self.sizes.n_perturbed][None]
+        mask = dist.relaxed_bernoulli(logits, noise.mask, self.config.temperature)
+        embedding = self.embedding_posterior(mask)
+        quality = Posterior(*(value[None] for value in self.quality_posterior()))
+        return SharedSample(
+            mask=mask,
+            embedding=dist.gaussian_sample(embedding, noise.embedding),
+            quality=dist.gaussian_sample(quality, noise.quality),
+            log_q_mask=dist.bernoulli_log_prob(mask, logits).sum(-1),
+            log_q_embedding=dist.gaussian_sample_log_prob(embedding, noise.embedding).sum(-1),
+            log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
+        )
+
+    def embedding_posterior(self, mask: Array) -> Posterior:
+        """Give q(E | M), [P, R, T], from the rows of M, [P, R, T]."""
+        encoder = self.embedding_encoder
+        treatment = encoder.rows("treatment", self.sizes.n_perturbed)
+        return encoder(encoder.project("mask", mask) + treatment[None])
+
+    def quality_posterior(self) -> Posterior:
+        """Give q(qcE), [Q, L]: every quality column is encoded from the same constant."""
+        ones = jnp.ones((self.sizes.n_quality, self.config.n_latent))
+        return self.quality_encoder(self.quality_encoder.project("constant", ones))
+
+    def encode_counts(self, counts: Array, statistics: InputStatistics) -> Array:
+        """Give the counts' share of the basal encoder's first layer, [B, H], once per cell."""
+        return self.basal_encoder.project("expression", self._normalise(counts, statistics))
+
+    def encode_effects(self, batch: Batch, shared: SharedSample) -> Array:
+        """Give the perturbations' share of that layer, [P, B, H]."""
+        if self.config.mean_field_encoder:
+            return jnp.zeros(())
+        return dosage_sum(self.basal_encoder.project("effect", shared.effect), batch)
+
+    def basal_posterior(
+        self, counts_share: Array, effects_share: Array, qc_fail: Array, shared: SharedSample
+    ) -> Posterior:
+        """Give q(z_basal | ...), [P, B, L] ([1, B, L] for the mean-field encoder).
+
+        Args:
+          counts_share: [B, H] from `encode_counts`.
+          effects_share: [P, B, H] from `encode_effects`.
+          qc_fail: [B, Q] the quality that the posterior is told.
+        """
+        shares = counts_share[None]
+        if not self.config.mean_field_encoder:
+            quality = self.basal_encoder.project("quality", shared.quality)  # [P, Q, H]
+            flags = qc_fail.astype(quality.dtype)
+            shares = shares + effects_share + jnp.einsum("bq,pqh->pbh", flags, quality)
+        return self.basal_encoder(shares)
+
+    def _normalise(self, counts: Array, statistics: InputStatistics) -> Array:
+        x = counts.astype(jnp.float32)
+        kind = self.config.input_normalization
+        if kind == "log_standardize":
+            return (jnp.log1p(x) - statistics.log_mean[None]) / statistics.log_std[None]
+        if kind == "standardize":
+            return (x - statistics.mean[None]) / statistics.std[None]
+        return x

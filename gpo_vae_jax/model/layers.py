@@ -1,0 +1,131 @@
+"""The network blocks (docs/method.md 4): linear layers, residual layers, Gaussian heads."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.model.distributions import VARIANCE_FLOOR
+from gpo_vae_jax.types import Array, Posterior
+
+Blocks = tuple[tuple[str, int], ...]  # (name, width) of the parts of a concatenated input
+
+
+def leaky_relu(x: Array) -> Array:
+    """Apply the activation of every hidden layer; its slope at 0 is 0.01."""
+    return jnp.where(x > 0, x, 0.01 * x)
+
+
+def uniform_fan_in(fan_in: int):
+    """Give the initialiser of weights and biases: uniform within 1 / sqrt(fan_in)."""
+    bound = fan_in**-0.5
+
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Dense(nn.Module):
+    """Apply x W + b."""
+
+    n_inputs: int
+    features: int
+
+    def setup(self):
+        init = uniform_fan_in(self.n_inputs)
+        self.kernel = self.param("kernel", init, (self.n_inputs, self.features))
+        self.bias = self.param("bias", init, (self.features,))
+
+    def __call__(self, x: Array) -> Array:
+        """Map [..., n_inputs] to [..., features]."""
+        return x @ self.kernel + _row(self.bias, x.ndim)
+
+
+class BlockDense(nn.Module):
+    """Apply a linear layer to a concatenation that is never made: one kernel per block.
+
+    What a block does not depend on (particles, cells) it is not computed for; the sum broadcasts.
+    """
+
+    blocks: Blocks
+    features: int
+
+    def setup(self):
+        init = uniform_fan_in(sum(width for _, width in self.blocks))
+        self.kernels = {
+            name: self.param(f"kernel_{name}", init, (width, self.features))
+            for name, width in self.blocks
+        }
+        self.bias = self.param("bias", init, (self.features,))
+
+    def project(self, block: str, x: Array) -> Array:
+        """Give the block's share of the layer's output, without the bias."""
+        return x @ self.kernels[block]
+
+    def rows(self, block: str, n: int) -> Array:
+        """Give `project(block, identity)[:n]`: the shares of the first n one-hot inputs."""
+        return self.kernels[block][:n]
+
+    def add_bias(self, x: Array) -> Array:
+        """Finish a sum of shares."""
+        return x + _row(self.bias, x.ndim)
+
+
+class ResidualMLP(nn.Module):
+    """Apply n linear layers of one width: h = act(x W + b), then h = act(h W + b) + h."""
+
+    blocks: Blocks
+    hidden: int
+    n_layers: int
+
+    def setup(self):
+        self.first = BlockDense(self.blocks, self.hidden)
+        self.later = [Dense(self.hidden, self.hidden) for _ in range(self.n_layers - 1)]
+
+    def project(self, block: str, x: Array) -> Array:
+        """Give a block's share of the first layer."""
+        return self.first.project(block, x)
+
+    def rows(self, block: str, n: int) -> Array:
+        """Give the shares of the first n one-hot inputs of a block."""
+        return self.first.rows(block, n)
+
+    def __call__(self, shares: Array) -> Array:
+        """Map the summed shares of the first layer, [..., H], to the last layer, [..., H]."""
+        h = leaky_relu(self.first.add_bias(shares))
+        for layer in self.later:
+            h = leaky_relu(layer(h)) + h
+        return h
+
+
+class GaussianHead(nn.Module):
+    """Map inputs to a diagonal Gaussian: mean = W h + b, variance = exp(V h + c) + 1e-4."""
+
+    blocks: Blocks
+    hidden: int
+    n_layers: int
+    features: int
+
+    def setup(self):
+        self.mlp = ResidualMLP(self.blocks, self.hidden, self.n_layers)
+        self.mean = Dense(self.hidden, self.features)
+        self.log_variance = Dense(self.hidden, self.features)
+
+    def project(self, block: str, x: Array) -> Array:
+        """Give a block's share of the first layer."""
+        return self.mlp.project(block, x)
+
+    def rows(self, block: str, n: int) -> Array:
+        """Give the shares of the first n one-hot inputs of a block."""
+        return self.mlp.rows(block, n)
+
+    def __call__(self, shares: Array) -> Posterior:
+        """Map the summed shares of the first layer, [..., H], to a Gaussian, [..., features]."""
+        h = self.mlp(shares)
+        return Posterior(self.mean(h), jnp.exp(self.log_variance(h)) + VARIANCE_FLOOR)
+
+
+def _row(bias: Array, ndim: int) -> Array:
+    return bias.reshape((1,) * (ndim - 1) + (-1,))
