@@ -1,0 +1,184 @@
+"""What is minimised, as in docs/method.md 5: deterministic in (params, batch, noise)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.config import Config, ObjectiveConfig
+from gpo_vae_jax.model import bind
+from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model.cells import failed, share_of_cells, share_of_failed
+from gpo_vae_jax.model.generative import prior_basal, prior_effect, prior_mask
+from gpo_vae_jax.model.gpo_vae import GPOVAE
+from gpo_vae_jax.model.grn import alignment_gap
+from gpo_vae_jax.model.guide import SharedSample
+from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Posterior, Sizes
+
+
+class Terms(NamedTuple):
+    """Hold each cell's terms of the evidence bound, [P, B]: to be added up and maximised."""
+
+    reconstruction: Array
+    mask: Array
+    embedding: Array
+    quality: Array
+    basal: Array
+
+
+class GuidePass(NamedTuple):
+    """Hold what guide pass 1 gives."""
+
+    shared: SharedSample
+    basal: Posterior  # q(z_basal), [P, B, L]
+    basal_sample: Array  # [P, B, L]
+    flipped: Posterior  # q_cf(z_basal), told the opposite quality
+
+
+def loss(
+    params: Params, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
+) -> tuple[Array, Metrics]:
+    """Give the loss of a batch and its parts.
+
+    Returns:
+      The loss, and a dictionary of scalars: "loss"; the mean of each term with its sign flipped
+      ("reconstruction", "mask", "embedding", "quality", "basal"); "counterfactual_kl", "grn" and
+      "penalty" with their coefficients.
+    """
+    model, o = bind(params, config.model, sizes), config.objective
+    guided = guide_pass(model, context, batch, noise)
+    terms = cell_terms(model, context, batch, noise, guided, o)
+    second = model.guide.sample_shared(noise.counterfactual)
+    parts = {
+        "counterfactual_kl": o.beta
+        * counterfactual_kl(model, context, batch, guided.flipped, second, o),
+        "grn": o.gloss_coeff * grn_alignment(model, batch, o),
+        "penalty": o.penalty_coeff * model.guide.mask_probs().mean(),
+    }
+    total = -bound(terms, batch, o) + sum(parts.values())
+    flipped = {k: -mean_over_cells(v, batch) for k, v in terms._asdict().items()}
+    return total, {"loss": total, **flipped, **parts}
+
+
+def guide_pass(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> GuidePass:
+    """Sample every variable from the guide given the batch (5, pass 1)."""
+    guide = model.guide
+    shared = guide.sample_shared(noise.shared)
+    counts = guide.encode_counts(batch.counts, context.statistics)
+    effects = guide.encode_effects(batch, shared)
+    basal = guide.basal_posterior(counts, effects, batch.qc_fail, shared)
+    return GuidePass(
+        shared=shared,
+        basal=basal,
+        basal_sample=dist.gaussian_sample(basal, noise.basal),
+        flipped=guide.basal_posterior(counts, effects, 1 - batch.qc_fail, shared),
+    )
+
+
+def cell_terms(
+    model: GPOVAE,
+    context: Context,
+    batch: Batch,
+    noise: Noise,
+    guided: GuidePass,
+    objective: ObjectiveConfig,
+) -> Terms:
+    """Give the reconstruction and log p(v) - log q(v) of every variable v, per cell (5.1, 5.2)."""
+    c, shared = model.config, guided.shared
+    bad = failed(batch)
+    if objective.alpha is None:
+        alpha = jnp.sum(bad * batch.weight) / jnp.sum(batch.weight)
+    else:
+        alpha = objective.alpha
+    prior, term, observation = _weights(objective)
+
+    log_p = {
+        "mask": prior_mask(shared.mask, c).sum(-1),
+        "embedding": prior_effect(shared.embedding, c).sum(-1),
+        "quality": prior_effect(shared.quality, c).sum(-1),
+    }
+    log_q = {
+        "mask": shared.log_q_mask,
+        "embedding": shared.log_q_embedding,
+        "quality": shared.log_q_quality,
+    }
+    gap = {v: term[v] * (prior[v] * log_p[v] - log_q[v]) * observation[v] for v in log_p}
+    treatments, qualities = context.treatment_cells, context.quality_cells
+    log_p_basal = prior_basal(guided.basal_sample).sum(-1)
+    log_q_basal = dist.gaussian_sample_log_prob(guided.basal, noise.basal).sum(-1)
+    return Terms(
+        reconstruction=jnp.where(bad, 1 - alpha, alpha)[None]
+        * log_likelihood(model, batch, guided.basal_sample, shared),
+        mask=share_of_cells(gap["mask"], batch, treatments),
+        embedding=share_of_cells(gap["embedding"], batch, treatments),
+        quality=share_of_failed(gap["quality"], batch, qualities),
+        basal=term["basal"] * (prior["basal"] * log_p_basal - log_q_basal),
+    )
+
+
+def log_likelihood(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
+    """Give log p(x | z with the cell's own quality), summed over genes, [P, B]."""
+    decoder = model.decoder
+    hidden = decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
+    given = decoder.distribution(hidden, batch.library_size.astype(jnp.float32))
+    return decoder.log_prob(batch.counts, given).sum(-1)
+
+
+def bound(terms: Terms, batch: Batch, objective: ObjectiveConfig) -> Array:
+    """Reduce the terms to the bound that is maximised (5.3)."""
+    per_cell = sum(terms)
+    if objective.objective == "iwelbo":
+        n_particles = per_cell.shape[0]
+        per_cell = (jax.nn.logsumexp(per_cell, axis=0) - math.log(n_particles))[None]
+    return mean_over_cells(per_cell, batch)
+
+
+def counterfactual_kl(
+    model: GPOVAE,
+    context: Context,
+    batch: Batch,
+    flipped: Posterior,
+    second: SharedSample,
+    objective: ObjectiveConfig,
+) -> Array:
+    """Give the divergence between q2 and q_cf, summed over cells and latents (5.4)."""
+    guide = model.guide
+    counts = guide.encode_counts(batch.counterfactual, context.statistics)
+    effects = guide.encode_effects(batch, second)
+    q2 = guide.basal_posterior(counts, effects, 1 - batch.qc_fail, second)
+    exact = objective.counterfactual_kl == "exact"
+    per_cell = dist.gaussian_divergence(q2, flipped, exact).sum(-1).mean(0)  # [B]
+    has_counterfactual = jnp.any(batch.counterfactual != 0, axis=-1)
+    return jnp.sum(jnp.where(has_counterfactual, per_cell, 0) * batch.weight)
+
+
+def grn_alignment(model: GPOVAE, batch: Batch, objective: ObjectiveConfig) -> Array:
+    """Give the mean distance between the network's reach and the observed changes (5.5)."""
+    gap = alignment_gap(
+        model.guide.mask_values(),
+        batch,
+        model.config.logits_or_probs,
+        hop=objective.hop,
+        fc_criteria=objective.fc_criteria,
+        n_perturbed=model.sizes.n_perturbed,
+    )
+    return mean_over_cells(gap.mean(-1)[None], batch)
+
+
+def mean_over_cells(values: Array, batch: Batch) -> Array:
+    """Average [P, B] over particles and over the cells that count."""
+    return jnp.sum(values.mean(0) * batch.weight) / jnp.sum(batch.weight)
+
+
+def _weights(objective: ObjectiveConfig) -> tuple[dict[str, float], ...]:
+    names = ("mask", "embedding", "quality", "basal")
+    weights = objective.reweight
+    if objective.objective != "reweighted_elbo":
+        weights = type(weights)()
+    return tuple(
+        dict(zip(names, values, strict=False))
+        for values in (weights.prior, weights.term, weights.observation)
+    )
