@@ -1,0 +1,81 @@
+"""Checkpoints through orbax: the best parameters, the state to resume from, and milestones."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+
+from gpo_vae_jax.errors import TrainingError
+from gpo_vae_jax.train.state import TrainState
+from gpo_vae_jax.types import Params
+
+logging.getLogger("absl").setLevel(logging.WARNING)
+
+
+class Checkpoints:
+    """Hold the three series of a run: `best/`, `latest/` and `steps/` under one folder.
+
+    orbax writes each checkpoint beside its place and renames it, so a killed run leaves whole ones.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder).absolute()
+        self._best = _manager(self.folder / "best", keep=1)
+        self._latest = _manager(self.folder / "latest", keep=1)
+        self._steps = _manager(self.folder / "steps", keep=None)
+
+    def save_latest(self, state: TrainState) -> None:
+        """Write the whole state, numbered by its epoch, and the best parameters if they changed."""
+        _save(self._latest, int(state.epoch), state)
+        epoch = int(state.best_epoch)
+        if epoch >= 0:
+            _save(self._best, epoch, state.best_params)
+
+    def save_step(self, state: TrainState) -> None:
+        """Write the parameters as a milestone, numbered by the optimiser step."""
+        _save(self._steps, int(state.step), state.current.params)
+
+    def restore_latest(self, like: TrainState) -> TrainState:
+        """Read the state to resume from.
+
+        Raises:
+          TrainingError: there is none, or it belongs to another model.
+        """
+        return _restore(self._latest, like)
+
+    def restore_best(self, like: Params) -> Params:
+        """Read the parameters with the best validation loss (raises TrainingError)."""
+        return _restore(self._best, like)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        for manager in (self._best, self._latest, self._steps):
+            manager.close()
+
+
+def _manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, create=True, enable_async_checkpointing=False
+    )
+    return ocp.CheckpointManager(folder, options=options)
+
+
+def _save(manager: ocp.CheckpointManager, number: int, tree) -> None:
+    if number not in manager.all_steps():
+        manager.save(number, args=ocp.args.StandardSave(tree), force=True)
+
+
+def _restore(manager: ocp.CheckpointManager, like):
+    number = manager.latest_step()
+    if number is None:
+        raise TrainingError(f"no checkpoint in {manager.directory}; train first")
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    try:
+        return manager.restore(number, args=ocp.args.StandardRestore(abstract))
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"the checkpoint {manager.directory}/{number} does not fit these settings: {error}"
+        ) from error

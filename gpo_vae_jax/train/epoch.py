@@ -1,0 +1,144 @@
+"""One epoch, compiled whole: shuffle, scan over batches, validate, keep the best parameters."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.config import Config
+from gpo_vae_jax.model import sample_noise
+from gpo_vae_jax.objective import loss
+from gpo_vae_jax.train.monitors import network_monitors
+from gpo_vae_jax.train.state import NOISE, SHUFFLE, VALIDATION, TrainState, stream
+from gpo_vae_jax.train.step import StepState, train_step
+from gpo_vae_jax.types import Array, Batch, Metrics, Params, Sizes, Split
+
+
+class EpochReport(NamedTuple):
+    """Hold what an epoch showed, still on the device."""
+
+    steps: Metrics  # each [n_steps]: the parts of the loss and "gradient_norm"
+    validation: Metrics  # scalars: the parts of the validation loss
+    network: Metrics  # scalars: shares, edges and mean Wasserstein distances
+
+
+@partial(jax.jit, static_argnames=("config", "sizes"))
+def run_epoch(
+    state: TrainState,
+    train: Split,
+    validation: Split,
+    tables: dict[str, Array],
+    *,
+    config: Config,
+    sizes: Sizes,
+) -> tuple[TrainState, EpochReport]:
+    """Train for an epoch, validate, and keep the parameters if they are the best so far.
+
+    Pure: `vmap` over `state` trains many seeds on the same data.
+
+    Args:
+      tables: Wasserstein distances [R, T] by split name (`Dataset.tables`).
+    """
+    current, steps = _train(state, train, config, sizes)
+    n_steps = steps["loss"].shape[0]
+    metrics = validate(
+        current.params,
+        validation,
+        stream(state.seed, VALIDATION, state.epoch),
+        config=config,
+        sizes=sizes,
+    )
+    better = metrics["loss"] < state.best_loss
+    new = state._replace(
+        current=current,
+        step=state.step + n_steps,
+        epoch=state.epoch + 1,
+        best_params=jax.tree.map(
+            lambda now, best: jnp.where(better, now, best), current.params, state.best_params
+        ),
+        best_loss=jnp.where(better, metrics["loss"], state.best_loss),
+        best_epoch=jnp.where(better, state.epoch, state.best_epoch),
+    )
+    network = network_monitors(current.params, tables, config.model, sizes)
+    return new, EpochReport(steps, metrics, network)
+
+
+def validate(params: Params, split: Split, key: Array, *, config: Config, sizes: Sizes) -> Metrics:
+    """Give the parts of the loss over a split, batches weighted by their size."""
+    index, filled = _batches(jnp.arange(split.cells.weight.shape[0]), config.train.batch_size)
+
+    def body(totals, at):
+        number, rows, fills = at
+        batch = _gather(split.cells, rows, fills)
+        noise = _noise(jax.random.fold_in(key, number), batch, config, sizes)
+        _, parts = loss(params, split.context, batch, noise, config=config, sizes=sizes)
+        weight = batch.weight.sum()
+        return jax.tree.map(lambda total, part: total + part * weight, totals, parts), weight
+
+    numbers = jnp.arange(index.shape[0])
+    zeros = {name: jnp.zeros(()) for name in PARTS}
+    totals, weights = jax.lax.scan(body, zeros, (numbers, index, filled))
+    return {name: total / weights.sum() for name, total in totals.items()}
+
+
+PARTS = (
+    "loss",
+    "reconstruction",
+    "mask",
+    "embedding",
+    "quality",
+    "basal",
+    "counterfactual_kl",
+    "grn",
+    "penalty",
+)
+
+
+def n_batches(n_cells: int, batch_size: int) -> int:
+    """Count the batches of an epoch; the last may be partial."""
+    return -(-n_cells // min(batch_size, n_cells))
+
+
+def _train(
+    state: TrainState, split: Split, config: Config, sizes: Sizes
+) -> tuple[StepState, Metrics]:
+    n_cells = split.cells.weight.shape[0]
+    order = jax.random.permutation(stream(state.seed, SHUFFLE, state.epoch), n_cells)
+    index, filled = _batches(order, config.train.batch_size)
+
+    def body(current, at):
+        number, rows, fills = at
+        batch = _gather(split.cells, rows, fills)
+        noise = _noise(stream(state.seed, NOISE, state.step + number), batch, config, sizes)
+        return train_step(current, split.context, batch, noise, config=config, sizes=sizes)
+
+    numbers = jnp.arange(index.shape[0])
+    return jax.lax.scan(body, state.current, (numbers, index, filled))
+
+
+def _batches(order: Array, batch_size: int) -> tuple[Array, Array]:
+    """Cut rows into equal batches; the last is filled up with rows that do not count."""
+    n_cells = order.shape[0]
+    size = min(batch_size, n_cells)
+    number = n_batches(n_cells, batch_size)
+    fill = number * size - n_cells
+    index = jnp.concatenate([order, order[:fill]]).reshape(number, size)
+    return index, (jnp.arange(number * size) < n_cells).reshape(number, size)
+
+
+def _gather(cells: Batch, rows: Array, filled: Array) -> Batch:
+    batch = jax.tree.map(lambda values: jnp.take(values, rows, axis=0, mode="clip"), cells)
+    return batch._replace(weight=batch.weight * filled)
+
+
+def _noise(key: Array, batch: Batch, config: Config, sizes: Sizes):
+    return sample_noise(
+        key,
+        config.model,
+        sizes,
+        n_particles=config.train.n_particles,
+        n_cells=batch.weight.shape[0],
+    )

@@ -1,0 +1,45 @@
+"""What is watched of the network while it is learned (docs/method.md 6)."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.model import bind
+from gpo_vae_jax.types import Array, Metrics, Params, Sizes
+
+THRESHOLDS = (0.2, 0.5, 0.8)
+
+
+def network_monitors(
+    params: Params, tables: dict[str, Array], config: ModelConfig, sizes: Sizes
+) -> Metrics:
+    """Give shares of edge probabilities, numbers of edges and their mean Wasserstein distances.
+
+    "block" counts edges between perturbed treatments only. A mean is nan where there is no edge.
+
+    Args:
+      tables: Wasserstein distances [R, T] by split, nan where there is nothing to compare.
+    """
+    probs, n = bind(params, config, sizes).guide.mask_probs(), sizes.n_perturbed
+    found = {
+        "share_ge_0.5": jnp.mean(probs >= 0.5),
+        "share_ge_0.8": jnp.mean(probs >= 0.8),
+        "share_le_0.2": jnp.mean(probs <= 0.2),
+    }
+    for threshold in THRESHOLDS:
+        edges = probs > threshold
+        found[f"edges_{threshold}"] = jnp.sum(edges)
+        found[f"block_edges_{threshold}"] = jnp.sum(edges[:n, :n])
+        for split, table in tables.items():
+            name = f"wasserstein_{split}_{threshold}"
+            found[name] = _mean_over_edges(table, edges[:n])
+            found[f"block_{name}"] = _mean_over_edges(table[:, :n], edges[:n, :n])
+    return found
+
+
+def _mean_over_edges(table: Array, edges: Array) -> Array:
+    counted = edges & ~jnp.isnan(table)
+    number = jnp.sum(counted)
+    mean = jnp.sum(jnp.where(counted, table, 0)) / jnp.maximum(number, 1)
+    return jnp.where(number > 0, mean, jnp.nan)

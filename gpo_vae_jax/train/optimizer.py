@@ -1,0 +1,74 @@
+"""The optimisers (docs/method.md 6): clip, then coupled weight decay, then Adam or cyclic SGD."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gpo_vae_jax.config import TrainConfig
+from gpo_vae_jax.types import Array
+
+MOMENTUM_HIGH, MOMENTUM_LOW = 0.9, 0.8  # at the lowest and at the highest rate
+
+
+def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """Build the whole chain, learning rate and sign included.
+
+    The decay is added to the clipped gradient, before the moments: coupled L2.
+    """
+    first = (
+        clip_by_global_norm(config.gradient_clip_norm),
+        optax.add_decayed_weights(config.weight_decay),
+    )
+    if config.optimizer == "adam":
+        adam = optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8)
+        return optax.chain(*first, adam, optax.scale(-config.learning_rate))
+    return optax.chain(*first, cyclic_sgd(config))
+
+
+def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
+    """Scale the gradient by min(1, max_norm / (norm + 1e-6))."""
+
+    def update(gradients, state, params=None):
+        del params
+        factor = jnp.minimum(1.0, max_norm / (optax.global_norm(gradients) + 1e-6))
+        return jax.tree.map(lambda g: g * factor, gradients), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+class CyclicSGDState(NamedTuple):
+    """Hold the steps taken and the momentum buffer."""
+
+    count: Array
+    buffer: optax.Updates
+
+
+def cyclic_sgd(config: TrainConfig) -> optax.GradientTransformation:
+    """Descend with momentum; the rate goes up and down in a triangle, the momentum against it.
+
+    The first step's buffer is the gradient itself.
+    """
+    low, high, up = config.cyclic_low, config.cyclic_high, config.cyclic_step_size_up
+
+    def init(params):
+        return CyclicSGDState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
+
+    def update(gradients, state, params=None):
+        del params
+        height = triangle(state.count, up)
+        rate = low + (high - low) * height
+        momentum = MOMENTUM_HIGH - (MOMENTUM_HIGH - MOMENTUM_LOW) * height
+        buffer = jax.tree.map(lambda b, g: momentum * b + g, state.buffer, gradients)
+        return jax.tree.map(lambda b: -rate * b, buffer), CyclicSGDState(state.count + 1, buffer)
+
+    return optax.GradientTransformation(init, update)
+
+
+def triangle(step: Array, up: int) -> Array:
+    """Give the height, 0 to 1, of a triangular cycle: `up` steps up, as many down."""
+    within = step % (2 * up)
+    return 1 - jnp.abs(within / up - 1)

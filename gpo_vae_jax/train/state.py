@@ -1,0 +1,59 @@
+"""The state of a run: everything that a later epoch depends on, as a tuple of arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpo_vae_jax.config import Config
+from gpo_vae_jax.model import init_params
+from gpo_vae_jax.train.optimizer import make_optimizer
+from gpo_vae_jax.train.step import StepState
+from gpo_vae_jax.types import Array, Params, Sizes
+
+# Every random stream of a run is fold_in(key(seed), STREAM), so a resumed run is the same run.
+INIT, NOISE, SHUFFLE, VALIDATION = range(4)
+
+
+class TrainState(NamedTuple):
+    """Hold a run between two epochs."""
+
+    current: StepState
+    seed: Array  # uint32 scalar: a number instead of a key, so that it can be stored and vmapped
+    step: Array  # int32 scalar, optimiser steps taken
+    epoch: Array  # int32 scalar, epochs finished
+    best_params: Params
+    best_loss: Array  # float32 scalar, validation loss; inf before the first epoch
+    best_epoch: Array  # int32 scalar; -1 before the first epoch
+
+
+def init_state(
+    seed: Array | int, *, config: Config, sizes: Sizes, knowledge: np.ndarray | None = None
+) -> TrainState:
+    """Start a run; a pure function of the seed, so `vmap` starts many.
+
+    Raises:
+      ConfigError: where sizes and settings do not fit together.
+    """
+    seed = jnp.asarray(seed, jnp.uint32)
+    params = init_params(stream(seed, INIT), config.model, sizes, knowledge)
+    return TrainState(
+        current=StepState(params, make_optimizer(config.train).init(params)),
+        seed=seed,
+        step=jnp.zeros((), jnp.int32),
+        epoch=jnp.zeros((), jnp.int32),
+        best_params=params,
+        best_loss=jnp.full((), jnp.inf, jnp.float32),
+        best_epoch=jnp.full((), -1, jnp.int32),
+    )
+
+
+def stream(seed: Array, name: int, *at: Array) -> Array:
+    """Give the key of a random stream at some point of the run (an epoch, a step)."""
+    key = jax.random.fold_in(jax.random.key(seed), name)
+    for number in at:
+        key = jax.random.fold_in(key, number)
+    return key

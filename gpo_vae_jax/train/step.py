@@ -1,0 +1,38 @@
+"""One optimisation step: a pure function of (state, context, batch, noise)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import optax
+
+from gpo_vae_jax.config import Config
+from gpo_vae_jax.objective import loss
+from gpo_vae_jax.train.optimizer import make_optimizer
+from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params, Sizes
+
+
+class StepState(NamedTuple):
+    """Hold what a step changes."""
+
+    params: Params
+    optimizer: optax.OptState
+
+
+def train_step(
+    state: StepState, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
+) -> tuple[StepState, Metrics]:
+    """Update the parameters once.
+
+    Returns:
+      The new state, and the parts of the loss before the update with "gradient_norm" before
+      clipping.
+    """
+    gradient = jax.grad(loss, has_aux=True)
+    gradients, parts = gradient(state.params, context, batch, noise, config=config, sizes=sizes)
+    updates, optimizer = make_optimizer(config.train).update(
+        gradients, state.optimizer, state.params
+    )
+    parts = {**parts, "gradient_norm": optax.global_norm(gradients)}
+    return StepState(optax.apply_updates(state.params, updates), optimizer), parts
