@@ -1,0 +1,283 @@
+"""Parameters of the PyTorch original to ours and back; torch itself is only needed for files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.types import InputStatistics, Params, Sizes
+
+State = Mapping[str, np.ndarray]
+
+
+class Entry(NamedTuple):
+    """Say where one PyTorch tensor lives here: its name and one path per block of its inputs."""
+
+    torch: str
+    paths: tuple[tuple[str, ...], ...]
+    transposed: bool
+
+
+def entries(config: ModelConfig) -> list[Entry]:
+    """List every trainable tensor of the original for these settings."""
+    mask = f"mask_{config.logits_or_probs}"
+    found = [Entry(f"guide.param_dict.q_{mask}", (("guide", mask),), False)]
+    basal = ("expression",) if config.mean_field_encoder else ("expression", "effect", "quality")
+    deep = config.embedding_encoder_n_layers
+    encoders = (
+        ("embedding_encoder", "embedding_encoder", ("mask", "treatment"), deep),
+        ("qc_encoder", "quality_encoder", ("constant",), deep),
+        ("z_basal_encoder", "basal_encoder", basal, config.basal_encoder_n_layers),
+    )
+    for theirs, ours, blocks, n_layers in encoders:
+        at, here = f"guide.{theirs}", ("guide", ours)
+        found += _mlp(f"{at}.mlp", (*here, "mlp"), blocks, n_layers)
+        found += _dense(f"{at}.mean_encoder", (*here, "mean"))
+        found += _dense(f"{at}.log_var_encoder", (*here, "log_variance"))
+    blocks = ("latent",) if config.sum_mode else ("basal", "effect", "quality")
+    at, here = "model.decoder", ("decoder",)
+    found += _mlp(f"{at}.mlp", (*here, "mlp"), blocks, config.decoder_n_layers + 1)
+    kind = config.likelihood_key
+    output = {"library_nb": "normalized_mean_decoder.0", "poisson": "rate_decoder.0"}
+    found += _dense(f"{at}.{output.get(kind, 'mean_encoder')}", (*here, "output"))
+    if kind == "library_nb":
+        found.append(Entry(f"{at}.log_concentration", ((*here, "log_concentration"),), False))
+    elif kind == "normal":
+        found += _dense(f"{at}.log_var_encoder", (*here, "log_variance"))
+    elif kind == "normal_fixed_variance":
+        found.append(Entry(f"{at}.log_var_encoder.log_var", ((*here, "log_variance"),), False))
+    return found
+
+
+def from_torch(
+    state: State, config: ModelConfig, sizes: Sizes, *, decoder_only: bool = False
+) -> Params:
+    """Give our parameters from the original's state_dict (arrays by name).
+
+    Args:
+      decoder_only: leave out the guide, for a state that holds the generative model alone.
+
+    Raises:
+      DataError: for a missing tensor or a shape that does not fit the settings.
+    """
+    params: dict[str, Any] = {}
+    widths = _block_widths(config, sizes)
+    for entry in entries(config):
+        if decoder_only and not entry.torch.startswith("model."):
+            continue
+        if entry.torch not in state:
+            raise DataError(
+                f"the state_dict has no {entry.torch!r}; are likelihood_key="
+                f"{config.likelihood_key!r}, logits_or_probs={config.logits_or_probs!r} and the "
+                "numbers of layers those of the saved model?"
+            )
+        value = np.asarray(state[entry.torch])
+        value = value.T if entry.transposed else value
+        cuts = np.cumsum([widths.get(path, 0) for path in entry.paths])
+        if len(entry.paths) > 1 and cuts[-1] != value.shape[0]:
+            raise DataError(
+                f"{entry.torch!r} takes {value.shape[0]} inputs; these settings and sizes give "
+                f"{cuts[-1]} ({sizes}, n_latent={config.n_latent})"
+            )
+        parts = np.split(value, cuts[:-1]) if len(entry.paths) > 1 else [value]
+        for path, part in zip(entry.paths, parts, strict=True):
+            _put(params, path, np.array(part, np.float32))
+    return params
+
+
+def to_torch(
+    params: Params, config: ModelConfig, sizes: Sizes, statistics: InputStatistics | None = None
+) -> dict[str, np.ndarray]:
+    """Give the original's state_dict, buffers included, from our parameters."""
+    state = {}
+    for entry in entries(config):
+        parts = [np.asarray(_get(params, path)) for path in entry.paths]
+        value = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        state[entry.torch] = np.array(value.T if entry.transposed else value, np.float32)
+    return {**state, **_buffers(config, sizes, statistics)}
+
+
+def statistics_from_torch(state: State) -> InputStatistics | None:
+    """Read the normalisation buffers; None for a model without normalisation."""
+    at = "guide.normalization_module."
+    found = {k[len(at) :]: np.asarray(v) for k, v in state.items() if k.startswith(at)}
+    if not found:
+        return None
+    first = next(iter(found.values()))
+    zeros, ones = np.zeros_like(first), np.ones_like(first)
+    return InputStatistics(
+        found.get("mean", zeros),
+        found.get("scale", ones),
+        found.get("log_mean", zeros),
+        found.get("log_scale", ones),
+    )
+
+
+def infer(state: State) -> tuple[ModelConfig, Sizes]:
+    """Read settings and sizes off the shapes of a state_dict.
+
+    What leaves no trace in it (priors, the temperature without its buffer, how many treatments
+    were perturbed) keeps its default; n_perturbed is set to T.
+    """
+    kind = "logits" if "guide.param_dict.q_mask_logits" in state else "probs"
+    mask = state.get(f"guide.param_dict.q_mask_{kind}")
+    if mask is None:
+        raise DataError("the state_dict has no guide.param_dict.q_mask_logits or _probs")
+    decoder, guide = "model.decoder", "guide"
+    if f"{decoder}.log_concentration" in state:
+        likelihood, head = "library_nb", "normalized_mean_decoder.0"
+    elif f"{decoder}.rate_decoder.0.weight" in state:
+        likelihood, head = "poisson", "rate_decoder.0"
+    else:
+        fixed = f"{decoder}.log_var_encoder.log_var" in state
+        likelihood, head = ("normal_fixed_variance" if fixed else "normal"), "mean_encoder"
+    n_genes, decoder_hidden = state[f"{decoder}.{head}.weight"].shape
+    n_latent, basal_hidden = state[f"{guide}.z_basal_encoder.mean_encoder.weight"].shape
+    deep_hidden = state[f"{guide}.embedding_encoder.mean_encoder.weight"].shape[1]
+    buffers = {k.rsplit(".", 1)[1] for k in state if "normalization_module" in k}
+    normalisation = "none" if not buffers else "standardize"
+    temperature = state.get(f"{guide}.gs_temperature", np.ones(1))
+    config = ModelConfig(
+        n_latent=n_latent,
+        basal_encoder_n_layers=_depth(state, f"{guide}.z_basal_encoder"),
+        basal_encoder_n_hidden=basal_hidden,
+        embedding_encoder_n_layers=_depth(state, f"{guide}.embedding_encoder"),
+        embedding_encoder_n_hidden=deep_hidden,
+        decoder_n_layers=_depth(state, decoder) - 1,
+        decoder_n_hidden=decoder_hidden,
+        likelihood_key=likelihood,
+        input_normalization="log_standardize" if "log_mean" in buffers else normalisation,
+        sum_mode=state[f"{decoder}.mlp.layers.0.0.weight"].shape[1] == n_latent,
+        mean_field_encoder=state[f"{guide}.z_basal_encoder.mlp.layers.0.0.weight"].shape[1]
+        == n_genes,
+        logits_or_probs=kind,
+        temperature=float(np.ravel(temperature)[0]),
+    )
+    if "model.p_E_scale" in state:
+        scale = float(np.ravel(state["model.p_E_scale"])[0])
+        config = dataclasses.replace(config, embedding_prior_scale=scale)
+    n_treatments = mask.shape[0]
+    n_quality = state.get("model.p_qc_E_loc", np.zeros((1, 1))).shape[0]
+    return config, Sizes(n_genes, n_treatments, n_treatments, n_quality)
+
+
+def load_state(path: str | Path) -> dict[str, np.ndarray]:
+    """Read a state_dict from a .pt file or a Lightning .ckpt, executing no pickle.
+
+    Torch loads weights only; besides tensors, the types in the allow-list below may occur in a
+    file. Names are cut to what follows the wrapper ("guide." and "model." come first).
+
+    Raises:
+      ImportError: torch is not installed.
+      DataError: the file holds other types, or no such model.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("reading .pt and .ckpt files needs torch: pip install torch") from error
+    import argparse
+    import collections
+    import pickle
+
+    allowed = [argparse.Namespace, collections.OrderedDict, collections.defaultdict, dict]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"{path} holds more than tensors and plain values, and nothing else is ever loaded. "
+            "Save the weights alone where the file was made: "
+            "torch.save(module.state_dict(), 'weights.pt')"
+        ) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
+    tensors = {str(k): v.numpy() for k, v in state.items() if isinstance(v, torch.Tensor)}
+    marker = "guide.param_dict.q_mask_"
+    prefix = next((k[: k.index(marker)] for k in tensors if marker in k), None)
+    if prefix is None:
+        raise DataError(f"{path} holds no GPO-VAE: no tensor is named {marker}logits or _probs")
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def save_state(state: State, path: str | Path) -> None:
+    """Write a state_dict that torch reads (needs torch)."""
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("writing .pt files needs torch: pip install torch") from error
+    torch.save({name: torch.from_numpy(np.array(value)) for name, value in state.items()}, path)
+
+
+def _mlp(theirs: str, ours: tuple[str, ...], blocks: tuple[str, ...], n_layers: int) -> list[Entry]:
+    kernels = tuple((*ours, "first", f"kernel_{block}") for block in blocks)
+    found = [
+        Entry(f"{theirs}.layers.0.0.weight", kernels, True),
+        Entry(f"{theirs}.layers.0.0.bias", ((*ours, "first", "bias"),), False),
+    ]
+    for i in range(1, n_layers):
+        found += _dense(f"{theirs}.layers.{i}.0", (*ours, f"later_{i - 1}"))
+    return found
+
+
+def _dense(theirs: str, ours: tuple[str, ...]) -> list[Entry]:
+    return [
+        Entry(f"{theirs}.weight", ((*ours, "kernel"),), True),
+        Entry(f"{theirs}.bias", ((*ours, "bias"),), False),
+    ]
+
+
+def _block_widths(config: ModelConfig, sizes: Sizes) -> dict[tuple[str, ...], int]:
+    t, latent = sizes.n_treatments, config.n_latent
+    widths = {
+        ("guide", "embedding_encoder"): {"mask": t, "treatment": t},
+        ("guide", "basal_encoder"): {"expression": sizes.n_genes, "effect": t, "quality": latent},
+        ("decoder",): {"basal": latent, "effect": t, "quality": latent},
+    }
+    return {
+        (*at, "mlp", "first", f"kernel_{block}"): width
+        for at, blocks in widths.items()
+        for block, width in blocks.items()
+    }
+
+
+def _buffers(
+    config: ModelConfig, sizes: Sizes, statistics: InputStatistics | None
+) -> dict[str, np.ndarray]:
+    t, q, latent = sizes.n_treatments, sizes.n_quality, config.n_latent
+    full = {
+        "model.p_E_loc": np.zeros((t, t)),
+        "model.p_E_scale": np.full((t, t), config.embedding_prior_scale),
+        f"model.p_mask_{config.logits_or_probs}": np.full((t, t), config.mask_prior),
+        "model.p_qc_E_loc": np.zeros((q, latent)),
+        "model.p_qc_E_scale": np.full((q, latent), config.embedding_prior_scale),
+        "guide.treatment_one_hot": np.eye(t),
+        "guide.qc_encoder_input": np.ones((q, latent)),
+        "guide.gs_temperature": np.array([config.temperature]),
+    }
+    at, kind = "guide.normalization_module.", config.input_normalization
+    if statistics is not None and kind == "log_standardize":
+        full |= {f"{at}log_mean": statistics.log_mean, f"{at}log_scale": statistics.log_std}
+    if statistics is not None and kind == "standardize":
+        full |= {f"{at}mean": statistics.mean, f"{at}scale": statistics.std}
+    return {name: np.asarray(value, np.float32) for name, value in full.items()}
+
+
+def _depth(state: State, at: str) -> int:
+    return sum(1 for k in state if k.startswith(f"{at}.mlp.layers.") and k.endswith(".weight"))
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: np.ndarray) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = value
+
+
+def _get(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    for name in path:
+        tree = tree[name]
+    return tree
