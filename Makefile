@@ -1,0 +1,82 @@
+# `make help` lists the targets. Every environment is a folder here; nothing is installed elsewhere.
+PYTHON ?= python3
+WORKERS ?= 2
+CUDA ?= cuda12
+ARGS ?=
+
+VENV := .venv
+VENV11 := .venv-cuda11
+VENV_GPU := .venv-$(CUDA)-gpu
+BIN ?= $(VENV)/bin
+PINS = $(if $(filter cuda11,$(CUDA)),constraints/cuda11.txt,constraints/current.txt)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help venv demo test test-cuda11 lint format bench gpu gpu-check clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(VENV)/.installed  ## make the environment in .venv
+
+demo: venv  ## train on simulated cells and export the learned network to runs/demo
+	rm -rf runs/demo
+	$(BIN)/python scripts/train.py --config=configs/demo.py --workdir=runs/demo
+	$(BIN)/python scripts/export_grn.py --workdir=runs/demo
+
+test: venv  ## run the tests (ARGS='-k name' chooses, WORKERS=4 sets the processes)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-cuda11: $(VENV11)/.installed  ## run the same tests on the CUDA 11 versions, on a CPU
+	$(VENV11)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+lint: venv  ## check style and format
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+format: venv  ## mend style and format
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+bench: venv  ## run every benchmark
+	@set -e; ls benchmarks/*.py >/dev/null 2>&1 || { echo "There are no benchmarks yet."; exit 0; }; \
+	for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" $(ARGS); done
+
+gpu: $(VENV_GPU)/.installed  ## install for a GPU (CUDA=cuda11, cuda12, cuda13), then gpu-check
+	$(MAKE) gpu-check BIN=$(VENV_GPU)/bin
+
+gpu-check:  ## run the tests and the demo on the GPU with what BIN has installed
+	JAX_PLATFORMS=cuda,cpu $(BIN)/python -c "import jax; print(jax.__version__, jax.devices())"
+	JAX_PLATFORMS=cuda,cpu XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m pytest $(ARGS)
+	rm -rf runs/demo-gpu
+	JAX_PLATFORMS=cuda,cpu $(BIN)/python scripts/train.py --config=configs/demo.py --workdir=runs/demo-gpu
+	JAX_PLATFORMS=cuda,cpu $(BIN)/python scripts/export_grn.py --workdir=runs/demo-gpu
+
+clean:  ## remove environments and caches; runs/ stays
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last and taken away first: an interrupted installation starts over.
+define install  # (environment, extras, constraints)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	       "Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@if [ -f $(1)/.installed ]; then rm $(1)/.installed; else $(PYTHON) -m venv --clear $(1); fi
+	@echo "Installing into $(1) (a minute or two)"
+	@$(1)/bin/python -m pip install --quiet -e '.[$(2)]' -c $(3)
+	@touch $(1)/.installed
+endef
+
+$(VENV)/.installed: pyproject.toml constraints/current.txt
+	$(call install,$(VENV),dev,constraints/current.txt)
+
+$(VENV11)/.installed: pyproject.toml constraints/cuda11.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { \
+	  echo "jax 0.4.25 has no wheels for $$($(PYTHON) --version); make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(call install,$(VENV11),dev,constraints/cuda11.txt)
+
+$(VENV_GPU)/.installed: pyproject.toml constraints/current.txt constraints/cuda11.txt
+	$(call install,$(VENV_GPU),dev$(comma)$(CUDA),$(PINS))
+
+comma := ,
