@@ -14,7 +14,8 @@ _Weights = tuple[float, float, float, float]
 class DataConfig:
     """Say which prepared file to train on."""
 
-    path: str = ""  # a prepared .h5ad (docs/data.md); empty: simulate with `simulate`
+    path: str = ""  # a prepared .h5ad (docs/data.md)
+    simulated: bool = False  # no file: data simulated by the settings in `simulate`
     mask_test: tuple[str, ...] = ()  # treatments whose dosage is set to 0 in all cells (ablation)
 
 
@@ -145,6 +146,18 @@ class Config:
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     train: TrainConfig = TrainConfig()
+
+
+def compiled_part(config: Config) -> Config:
+    """Give the settings that a compiled epoch depends on, all others at their default.
+
+    Runs that differ in the rest (seed, patience, paths) share one program.
+    """
+    kept = ("batch_size", "n_particles", "optimizer", "learning_rate", "weight_decay")
+    kept += ("gradient_clip_norm", "cyclic_low", "cyclic_high", "cyclic_step_size_up")
+    train = TrainConfig(**{name: getattr(config.train, name) for name in kept})
+    model = dataclasses.replace(config.model, knowledge_path="", mask_init=0.0)
+    return Config(model=model, objective=config.objective, train=train)
 
 
 def validate(config: Config) -> None:

@@ -1,0 +1,39 @@
+"""AnnData in, Dataset out: the only rooms that know anndata and scanpy."""
+
+from gpo_vae_jax.config import Config
+from gpo_vae_jax.data.conventions import guess_convention
+from gpo_vae_jax.data.dataset import from_arrays
+from gpo_vae_jax.data.preparation import prepare, summary
+from gpo_vae_jax.data.prepared import from_anndata, load, read_h5ad, write
+from gpo_vae_jax.data.simulation import simulate
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.types import Dataset
+
+__all__ = [
+    "from_anndata",
+    "from_arrays",
+    "from_config",
+    "guess_convention",
+    "load",
+    "prepare",
+    "read_h5ad",
+    "simulate",
+    "summary",
+    "write",
+]
+
+
+def from_config(config: Config) -> Dataset:
+    """Give the data a run asks for: its prepared file, or data simulated and prepared in memory.
+
+    Raises:
+      DataError: neither is asked for, or the file is not as docs/data.md says.
+    """
+    if config.data.path:
+        return load(config.data.path, config.data)
+    if not config.data.simulated:
+        raise DataError(
+            "no data: name a prepared file, --config.data.path=PREPARED.h5ad "
+            "(scripts/prepare.py makes one from raw counts)"
+        )
+    return from_anndata(prepare(simulate(config.simulate), config.prepare), config.data)

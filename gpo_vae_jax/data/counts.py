@@ -1,0 +1,138 @@
+"""The matrix of counts, dense, sparse or on disk: checks, narrow copies, log-normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from gpo_vae_jax.errors import DataError
+
+_CHUNK_VALUES = 1 << 24  # values that are dense at a time
+_LARGEST = np.iinfo(np.uint32).max
+
+CountMatrix = Any  # np.ndarray, a scipy.sparse matrix, or a matrix of a backed AnnData; [N, G]
+
+
+def row_chunks(shape: tuple[int, int], chunk_values: int = _CHUNK_VALUES) -> Iterator[slice]:
+    """Cut N rows of G values into slices of bounded size."""
+    step = max(1, chunk_values // max(1, shape[1]))
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
+
+
+def by_rows(matrix: CountMatrix) -> CountMatrix:
+    """Give the matrix in a form whose rows are cheap to slice."""
+    if getattr(matrix, "format", "") == "csr" or not hasattr(matrix, "format"):
+        return matrix
+    return (matrix if sparse.issparse(matrix) else matrix.to_memory()).tocsr()
+
+
+def dense_rows(matrix: CountMatrix, rows: slice | np.ndarray) -> np.ndarray:
+    """Give some rows as a dense array."""
+    part = matrix[rows]
+    return part.toarray() if sparse.issparse(part) else np.asarray(part)
+
+
+def columns(matrix: CountMatrix, which: np.ndarray) -> np.ndarray:
+    """Give some columns, [N, len(which)], as a dense array."""
+    part = matrix[:, which]
+    return part.toarray() if sparse.issparse(part) else np.asarray(part)
+
+
+def check_values(values: np.ndarray, where: str) -> None:
+    """Raise DataError unless every value is a count: finite, at least 0, an integer."""
+    if values.dtype.kind in "ub":
+        return
+    if values.dtype.kind not in "if":
+        raise DataError(f"{where} holds values of type {values.dtype}, not numbers")
+    if values.dtype.kind == "f":
+        bad = ~np.isfinite(values)
+        if bad.any():
+            raise DataError(f"{where} holds {int(bad.sum())} values that are NaN or infinite")
+    if values.size and values.min() < 0:
+        raise DataError(
+            f"{where} holds negative values (as low as {values.min():g}): it must hold raw counts, "
+            "not scaled or centred expression"
+        )
+    if values.dtype.kind == "f":
+        fraction = values != np.floor(values)
+        if fraction.any():
+            raise DataError(
+                f"{where} holds values that are not whole numbers (such as {values[fraction][0]:g})"
+                ": it must hold raw UMI counts, not normalised expression; if a layer holds the "
+                "raw counts, name it in config.prepare.layer"
+            )
+    if values.size and values.max() > _LARGEST:
+        raise DataError(f"{where} holds a count above {_LARGEST}")
+
+
+def check_counts(matrix: CountMatrix, where: str = "X") -> None:
+    """Raise DataError unless the whole matrix holds counts; a sparse one is not made dense."""
+    if sparse.issparse(matrix):
+        check_values(matrix.data, where)
+        return
+    for rows in row_chunks(matrix.shape):
+        check_values(dense_rows(matrix, rows), where)
+
+
+def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
+    """Give the counts dense, [N, G], in the narrowest unsigned type (uint8, 16, 32) holding them.
+
+    Works in chunks of rows: memory stays near the result. Raises DataError (see check_values).
+    """
+    matrix = by_rows(matrix)
+    result = np.zeros(matrix.shape, np.uint8)
+    for rows in row_chunks(matrix.shape):
+        part = dense_rows(matrix, rows)
+        check_values(part, where)
+        largest = int(part.max(initial=0))
+        if largest > np.iinfo(result.dtype).max:
+            result = result.astype(np.min_scalar_type(largest))
+        result[rows] = part
+    return result
+
+
+def narrow_copy(matrix: CountMatrix, rows: np.ndarray) -> CountMatrix:
+    """Give some rows with narrow values, sparse (CSR) where the matrix is sparse, else dense."""
+    if not hasattr(matrix, "format"):
+        return narrow(matrix)[rows]
+    matrix = matrix if sparse.issparse(matrix) else matrix.to_memory()
+    part = sparse.csr_matrix(matrix.tocsr()[rows])
+    part.sum_duplicates()
+    part.data = part.data.astype(np.min_scalar_type(int(part.data.max(initial=0))))
+    return part
+
+
+def library_size(matrix: CountMatrix) -> np.ndarray:
+    """Sum the counts of each cell, [N] float64."""
+    if sparse.issparse(matrix) or isinstance(matrix, np.ndarray):
+        return np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+    chunks = (dense_rows(matrix, rows) for rows in row_chunks(matrix.shape))
+    return np.concatenate([part.sum(axis=1, dtype=np.float64) for part in chunks])
+
+
+def normalisation(library: np.ndarray) -> np.ndarray:
+    """Give the factor, [N], that brings each cell to the median library size of all cells.
+
+    A cell without any count gets 0 and does not enter the median. Raises DataError when no cell
+    has a count.
+    """
+    counted = library > 0
+    if not counted.any():
+        raise DataError("no cell has a single count")
+    median = np.median(library[counted])
+    return np.divide(median, library, out=np.zeros(library.shape), where=counted)
+
+
+def log_normalised(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Give log(1 + counts * factor) of dense counts [N, ...] in float64 (docs/method.md 1)."""
+    return np.log1p(values * factor.reshape(-1, *([1] * (values.ndim - 1))))
+
+
+def gene_columns(names, genes) -> np.ndarray:
+    """Find the column of each name among the genes, -1 where it is not measured."""
+    position = {gene: i for i, gene in enumerate(genes)}
+    return np.array([position.get(name, -1) for name in names], np.int64)

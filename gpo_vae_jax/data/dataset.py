@@ -1,0 +1,182 @@
+"""Arrays in, Dataset out: the one way by which training data is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gpo_vae_jax.config import DataConfig
+from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data import labels
+from gpo_vae_jax.data.statistics import input_statistics
+from gpo_vae_jax.data.wasserstein import wasserstein_table
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.types import Batch, Context, Dataset, InputStatistics, Split
+
+SPLITS = ("train", "val", "test")
+_DEFAULT = DataConfig()
+_TABLE_COLUMNS = 128  # genes whose expression is dense in float64 at a time
+
+
+def from_arrays(
+    *,
+    counts: count_matrix.CountMatrix,
+    dosage: np.ndarray | tuple[np.ndarray, np.ndarray],
+    qc_fail: np.ndarray,
+    counterfactual: count_matrix.CountMatrix,
+    delta: np.ndarray,
+    split: np.ndarray,
+    treatments: Sequence[str],
+    n_perturbed: int,
+    genes: Sequence[str],
+    cells: Sequence[str] | None = None,
+    controls: np.ndarray | None = None,
+    true_network: np.ndarray | None = None,
+    config: DataConfig = _DEFAULT,
+) -> Dataset:
+    """Make a Dataset from the arrays of all N cells (docs/method.md 1).
+
+    Args:
+      counts: [N, G] raw counts, dense or sparse.
+      dosage: [N, T], dense; or the pair (columns [N, K], dosage [N, K]) of types.Batch.
+      qc_fail: [N] or [N, Q], 1 = failed.
+      counterfactual: [N, G] counts, dense or sparse.
+      delta: [N, T]; nan counts as 0.
+      split: [N], "train", "val" or "test".
+      treatments: T names, the perturbed genes first.
+      n_perturbed: R.
+      genes: G names.
+      cells: N names; absent: row numbers.
+      controls: [N] bool, the control cells; absent: those without dosage.
+      true_network: [T, T] signed truth of simulated data.
+      config: `mask_test` is obeyed.
+
+    Raises:
+      DataError: for shapes that do not fit, values that are no counts, an empty split, or an
+        unknown name in `mask_test`.
+    """
+    treatments, genes = tuple(map(str, treatments)), tuple(map(str, genes))
+    n, t = counts.shape[0], len(treatments)
+    perturbation, amount = dosage if isinstance(dosage, tuple) else _from_dense(dosage, n, t)
+    qc_fail = np.asarray(qc_fail, np.float32).reshape(n, -1) if np.size(qc_fail) else qc_fail
+    cells = np.asarray([str(i) for i in range(n)] if cells is None else cells, dtype=str)
+    split = np.asarray(split).astype(str)
+    _check_shapes(
+        counts=(counts, (n, len(genes))),
+        dosage=(amount, (n, None)),
+        qc_fail=(qc_fail, (n, None)),
+        counterfactual=(counterfactual, (n, len(genes))),
+        delta=(delta, (n, t)),
+        split=(split, (n,)),
+        cells=(cells, (n,)),
+    )
+    _check_values(split, qc_fail, treatments, n_perturbed)
+    if controls is None:
+        controls = ~(amount != 0).any(axis=1)
+    library = count_matrix.library_size(counts)
+    counts = count_matrix.narrow(counts, "counts")
+    counterfactual = count_matrix.narrow(counterfactual, "counterfactual")
+    rows = {name: np.flatnonzero(split == name) for name in SPLITS}
+    factor = count_matrix.normalisation(library)
+    columns = count_matrix.gene_columns(treatments, genes)
+    tables = {
+        name: _table(
+            counts, factor, columns, controls, perturbation, amount, rows[name], n_perturbed
+        )
+        for name in ("train", "test")
+    }
+    perturbation, amount = labels.without_treatments(
+        perturbation, amount, treatments, config.mask_test
+    )
+    statistics = input_statistics(counts[rows["train"]])
+    delta = np.nan_to_num(np.asarray(delta, np.float32), nan=0.0)
+    splits = {}
+    for name in SPLITS:
+        at = rows[name]
+        batch = Batch(
+            counts=counts[at],
+            library_size=library[at].astype(np.float32),
+            perturbation=perturbation[at].astype(np.int32),
+            dosage=amount[at].astype(np.float32),
+            qc_fail=qc_fail[at],
+            counterfactual=counterfactual[at],
+            delta=delta[at],
+            weight=np.ones(len(at), np.float32),
+        )
+        splits[name] = Split(batch, _context(batch, statistics, t))
+    return Dataset(
+        splits=splits,
+        cells={name: cells[rows[name]] for name in SPLITS},
+        treatments=treatments,
+        n_perturbed=int(n_perturbed),
+        genes=genes,
+        tables=tables,
+        true_network=true_network,
+    )
+
+
+def _from_dense(dosage: np.ndarray, n: int, t: int) -> tuple[np.ndarray, np.ndarray]:
+    dosage = np.asarray(dosage)
+    _check_shapes(dosage=(dosage, (n, t)))
+    return labels.indices_of_dense(dosage)
+
+
+def _check_shapes(**arrays) -> None:
+    for name, (array, expected) in arrays.items():
+        shape = tuple(np.shape(array)) if not hasattr(array, "shape") else tuple(array.shape)
+        fits = len(shape) == len(expected) and all(
+            want is None or have == want for have, want in zip(shape, expected, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join("any" if want is None else str(want) for want in expected)
+            raise DataError(f"{name} has the shape {shape}, it should be ({wanted})")
+
+
+def _check_values(split, qc_fail, treatments, n_perturbed) -> None:
+    unknown = sorted(set(split) - set(SPLITS))
+    if unknown:
+        raise DataError(
+            f"split holds {labels.listed(unknown)}; each cell must be in 'train', 'val' or 'test'"
+        )
+    for name in SPLITS:
+        if not (split == name).any():
+            raise DataError(f"the split {name!r} has no cells")
+    if not np.isin(qc_fail, (0, 1)).all():
+        raise DataError("qc_fail must hold 0 (passed) and 1 (failed) only")
+    if len(set(treatments)) < len(treatments):
+        raise DataError("the names of the treatments (dosage columns) are not unique")
+    if not 1 <= n_perturbed <= len(treatments):
+        raise DataError(f"n_perturbed is {n_perturbed}; there are {len(treatments)} treatments")
+
+
+def _table(counts, factor, columns, controls, perturbation, dosage, rows, n_perturbed):
+    """Give the Wasserstein distances of one split, [R, T] float32."""
+    parts = []
+    for start in range(0, len(columns), _TABLE_COLUMNS):
+        which = columns[start : start + _TABLE_COLUMNS]
+        values = counts[np.ix_(rows, np.maximum(which, 0))]
+        expression = count_matrix.log_normalised(values, factor[rows])
+        expression[:, which < 0] = np.nan
+        parts.append(
+            wasserstein_table(
+                expression, controls[rows], perturbation[rows], dosage[rows], n_perturbed
+            )
+        )
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _context(batch: Batch, statistics: InputStatistics, n_treatments: int) -> Context:
+    used = batch.perturbation[batch.dosage != 0]
+    return Context(
+        statistics=statistics,
+        treatment_cells=np.bincount(used, minlength=n_treatments).astype(np.float32),
+        quality_cells=np.asarray(batch.qc_fail.sum(axis=0), np.float32),
+    )
+
+
+def truth_among(treatments: Sequence[str], truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Give the true network in the order of the treatments, [T, T]; 0 for genes outside it."""
+    at = count_matrix.gene_columns(treatments, [str(name) for name in truth["names"]])
+    weights = np.asarray(truth["weights"], np.float32)[np.ix_(at, at)]
+    return np.where((at >= 0)[:, None] & (at >= 0)[None, :], weights, 0).astype(np.float32)

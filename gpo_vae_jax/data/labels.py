@@ -1,0 +1,95 @@
+"""Perturbation labels of cells: the genes they name, and dosage columns as indices."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gpo_vae_jax.errors import DataError
+
+
+def perturbed_genes(label: str, control: str, separator: str) -> tuple[str, ...]:
+    """Name the genes a label perturbs, sorted; none for a control ("A+ctrl" perturbs A)."""
+    if label == control:
+        return ()
+    parts = label.split(separator) if separator else [label]
+    return tuple(sorted({part.strip() for part in parts} - {control, ""}))
+
+
+def canonical_label(genes: Sequence[str], control: str, separator: str) -> str:
+    """Write the label of some perturbed genes: "A+B" whatever order the input had."""
+    return separator.join(genes) if genes else control
+
+
+def group_by_label(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the distinct labels, sorted, and the number of each cell's label, [N]."""
+    names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    return names, codes.ravel()
+
+
+def dosage_indices(
+    codes: np.ndarray, genes_of_label: Sequence[Sequence[str]], treatments: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the perturbed dosage columns of each cell, [N, K] int32, and their dosage, [N, K].
+
+    `codes` [N] says which entry of `genes_of_label` each cell has. K is the most perturbations any
+    cell has, at least 1; what only fills a row is column 0 with dosage 0. Raises DataError for a
+    gene that is no treatment.
+    """
+    column = {name: i for i, name in enumerate(treatments)}
+    unknown = {g for genes in genes_of_label for g in genes if g not in column}
+    if unknown:
+        raise DataError(
+            f"cells carry perturbations without a dosage column: {listed(unknown)}; run "
+            "scripts/prepare.py on the raw counts again"
+        )
+    width = max([1, *(len(genes) for genes in genes_of_label)])
+    index = np.zeros((len(genes_of_label), width), np.int32)
+    dosage = np.zeros((len(genes_of_label), width), np.float32)
+    for row, genes in enumerate(genes_of_label):
+        index[row, : len(genes)] = [column[gene] for gene in genes]
+        dosage[row, : len(genes)] = 1
+    return index[codes], dosage[codes]
+
+
+def indices_of_dense(dosage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give a dense dosage matrix [N, T] as columns [N, K] int32 and their dosage [N, K]."""
+    used = dosage != 0
+    width = max(1, int(used.sum(axis=1).max(initial=0)))
+    order = np.argsort(~used, axis=1, kind="stable")[:, :width]
+    value = np.take_along_axis(np.asarray(dosage, np.float32), order, axis=1)
+    return np.where(value != 0, order, 0).astype(np.int32), value
+
+
+def without_treatments(
+    perturbation: np.ndarray, dosage: np.ndarray, treatments: Sequence[str], masked: Iterable[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Set the dosage of the `masked` treatments to 0 (the unseen-perturbation ablation).
+
+    Raises DataError for a name that is no treatment, with the closest one.
+    """
+    for name in masked:
+        if name not in treatments:
+            raise DataError(
+                f"config.data.mask_test: {name!r} is no treatment; {meant(name, treatments)}"
+            )
+    hidden = np.isin(perturbation, [i for i, name in enumerate(treatments) if name in set(masked)])
+    keep = (dosage != 0) & ~hidden
+    return np.where(keep, perturbation, 0).astype(np.int32), np.where(keep, dosage, 0).astype(
+        np.float32
+    )
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """Suggest what a wrong name probably meant."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {listed(known)}"
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Write some names in a line, at most `most` of them."""
+    names = sorted(str(name) for name in names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

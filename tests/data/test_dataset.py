@@ -1,0 +1,169 @@
+"""Arrays in, Dataset out."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.stats import wasserstein_distance
+
+from gpo_vae_jax.config import DataConfig
+from gpo_vae_jax.data import from_arrays
+from gpo_vae_jax.data.dataset import truth_among
+from gpo_vae_jax.errors import DataError
+
+GENES = ("g3", "g1", "g0", "g2", "g4")
+TREATMENTS = ("g0", "g1", "unmeasured", "g3")
+
+
+def arrays(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    dosage = np.zeros((n, 4), np.float32)
+    perturbed = rng.integers(-1, 3, n)
+    dosage[np.arange(n)[perturbed >= 0], perturbed[perturbed >= 0]] = 1
+    dosage[::9, 1] = 1
+    delta = rng.random((n, 4))
+    delta[0, 0] = np.nan
+    return {
+        "counts": rng.poisson(30, (n, 5)).astype(np.float32),
+        "dosage": dosage,
+        "qc_fail": (rng.random(n) < 0.2).astype(int),
+        "counterfactual": rng.poisson(300, (n, 5)),
+        "delta": delta,
+        "split": np.array(["train", "train", "val", "test"])[np.arange(n) % 4],
+        "treatments": TREATMENTS,
+        "n_perturbed": 3,
+        "genes": GENES,
+        "cells": [f"cell{i}" for i in range(n)],
+    }
+
+
+def test_every_cell_keeps_its_own_values():
+    given = arrays()
+    dataset = from_arrays(**given)
+    for name in ("train", "val", "test"):
+        cells = dataset.splits[name].cells
+        rows = np.flatnonzero(given["split"] == name)
+        assert dataset.cells[name].tolist() == [f"cell{i}" for i in rows]
+        np.testing.assert_array_equal(cells.counts, given["counts"][rows])
+        np.testing.assert_array_equal(cells.library_size, given["counts"][rows].sum(axis=1))
+        np.testing.assert_array_equal(cells.counterfactual, given["counterfactual"][rows])
+        np.testing.assert_array_equal(cells.qc_fail[:, 0], given["qc_fail"][rows])
+        np.testing.assert_array_equal(
+            cells.delta, np.nan_to_num(given["delta"][rows]).astype(np.float32)
+        )
+        dense = np.zeros((len(rows), 4))
+        np.add.at(dense, (np.arange(len(rows))[:, None], cells.perturbation), cells.dosage)
+        np.testing.assert_array_equal(dense, given["dosage"][rows])
+        assert (cells.weight == 1).all()
+
+
+def test_types_shapes_and_sizes():
+    dataset = from_arrays(**arrays())
+    cells = dataset.splits["train"].cells
+    assert cells.counts.dtype == np.uint8 and cells.counterfactual.dtype == np.uint16
+    assert cells.perturbation.dtype == np.int32 and cells.perturbation.shape == (30, 2)
+    for name in ("library_size", "dosage", "qc_fail", "delta", "weight"):
+        assert getattr(cells, name).dtype == np.float32, name
+    sizes = dataset.sizes
+    assert (sizes.n_genes, sizes.n_treatments, sizes.n_perturbed, sizes.n_quality) == (5, 4, 3, 1)
+
+
+def test_context_of_a_split():
+    given = arrays()
+    dataset = from_arrays(**given)
+    train = given["counts"][given["split"] == "train"].astype(float)
+    for name in ("train", "val", "test"):
+        here = given["split"] == name
+        context = dataset.splits[name].context
+        np.testing.assert_array_equal(
+            context.treatment_cells, (given["dosage"][here] != 0).sum(axis=0)
+        )
+        np.testing.assert_array_equal(context.quality_cells, [given["qc_fail"][here].sum()])
+        np.testing.assert_allclose(context.statistics.mean, train.mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(context.statistics.std, train.std(axis=0, ddof=1), rtol=1e-6)
+        assert context.treatment_cells.dtype == context.quality_cells.dtype == np.float32
+
+
+def test_tables_by_scipy():
+    given = arrays()
+    dataset = from_arrays(**given)
+    library = given["counts"].sum(axis=1, dtype=float)
+    expression = np.log1p(given["counts"] / library[:, None] * np.median(library))
+    for name in ("train", "test"):
+        table = dataset.tables[name]
+        assert table.shape == (3, 4)
+        assert np.isnan(table[:, 2]).all() and not np.isnan(table[:, [0, 1, 3]]).any()
+        here = given["split"] == name
+        control = here & ~given["dosage"].any(axis=1)
+        for r in range(3):
+            for t, gene in ((0, 2), (1, 1), (3, 0)):
+                values = expression[here & (given["dosage"][:, r] != 0), gene]
+                expected = wasserstein_distance(values, expression[control, gene])
+                np.testing.assert_allclose(table[r, t], expected, rtol=1e-5)
+
+
+def test_sparse_counts_and_dosage_as_indices_give_the_same():
+    given = arrays()
+    dataset = from_arrays(**given)
+    order = np.argsort(given["dosage"] == 0, axis=1, kind="stable")[:, :2]
+    amount = np.take_along_axis(given["dosage"], order, axis=1)
+    again = from_arrays(
+        **given
+        | {
+            "counts": sparse.csr_matrix(given["counts"]),
+            "counterfactual": sparse.csc_matrix(given["counterfactual"]),
+            "dosage": (np.where(amount > 0, order, 0), amount),
+        }
+    )
+    for name in dataset.splits:
+        for have, want in zip(again.splits[name].cells, dataset.splits[name].cells, strict=True):
+            np.testing.assert_array_equal(have, want)
+            assert have.dtype == want.dtype
+
+
+def test_masked_treatments_have_no_dosage_but_keep_their_table():
+    given = arrays()
+    plain = from_arrays(**given)
+    masked = from_arrays(**given, config=DataConfig(mask_test=("g1",)))
+    for split in masked.splits.values():
+        assert not (split.cells.dosage[split.cells.perturbation == 1] != 0).any()
+        assert split.context.treatment_cells[1] == 0 and split.context.treatment_cells[0] > 0
+    np.testing.assert_array_equal(masked.tables["train"], plain.tables["train"])
+
+
+def test_several_quality_columns():
+    given = arrays()
+    quality = (np.random.default_rng(1).random((60, 3)) < 0.3).astype(int)
+    dataset = from_arrays(**given | {"qc_fail": quality})
+    assert dataset.sizes.n_quality == 3
+    here = given["split"] == "val"
+    np.testing.assert_array_equal(
+        dataset.splits["val"].context.quality_cells, quality[here].sum(axis=0)
+    )
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"delta": np.zeros((60, 3))}, r"delta has the shape \(60, 3\), it should be \(60, 4\)"),
+        ({"dosage": np.zeros((60, 3))}, r"dosage has the shape"),
+        ({"counterfactual": np.zeros((59, 5))}, r"counterfactual has the shape"),
+        ({"qc_fail": np.full(60, 2)}, "qc_fail must hold 0"),
+        ({"qc_fail": np.full(60, np.nan)}, "qc_fail must hold 0"),
+        ({"split": np.array(["train", "val", "holdout"] * 20)}, "split holds holdout"),
+        ({"split": np.array(["train", "val"] * 30)}, "'test' has no cells"),
+        ({"n_perturbed": 5}, "n_perturbed is 5"),
+        ({"treatments": ("a", "a", "b", "c")}, "not unique"),
+        ({"counts": np.full((60, 5), 0.5)}, "counts holds values that are not whole"),
+        ({"counterfactual": np.full((60, 5), -1)}, "counterfactual holds negative"),
+        ({"config": DataConfig(mask_test=("g9",))}, "did you mean"),
+    ],
+)
+def test_arrays_that_do_not_fit(change, message):
+    with pytest.raises(DataError, match=message):
+        from_arrays(**arrays() | change)
+
+
+def test_the_truth_in_the_order_of_the_treatments():
+    truth = {"names": np.array(["c", "a", "b"]), "weights": np.arange(9.0).reshape(3, 3)}
+    network = truth_among(("a", "unknown", "c"), truth)
+    np.testing.assert_array_equal(network, [[4, 0, 3], [0, 0, 0], [1, 0, 0]])

@@ -1,0 +1,56 @@
+"""scripts/prepare.py as a user calls it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gpo_vae_jax.config import SimulateConfig
+from gpo_vae_jax.data import load, simulate, write
+from tests.paths import ROOT
+
+
+@pytest.fixture(scope="module")
+def raw_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("raw") / "raw.h5ad"
+    adata = simulate(SimulateConfig(n_cells=300, n_genes=40, n_perturbed=4))
+    adata.obs = adata.obs.rename(columns={"perturbation": "gene"})
+    write(adata, path)
+    return path
+
+
+def call(*arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "scripts/prepare.py", "--config=configs/anndata.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_a_raw_file_becomes_a_prepared_one(raw_file, tmp_path):
+    target = tmp_path / "prepared.h5ad"
+    done = call(f"--input={raw_file}", f"--output={target}", "--config.prepare.seed=3")
+    assert done.returncode == 0, done.stderr
+    assert "guessed: perturbations are read from obs['gene']" in done.stdout
+    assert "cells kept" in done.stdout and "scripts/train.py" in done.stdout
+    assert load(target).n_perturbed == 4
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"--input": "absent.h5ad"}, "--input: there is no file 'absent.h5ad'"),
+        ({"--output": "absent/out.h5ad"}, "--output: the folder 'absent' does not exist"),
+        ({"--output": "{input}"}, "--output is the same file as --input"),
+        ({"--output": "{folder}"}, "is a folder; name a file in it"),
+        ({"--config.prepare.split": "random"}, "config.prepare.split='random' is not possible"),
+    ],
+    ids=["no input", "no folder", "same file", "a folder", "a setting"],
+)
+def test_an_error_is_one_clear_line_before_any_work(raw_file, tmp_path, change, message):
+    flags = {"--input": str(raw_file), "--output": str(tmp_path / "out.h5ad")} | change
+    values = {"input": raw_file, "folder": tmp_path}
+    done = call(*(f"{flag}={value.format(**values)}" for flag, value in flags.items()))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir()) and done.stdout == ""

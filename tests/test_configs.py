@@ -1,0 +1,44 @@
+"""The configuration files: what they are named for, and the values of the published runs."""
+
+import importlib
+
+import pytest
+
+from gpo_vae_jax.config_io import from_config_dict
+
+PUBLISHED = {  # n_latent, basal hidden, fc_criteria, penalty_coeff, extended genes
+    "rpe1": (200, 200, 0.5, 10.0, "up_only"),
+    "replogle": (100, 200, 0.8, 5.0, "up_only"),
+    "adamson": (100, 400, 0.4, 1.0, "both"),
+}
+
+
+def read(name):
+    return from_config_dict(importlib.import_module(f"configs.{name}").get_config())
+
+
+@pytest.mark.parametrize("name", [*PUBLISHED, "demo", "anndata", "base"])
+def test_every_file_gives_checked_settings_of_its_name(name):
+    assert read(name).name == name
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_settings(name):
+    config = read(name)
+    m, o, t, p = config.model, config.objective, config.train, config.prepare
+    assert PUBLISHED[name] == (
+        m.n_latent,
+        m.basal_encoder_n_hidden,
+        o.fc_criteria,
+        o.penalty_coeff,
+        p.extended_genes,
+    )
+    assert (m.basal_encoder_n_layers, m.decoder_n_layers, m.decoder_n_hidden) == (1, 1, 400)
+    assert (m.embedding_encoder_n_layers, m.embedding_encoder_n_hidden) == (4, 400)
+    assert (m.mask_prior, m.embedding_prior_scale, m.mask_init) == (0.3, 1.0, 0.0)
+    assert (m.logits_or_probs, m.likelihood_key) == ("logits", "library_nb")
+    assert m.input_normalization == "log_standardize" and not m.sum_mode
+    assert (o.beta, o.alpha, o.hop, o.gloss_coeff) == (0.1, None, 5, 100.0)
+    assert (t.batch_size, t.n_particles, t.max_epochs, t.patience) == (512, 5, 2000, 30)
+    assert (t.learning_rate, t.weight_decay, t.gradient_clip_norm) == (3e-4, 1e-6, 100.0)
+    assert (p.perturbation_key, p.control, p.split) == ("gene", "non-targeting", "reference")
