@@ -1,0 +1,210 @@
+"""The rules of the house, read off the source with `ast`; test_architecture.py applies them.
+
+`violations(root)` gives one line for each breach. Rooms stand in the order of ROOMS: a file imports
+only from rooms above its own, and within its room without going in circles.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "gpo_vae_jax"
+ROOMS = (
+    ("types",),
+    ("errors",),
+    ("config", "config_io"),
+    ("data",),
+    ("model",),
+    ("objective",),
+    ("train",),
+    ("evaluate",),
+    ("torch_port",),
+    ("parity",),
+    ("__init__",),  # may export from every room
+)
+DATA_ONLY = {"anndata", "rapids_singlecell", "scanpy"}
+INSIDE_FUNCTIONS = {
+    "cudf",
+    "cugraph",
+    "cuml",
+    "cupy",
+    "rapids_singlecell",
+    "redun",
+    "torch",
+    "wandb",
+}
+SCRIPTS_ONLY = {"absl"}
+OUTSIDE = {"benchmarks", "configs", "scripts", "tests"}
+MAX_LINES = {PACKAGE: 300, "scripts": 79}
+
+# Calls that a module may make at import: they compute nothing and touch no device.
+HARMLESS = {
+    *("dataclasses.field", "dict", "float", "frozenset", "functools.partial", "int", "len"),
+    *("jax.checkpoint", "jax.custom_jvp", "jax.custom_vjp", "jax.grad", "jax.jit", "jax.vmap"),
+    *("jax.value_and_grad", "logging.getLogger", "math.log", "math.sqrt", "partial", "range"),
+    *("np.dtype", "np.finfo", "np.float32", "np.iinfo", "np.int32", "np.int64", "np.uint64"),
+    *("re.compile", "set", "sorted", "str", "tuple", "zip"),
+}
+REGISTRATIONS = {"defjvp", "defjvps", "defvjp", "register_dataclass", "register_pytree_node"}
+
+
+def violations(root: Path) -> list[str]:
+    """List every breach of the rules under `root`, which holds the package and its neighbours."""
+    found = []
+    graph: dict[str, set[str]] = {}
+    for path in sorted(p for folder in (PACKAGE, "scripts") for p in (root / folder).rglob("*.py")):
+        where = path.relative_to(root).as_posix()
+        tree = ast.parse(path.read_text(), filename=where)
+        found += [f"{where}: {text}" for text in _file_rules(root, path, tree)]
+        if path.is_relative_to(root / PACKAGE):
+            graph[where] = {_file(root, name) for name, _, _ in _imports(root, path, tree)} - {None}
+            found += [f"{where}: {text}" for text in _room_rules(where, graph[where])]
+            found += [f"{where}: {text}" for text in _import_time_rules(tree)]
+    return found + [f"{' -> '.join(circle)}: a circle" for circle in _circles(graph)]
+
+
+def _file_rules(root: Path, path: Path, tree: ast.Module) -> Iterator[str]:
+    """Check a file's name, its length and what it imports from outside."""
+    folder = path.relative_to(root).parts[0]
+    if path.name == "utils.py":
+        yield "name files by their content, not utils"
+    lines = len(path.read_text().splitlines())
+    if lines > MAX_LINES[folder]:
+        yield f"{lines} lines, more than {MAX_LINES[folder]}"
+    in_data = _room(path.relative_to(root).as_posix()) == "data"
+    for name, line, in_function in _imports(root, path, tree):
+        top = name.split(".")[0]
+        if top in DATA_ONLY and not in_data:
+            yield f"line {line}: only {PACKAGE}/data imports {top}"
+        if top in INSIDE_FUNCTIONS and not in_function:
+            yield f"line {line}: {top} is optional; import it inside the function that needs it"
+        if top in SCRIPTS_ONLY and folder != "scripts":
+            yield f"line {line}: only scripts import {top}"
+        if top in OUTSIDE and folder == PACKAGE:
+            yield f"line {line}: the package does not import {top}"
+
+
+def _room_rules(where: str, targets: set[str]) -> Iterator[str]:
+    """Check that a file of the package imports only from its own room and those above."""
+    order = [room[0] for room in ROOMS]
+    own = _room(where)
+    if own is None:
+        yield "belongs to no room; ROOMS in tests/architecture.py lists them"
+        return
+    for target in sorted(targets):
+        room = _room(target)
+        if room is not None and order.index(room) > order.index(own):
+            yield f"{own} must not import from {room} ({target})"
+
+
+def _import_time_rules(tree: ast.Module) -> Iterator[str]:
+    """Check that importing the module defines things and does nothing else."""
+    for statement in _statements(tree.body):
+        allowed = (
+            *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+            *(ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Pass),
+        )
+        if not isinstance(statement, allowed):
+            yield f"line {statement.lineno}: {type(statement).__name__} runs at import"
+            continue
+        for call in _calls_at_import(statement):
+            name = ast.unparse(call.func)
+            last = name.split(".")[-1]
+            registers = isinstance(statement, ast.Expr) and last in REGISTRATIONS
+            builds = last.lstrip("_")[:1].isupper()
+            if not (registers or builds or name in HARMLESS):
+                yield f"line {call.lineno}: {name}(...) runs at import"
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Give the statements that run at import, those of classes included; skip TYPE_CHECKING."""
+    for statement in body:
+        if isinstance(statement, ast.If) and _is_type_checking(statement):
+            continue
+        yield statement
+        if isinstance(statement, ast.ClassDef):
+            yield from _statements(statement.body)
+
+
+def _calls_at_import(statement: ast.stmt) -> Iterator[ast.Call]:
+    """Give the calls a statement makes when its module is imported; decorators are free."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        roots = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+    elif isinstance(statement, ast.ClassDef):
+        roots = [*statement.bases, *(keyword.value for keyword in statement.keywords)]
+    elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr):
+        roots = [statement.value] if statement.value else []
+    else:
+        roots = []
+    for node in roots:
+        yield from (n for n in _outside_lambdas(node) if isinstance(n, ast.Call))
+
+
+def _outside_lambdas(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    if not isinstance(node, ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            yield from _outside_lambdas(child)
+
+
+def _is_type_checking(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def _imports(root: Path, path: Path, tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
+    """Give (full dotted name, line, whether it is not run at import) of every import."""
+    package = path.relative_to(root).with_suffix("").parts[:-1]
+
+    def walk(node: ast.AST, later: bool) -> Iterator[tuple[str, int, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, child.lineno, later) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = package[: len(package) - child.level + 1] if child.level else ()
+                source = ".".join([*base, *filter(None, [child.module])])
+                for alias in child.names:
+                    yield f"{source}.{alias.name}", child.lineno, later
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from walk(child, later or function or _is_type_checking(child))
+
+    return walk(tree, False)
+
+
+def _file(root: Path, name: str) -> str | None:
+    """Give the file of the package that an imported name comes from."""
+    parts = name.split(".")
+    if parts[0] != PACKAGE or name == f"{PACKAGE}.__version__":
+        return None
+    while parts:
+        stem = root.joinpath(*parts)
+        for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if candidate.is_file():
+                return candidate.relative_to(root).as_posix()
+        parts.pop()
+    return None
+
+
+def _room(where: str) -> str | None:
+    """Give the first name of the room of a file, or None for a file that has no room."""
+    parts = Path(where).with_suffix("").parts
+    if parts[0] != PACKAGE:
+        return None
+    return next((room[0] for room in ROOMS if parts[1] in room), None)
+
+
+def _circles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
+    """Give each circle of imports once, by depth-first search."""
+    done: set[str] = set()
+
+    def visit(node: str, trail: list[str]) -> Iterator[list[str]]:
+        if node in trail:
+            yield [*trail[trail.index(node) :], node]
+        elif node not in done:
+            for target in sorted(graph.get(node, ())):
+                yield from visit(target, [*trail, node])
+            done.add(node)
+
+    for node in graph:
+        yield from visit(node, [])
