@@ -55,7 +55,7 @@ def loss(
     parts = {
         "counterfactual_kl": o.beta
         * counterfactual_kl(model, context, batch, guided.flipped, second, o),
-        "grn": o.gloss_coeff * grn_alignment(model, batch, o),
+        "grn": o.gloss_coeff * grn_alignment(model, context, batch, o),
         "penalty": o.penalty_coeff * model.guide.mask_probs().mean(),
     }
     total = -bound(terms, batch, o) + sum(parts.values())
@@ -155,7 +155,9 @@ def counterfactual_kl(
     return jnp.sum(jnp.where(has_counterfactual, per_cell, 0) * batch.weight)
 
 
-def grn_alignment(model: GPOVAE, batch: Batch, objective: ObjectiveConfig) -> Array:
+def grn_alignment(
+    model: GPOVAE, context: Context, batch: Batch, objective: ObjectiveConfig
+) -> Array:
     """Give the mean distance between the network's reach and the observed changes (5.5)."""
     gap = alignment_gap(
         model.guide.mask_values(),
@@ -165,7 +167,8 @@ def grn_alignment(model: GPOVAE, batch: Batch, objective: ObjectiveConfig) -> Ar
         fc_criteria=objective.fc_criteria,
         n_perturbed=model.sizes.n_perturbed,
     )
-    return mean_over_cells(gap.mean(-1)[None], batch)
+    per_cell = jnp.sum(gap * context.measured[None], -1) / jnp.sum(context.measured)
+    return mean_over_cells(per_cell[None], batch)
 
 
 def mean_over_cells(values: Array, batch: Batch) -> Array:

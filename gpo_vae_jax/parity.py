@@ -90,7 +90,7 @@ def loss_and_gradients(record: Record, settings: dict[str, Any]) -> tuple[dict, 
     config, sizes = configs_of(settings)
     sizes = _with_quality(sizes, record["batch/qc"])
     params = torch_port.from_torch(_under(record, "param/"), config.model, sizes)
-    context = Context(_statistics(record, "param/", sizes), *_counts(record))
+    context = _context(record, "param/", sizes)
     batch, noise = _batch(record, "batch/"), _noise(record, "noise/")
     function = jax.jit(jax.grad(loss, has_aux=True), static_argnames=("config", "sizes"))
     gradients, parts = function(params, context, batch, noise, config=config, sizes=sizes)
@@ -117,7 +117,7 @@ def _check_train(record: Record, settings: dict[str, Any]) -> Result:
     config = Config(model=config.model, objective=config.objective, train=_train(record, settings))
     params = torch_port.from_torch(_under(record, "param0/"), config.model, sizes)
     params = jax.tree.map(jnp.asarray, params)
-    context = Context(_statistics(record, "param0/", sizes), *_counts(record))
+    context = _context(record, "param0/", sizes)
     state = StepState(params, make_optimizer(config.train).init(params))
     step = jax.jit(train_step, static_argnames=("config", "sizes"))
     loss_error = norm_error = 0.0
@@ -241,6 +241,11 @@ def _shared_noise(record: Record, at: str) -> SharedNoise:
     return SharedNoise(*(jnp.asarray(record[f"{at}{name}"]) for name in names))
 
 
+def _context(record: Record, params: str, sizes: Sizes) -> Context:
+    cells = (jnp.asarray(record[f"counts/{name}"], jnp.float32) for name in ("D", "qc"))
+    return Context(_statistics(record, params, sizes), *cells, jnp.ones(sizes.n_treatments))
+
+
 def _statistics(record: Record, params: str, sizes: Sizes) -> InputStatistics:
     if "stats/x_mean" in record:
         names = ("x_mean", "x_std", "log_x_mean", "log_x_std")
@@ -250,10 +255,6 @@ def _statistics(record: Record, params: str, sizes: Sizes) -> InputStatistics:
         zeros, ones = np.zeros(sizes.n_genes, np.float32), np.ones(sizes.n_genes, np.float32)
         found = InputStatistics(zeros, ones, zeros, ones)
     return jax.tree.map(jnp.asarray, found)
-
-
-def _counts(record: Record) -> tuple[jax.Array, jax.Array]:
-    return tuple(jnp.asarray(record[f"counts/{k}"], jnp.float32) for k in ("D", "qc"))
 
 
 def _with_quality(sizes: Sizes, qc: np.ndarray) -> Sizes:

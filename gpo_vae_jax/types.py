@@ -66,6 +66,7 @@ class Context(NamedTuple):
     statistics: InputStatistics  # of the TRAINING split, whatever the split
     treatment_cells: Array  # [T] cells of the split with a non-zero dosage of each treatment
     quality_cells: Array  # [Q] cells of the split that failed each quality column
+    measured: Array  # [T] 1, or 0 for a treatment whose gene is not measured: it aligns nothing
 
 
 class Posterior(NamedTuple):

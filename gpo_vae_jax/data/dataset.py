@@ -171,7 +171,8 @@ def _context(batch: Batch, statistics: InputStatistics, n_treatments: int) -> Co
     return Context(
         statistics=statistics,
         treatment_cells=np.bincount(used, minlength=n_treatments).astype(np.float32),
-        quality_cells=np.asarray(batch.qc_fail.sum(axis=0), np.float32),
+        quality_cells=np.asarray((batch.qc_fail != 0).sum(axis=0), np.float32),
+        measured=np.ones(n_treatments, np.float32),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -62,8 +64,7 @@ def init_params(
             f"effects on T={sizes.n_treatments} treatments; set config.model.n_latent="
             f"{sizes.n_treatments}"
         )
-    params = GPOVAE(config, sizes).init(key, method="touch")["params"]
-    params = jax.tree.map(lambda leaf: leaf, dict(params))
+    params = dict(_drawn_params(key, config, sizes))
     if knowledge is not None:
         name = f"mask_{config.logits_or_probs}"
         params["guide"] = {**params["guide"], name: _from_knowledge(knowledge, config, sizes)}
@@ -74,30 +75,37 @@ def sample_noise(
     key: Array, config: ModelConfig, sizes: Sizes, *, n_particles: int, n_cells: int
 ) -> Noise:
     """Draw all the noise of one evaluation of the objective."""
-    first, second, cells = jax.random.split(key, 3)
+    shared, cells = jax.random.split(key)
+    both = sample_shared_noise(shared, config, sizes, n_particles, n_passes=2)
     return Noise(
-        shared=sample_shared_noise(first, config, sizes, n_particles),
+        shared=jax.tree.map(lambda draws: draws[0], both),
         basal=jax.random.normal(cells, (n_particles, n_cells, config.n_latent)),
-        counterfactual=sample_shared_noise(second, config, sizes, n_particles),
+        counterfactual=jax.tree.map(lambda draws: draws[1], both),
     )
 
 
 def sample_shared_noise(
-    key: Array, config: ModelConfig, sizes: Sizes, n_particles: int
+    key: Array, config: ModelConfig, sizes: Sizes, n_particles: int, n_passes: int
 ) -> SharedNoise:
-    """Draw the noise of the variables shared by cells, for one guide pass."""
+    """Draw the noise of the variables shared by cells: each [n_passes, P, ...]."""
     mask, embedding, quality = jax.random.split(key, 3)
-    rows = (n_particles, sizes.n_perturbed, sizes.n_treatments)
+    passes = (n_passes, n_particles)
+    rows = (*passes, sizes.n_perturbed, sizes.n_treatments)
     return SharedNoise(
         mask=jax.random.logistic(mask, rows),
         embedding=jax.random.normal(embedding, rows),
-        quality=jax.random.normal(quality, (n_particles, sizes.n_quality, config.n_latent)),
+        quality=jax.random.normal(quality, (*passes, sizes.n_quality, config.n_latent)),
     )
 
 
 def n_parameters(params: Params) -> int:
     """Count the trainable numbers."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+@partial(jax.jit, static_argnames=("config", "sizes"))
+def _drawn_params(key: Array, config: ModelConfig, sizes: Sizes) -> Params:
+    return GPOVAE(config, sizes).init(key, method="touch")["params"]
 
 
 def _from_knowledge(knowledge: np.ndarray, config: ModelConfig, sizes: Sizes) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import jax
@@ -11,8 +10,6 @@ import orbax.checkpoint as ocp
 from gpo_vae_jax.errors import TrainingError
 from gpo_vae_jax.train.state import TrainState
 from gpo_vae_jax.types import Params
-
-logging.getLogger("absl").setLevel(logging.WARNING)
 
 
 class Checkpoints:

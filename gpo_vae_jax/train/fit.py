@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from gpo_vae_jax.config import Config
+from gpo_vae_jax.config import Config, compiled_part
 from gpo_vae_jax.errors import ConfigError, TrainingError
 from gpo_vae_jax.model import n_parameters
 from gpo_vae_jax.train.checkpoints import Checkpoints
@@ -75,11 +75,12 @@ def fit(
     if progress:
         _announce(dataset, config, state)
 
-    saved = time.monotonic()
+    settings = compiled_part(config)
+    saved, counted = time.monotonic(), False
     with _stop_on_signal() as stop, _bar(config, state, progress) as bar:
         while not stop.is_set() and not _finished(state, config):
             start = time.perf_counter()
-            new, report = run_epoch(state, *data, tables, config=config, sizes=sizes)
+            new, report = run_epoch(state, *data, tables, config=settings, sizes=sizes)
             report = jax.device_get(report)
             bad = first_not_finite(report)
             if bad:
@@ -102,6 +103,10 @@ def fit(
                 f"val {report.validation['loss']:.4f}, best {float(state.best_loss):.4f} "
                 f"in epoch {int(state.best_epoch)}"
             )
+            if progress and not counted:  # the first epoch compiled: leave it out of the rate
+                bar.unpause()
+                bar.initial += 1
+                counted = True
             bar.update()
         interrupted = stop.is_set() and not _finished(state, config)
     checkpoints.save_latest(state)
@@ -192,6 +197,8 @@ def _bar(config: Config, state: TrainState, progress: bool) -> tqdm:
         unit="epoch",
         disable=not progress,
         mininterval=0.2 if sys.stderr.isatty() else 15.0,
+        miniters=1,
+        smoothing=0,
         dynamic_ncols=True,
     )
 

@@ -34,10 +34,15 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
 
     def update(gradients, state, params=None):
         del params
-        factor = jnp.minimum(1.0, max_norm / (optax.global_norm(gradients) + 1e-6))
+        factor = jnp.minimum(1.0, max_norm / (global_norm(gradients) + 1e-6))
         return jax.tree.map(lambda g: g * factor, gradients), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def global_norm(gradients: optax.Updates) -> Array:
+    """Give the Euclidean norm over all leaves."""
+    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradients)))
 
 
 class CyclicSGDState(NamedTuple):

@@ -166,7 +166,18 @@ def _describe(config: Config, dataset: Dataset) -> dict[str, Any]:
         "sizes": dataclasses.asdict(dataset.sizes),
         "treatments": list(dataset.treatments),
         "n_perturbed": dataset.n_perturbed,
+        "true_edges": _true_edges(dataset),
     }
+
+
+def _true_edges(dataset: Dataset) -> list[tuple[str, str, float]] | None:
+    """List the edges of the true network by name, where the data knows it."""
+    if dataset.true_network is None:
+        return None
+    names = dataset.treatments
+    rows, columns = np.nonzero(dataset.true_network)
+    weights = dataset.true_network[rows, columns]
+    return [(names[i], names[j], float(w)) for i, j, w in zip(rows, columns, weights, strict=True)]
 
 
 def _differences(old: Any, new: Any, at: tuple[str, ...] = ()):

@@ -9,7 +9,7 @@ import optax
 
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.objective import loss
-from gpo_vae_jax.train.optimizer import make_optimizer
+from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
 from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params, Sizes
 
 
@@ -34,5 +34,5 @@ def train_step(
     updates, optimizer = make_optimizer(config.train).update(
         gradients, state.optimizer, state.params
     )
-    parts = {**parts, "gradient_norm": optax.global_norm(gradients)}
+    parts = {**parts, "gradient_norm": global_norm(gradients)}
     return StepState(optax.apply_updates(state.params, updates), optimizer), parts

@@ -1,0 +1,103 @@
+"""The learned network as files: the probability matrix, ranked edges, and a graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import networkx as nx
+import numpy as np
+import pandas as pd
+
+from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.model import bind
+from gpo_vae_jax.types import Params, Sizes
+
+
+def edge_probabilities(params: Params, config: ModelConfig, sizes: Sizes) -> np.ndarray:
+    """Give the probability of every edge, [T, T]: row regulates column."""
+    return np.asarray(jax.device_get(bind(params, config, sizes).guide.mask_probs()))
+
+
+def ranked_edges(
+    probabilities: np.ndarray,
+    treatments: Sequence[str],
+    n_perturbed: int,
+    *,
+    threshold: float = 0.5,
+    at_least: int = 200,
+) -> pd.DataFrame:
+    """List edges from the most probable down; edges from a gene to itself are left out.
+
+    Args:
+      probabilities: [T, T].
+      threshold: all edges above it are listed,
+      at_least: and so many of the most probable in any case.
+
+    Returns:
+      Columns rank, source, target, probability, above_threshold, source_perturbed,
+      target_perturbed.
+    """
+    off_diagonal = ~np.eye(len(treatments), dtype=bool)
+    source, target = np.nonzero(off_diagonal)
+    values = probabilities[source, target]
+    order = np.argsort(-values, kind="stable")
+    order = order[: max(at_least, int((values > threshold).sum()))]
+    names = np.asarray(treatments)
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(order) + 1),
+            "source": names[source[order]],
+            "target": names[target[order]],
+            "probability": values[order],
+            "above_threshold": values[order] > threshold,
+            "source_perturbed": source[order] < n_perturbed,
+            "target_perturbed": target[order] < n_perturbed,
+        }
+    )
+
+
+def write_network(
+    folder: str | Path,
+    probabilities: np.ndarray,
+    treatments: Sequence[str],
+    n_perturbed: int,
+    *,
+    threshold: float = 0.5,
+    at_least: int = 200,
+) -> pd.DataFrame:
+    """Write grn.csv (matrix), edges.csv (ranked) and edges.graphml; give the ranked edges."""
+    folder = Path(folder)
+    names = list(treatments)
+    matrix = pd.DataFrame(probabilities, index=names, columns=names)
+    matrix.index.name = "source"
+    edges = ranked_edges(probabilities, names, n_perturbed, threshold=threshold, at_least=at_least)
+    _write(folder / "grn.csv", lambda path: matrix.to_csv(path, float_format="%.6g"))
+    _write(folder / "edges.csv", lambda path: edges.to_csv(path, index=False, float_format="%.6g"))
+    graph = as_graph(edges, names, n_perturbed)
+    _write(folder / "edges.graphml", lambda path: nx.write_graphml(graph, path))
+    return edges
+
+
+def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -> nx.DiGraph:
+    """Give the listed edges as a directed graph over all treatments."""
+    graph = nx.DiGraph()
+    for i, name in enumerate(treatments):
+        graph.add_node(str(name), perturbed=i < n_perturbed)
+    for edge in edges.itertuples():
+        graph.add_edge(
+            str(edge.source),
+            str(edge.target),
+            probability=float(edge.probability),
+            rank=int(edge.rank),
+            above_threshold=bool(edge.above_threshold),
+        )
+    return graph
+
+
+def _write(path: Path, write) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    write(beside)
+    beside.replace(path)
