@@ -14,6 +14,7 @@ PACKAGE = "gpo_vae_jax"
 ROOMS = (
     ("types",),
     ("errors",),
+    ("files",),
     ("config", "config_io"),
     ("data",),
     ("model",),

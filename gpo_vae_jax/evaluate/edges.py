@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.files import written_beside
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.types import Params, Sizes
 
@@ -74,10 +74,12 @@ def write_network(
     matrix = pd.DataFrame(probabilities, index=names, columns=names)
     matrix.index.name = "source"
     edges = ranked_edges(probabilities, names, n_perturbed, threshold=threshold, at_least=at_least)
-    _write(folder / "grn.csv", lambda path: matrix.to_csv(path, float_format="%.6g"))
-    _write(folder / "edges.csv", lambda path: edges.to_csv(path, index=False, float_format="%.6g"))
-    graph = as_graph(edges, names, n_perturbed)
-    _write(folder / "edges.graphml", lambda path: nx.write_graphml(graph, path))
+    with written_beside(folder / "grn.csv") as path:
+        matrix.to_csv(path, float_format="%.6g")
+    with written_beside(folder / "edges.csv") as path:
+        edges.to_csv(path, index=False, float_format="%.6g")
+    with written_beside(folder / "edges.graphml") as path:
+        nx.write_graphml(as_graph(edges, names, n_perturbed), path)
     return edges
 
 
@@ -95,9 +97,3 @@ def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -
             above_threshold=bool(edge.above_threshold),
         )
     return graph
-
-
-def _write(path: Path, write) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    write(beside)
-    beside.replace(path)

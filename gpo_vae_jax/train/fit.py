@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from gpo_vae_jax.config import Config, compiled_part
 from gpo_vae_jax.errors import ConfigError, TrainingError
+from gpo_vae_jax.files import write_text
 from gpo_vae_jax.model import n_parameters
 from gpo_vae_jax.train.checkpoints import Checkpoints
 from gpo_vae_jax.train.epoch import PARTS, EpochReport, n_batches, run_epoch
-from gpo_vae_jax.train.run_folder import MetricsFile, RunFolder, write_text
+from gpo_vae_jax.train.run_folder import MetricsFile, RunFolder
 from gpo_vae_jax.train.state import TrainState, init_state
 from gpo_vae_jax.types import Dataset, Params, Sizes
 

@@ -8,7 +8,6 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import os
 import platform
 import shutil
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import numpy as np
 from gpo_vae_jax import __version__, config_io
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.errors import TrainingError
+from gpo_vae_jax.files import write_text
 from gpo_vae_jax.types import Dataset
 
 # Settings that may change between the parts of a resumed run.
@@ -132,13 +132,6 @@ def fingerprint(dataset: Dataset) -> str:
         for array in (cells.library_size, cells.perturbation, cells.dosage, cells.qc_fail):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place, then rename it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(path)
 
 
 def _csv_lines(rows: list) -> str:
