@@ -182,7 +182,7 @@ def validate(config: Config) -> None:
     for name in ("batch_size", "n_particles", "max_epochs", "patience", "cyclic_step_size_up"):
         _at_least(f"train.{name}", getattr(t, name), 1)
     _at_least("train.checkpoint_every_steps", t.checkpoint_every_steps, 1)
-    _at_least("train.seed", t.seed, 0)
+    _between("train.seed", t.seed, 0, 2**32 - 1)
     for name in ("learning_rate", "gradient_clip_norm", "cyclic_low", "cyclic_high"):
         _positive(f"train.{name}", getattr(t, name))
     _at_least("train.weight_decay", t.weight_decay, 0)
@@ -201,10 +201,14 @@ def validate(config: Config) -> None:
                 f"config.prepare.qc_metrics: there is no metric {name!r}; "
                 f"there are: {', '.join(PrepareConfig.qc_metrics)}"
             )
-    _at_least("prepare.seed", p.seed, 0)
+    _between("prepare.seed", p.seed, 0, 2**32 - 1)
     for name in ("n_cells", "n_genes", "n_perturbed"):
         _at_least(f"simulate.{name}", getattr(s, name), 1)
     _at_least("simulate.n_extended", s.n_extended, 0)
+    _at_least("simulate.edges_per_gene", s.edges_per_gene, 0)
+    _positive("simulate.median_umi", s.median_umi)
+    _positive("simulate.dispersion", s.dispersion)
+    _between("simulate.seed", s.seed, 0, 2**32 - 1)
     if s.n_perturbed + s.n_extended > s.n_genes:
         raise ConfigError(
             f"config.simulate: n_perturbed + n_extended = {s.n_perturbed + s.n_extended} is more "

@@ -82,6 +82,8 @@ def from_json(text: str) -> Config:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"the configuration is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"the configuration is a JSON object, not {values!r}")
     return from_dict(values)
 
 

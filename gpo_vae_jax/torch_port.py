@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.model import init_params
 from gpo_vae_jax.types import InputStatistics, Params, Sizes
 
 State = Mapping[str, np.ndarray]
@@ -67,7 +69,7 @@ def from_torch(
       DataError: for a missing tensor or a shape that does not fit the settings.
     """
     params: dict[str, Any] = {}
-    widths = _block_widths(config, sizes)
+    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), config, sizes))
     for entry in entries(config):
         if decoder_only and not entry.torch.startswith("model."):
             continue
@@ -77,17 +79,19 @@ def from_torch(
                 f"{config.likelihood_key!r}, logits_or_probs={config.logits_or_probs!r} and the "
                 "numbers of layers those of the saved model?"
             )
-        value = np.asarray(state[entry.torch])
+        blocks = [_get(shapes, path).shape for path in entry.paths]
+        expected = (sum(shape[0] for shape in blocks), *blocks[0][1:])
+        value = np.asarray(state[entry.torch], np.float32)
         value = value.T if entry.transposed else value
-        cuts = np.cumsum([widths.get(path, 0) for path in entry.paths])
-        if len(entry.paths) > 1 and cuts[-1] != value.shape[0]:
+        if value.shape != expected:
+            order = -1 if entry.transposed else 1
             raise DataError(
-                f"{entry.torch!r} takes {value.shape[0]} inputs; these settings and sizes give "
-                f"{cuts[-1]} ({sizes}, n_latent={config.n_latent})"
+                f"{entry.torch!r} has shape {value.shape[::order]}; these settings and sizes give "
+                f"{expected[::order]} ({sizes}, n_latent={config.n_latent})"
             )
-        parts = np.split(value, cuts[:-1]) if len(entry.paths) > 1 else [value]
+        parts = np.split(value, np.cumsum([shape[0] for shape in blocks])[:-1])
         for path, part in zip(entry.paths, parts, strict=True):
-            _put(params, path, np.array(part, np.float32))
+            _put(params, path, part.copy())
     return params
 
 
@@ -122,8 +126,8 @@ def statistics_from_torch(state: State) -> InputStatistics | None:
 def infer(state: State) -> tuple[ModelConfig, Sizes]:
     """Read settings and sizes off the shapes of a state_dict.
 
-    What leaves no trace in it (priors, the temperature without its buffer, how many treatments
-    were perturbed) keeps its default; n_perturbed is set to T.
+    What leaves no trace in it keeps its default: priors and temperature without their buffers, and
+    how many treatments were perturbed (n_perturbed is set to T).
     """
     kind = "logits" if "guide.param_dict.q_mask_logits" in state else "probs"
     mask = state.get(f"guide.param_dict.q_mask_{kind}")
@@ -157,11 +161,11 @@ def infer(state: State) -> tuple[ModelConfig, Sizes]:
         mean_field_encoder=state[f"{guide}.z_basal_encoder.mlp.layers.0.0.weight"].shape[1]
         == n_genes,
         logits_or_probs=kind,
-        temperature=float(np.ravel(temperature)[0]),
+        temperature=_decimal(temperature),
     )
-    if "model.p_E_scale" in state:
-        scale = float(np.ravel(state["model.p_E_scale"])[0])
-        config = dataclasses.replace(config, embedding_prior_scale=scale)
+    priors = {"embedding_prior_scale": "model.p_E_scale", "mask_prior": f"model.p_mask_{kind}"}
+    found = {k: _decimal(state[name]) for k, name in priors.items() if name in state}
+    config = dataclasses.replace(config, **found)
     n_treatments = mask.shape[0]
     n_quality = state.get("model.p_qc_E_loc", np.zeros((1, 1))).shape[0]
     return config, Sizes(n_genes, n_treatments, n_treatments, n_quality)
@@ -231,20 +235,6 @@ def _dense(theirs: str, ours: tuple[str, ...]) -> list[Entry]:
     ]
 
 
-def _block_widths(config: ModelConfig, sizes: Sizes) -> dict[tuple[str, ...], int]:
-    t, latent = sizes.n_treatments, config.n_latent
-    widths = {
-        ("guide", "embedding_encoder"): {"mask": t, "treatment": t},
-        ("guide", "basal_encoder"): {"expression": sizes.n_genes, "effect": t, "quality": latent},
-        ("decoder",): {"basal": latent, "effect": t, "quality": latent},
-    }
-    return {
-        (*at, "mlp", "first", f"kernel_{block}"): width
-        for at, blocks in widths.items()
-        for block, width in blocks.items()
-    }
-
-
 def _buffers(
     config: ModelConfig, sizes: Sizes, statistics: InputStatistics | None
 ) -> dict[str, np.ndarray]:
@@ -265,6 +255,11 @@ def _buffers(
     if statistics is not None and kind == "standardize":
         full |= {f"{at}mean": statistics.mean, f"{at}scale": statistics.std}
     return {name: np.asarray(value, np.float32) for name, value in full.items()}
+
+
+def _decimal(values: np.ndarray) -> float:
+    """Give the first value as the setting it was rounded from: 0.3, not 0.30000001."""
+    return float(str(np.float32(np.ravel(values)[0])))
 
 
 def _depth(state: State, at: str) -> int:

@@ -64,11 +64,11 @@ def init_params(
             f"effects on T={sizes.n_treatments} treatments; set config.model.n_latent="
             f"{sizes.n_treatments}"
         )
-    params = dict(_drawn_params(key, config, sizes))
+    known = {}
     if knowledge is not None:
-        name = f"mask_{config.logits_or_probs}"
-        params["guide"] = {**params["guide"], name: _from_knowledge(knowledge, config, sizes)}
-    return params
+        known[f"mask_{config.logits_or_probs}"] = _from_knowledge(knowledge, config, sizes)
+    params = dict(_drawn_params(key, config, sizes))
+    return {**params, "guide": {**params["guide"], **known}}
 
 
 def sample_noise(

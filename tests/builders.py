@@ -1,0 +1,168 @@
+"""Small random models, batches and noise, for tests of anything that needs them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpo_vae_jax.config import Config, ModelConfig, ObjectiveConfig
+from gpo_vae_jax.model import init_params
+from gpo_vae_jax.types import (
+    Batch,
+    Context,
+    InputStatistics,
+    Noise,
+    Params,
+    SharedNoise,
+    Sizes,
+)
+
+SIZES = Sizes(n_genes=7, n_treatments=4, n_perturbed=3, n_quality=1)
+SMALL = ModelConfig(
+    n_latent=3,
+    basal_encoder_n_hidden=5,
+    embedding_encoder_n_layers=2,
+    embedding_encoder_n_hidden=6,
+    decoder_n_hidden=5,
+)
+
+
+class Case(NamedTuple):
+    """Hold all that `objective.loss` takes: `loss(*case.arrays, **case.settings)`."""
+
+    config: Config
+    sizes: Sizes
+    params: Params
+    context: Context
+    batch: Batch
+    noise: Noise
+
+    @property
+    def arrays(self) -> tuple[Params, Context, Batch, Noise]:
+        """Give the arguments by position."""
+        return self.params, self.context, self.batch, self.noise
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Give the static arguments by name."""
+        return {"config": self.config, "sizes": self.sizes}
+
+
+def configure(
+    model: dict[str, Any] | None = None, objective: dict[str, Any] | None = None
+) -> Config:
+    """Give a configuration of a small network with some settings changed."""
+    changed = {**vars(SMALL), **(model or {})}
+    return Config(model=ModelConfig(**changed), objective=ObjectiveConfig(**(objective or {})))
+
+
+def make_case(
+    config: Config | None = None,
+    sizes: Sizes = SIZES,
+    *,
+    seed: int = 0,
+    n_cells: int = 6,
+    n_particles: int = 2,
+    width: int = 1,
+) -> Case:
+    """Draw parameters, data and noise; see `make_batch` for what the batch holds."""
+    config = configure() if config is None else config
+    rng = np.random.default_rng(seed)
+    batch = make_batch(rng, sizes, n_cells, width)
+    return Case(
+        config,
+        sizes,
+        make_params(rng, config.model, sizes),
+        make_context(rng, sizes),
+        batch,
+        make_noise(rng, config.model, sizes, n_cells, n_particles),
+    )
+
+
+def make_batch(rng: np.random.Generator, sizes: Sizes, n_cells: int = 6, width: int = 1) -> Batch:
+    """Draw cells: about a third are controls or failed; some lack a counterfactual.
+
+    The first is a control that passed, the second a perturbed cell that failed, without a
+    counterfactual. The columns of a row are distinct treatments, also those that only fill it, so
+    `width` (K) is at most R.
+    """
+    g, t, r, q = sizes.n_genes, sizes.n_treatments, sizes.n_perturbed, sizes.n_quality
+    counts = rng.poisson(3.0, (n_cells, g)).astype(np.int32)
+    index = np.stack([rng.permutation(r)[:width] for _ in range(n_cells)])
+    dosage = rng.random((n_cells, width)) < 0.7
+    dosage[0], dosage[1:2, 0] = False, True
+    failed = rng.random((n_cells, q)) < 0.35
+    failed[0], failed[1:2, -1] = False, True
+    counterfactual = rng.poisson(2.0, (n_cells, g)) * (rng.random((n_cells, 1)) < 0.7)
+    counterfactual[1:2] = 0
+    counterfactual[0, 0] = 1
+    batch = Batch(
+        counts=counts,
+        library_size=counts.sum(1).astype(np.float32),
+        perturbation=index.astype(np.int32),
+        dosage=dosage.astype(np.float32),
+        qc_fail=failed.astype(np.float32),
+        counterfactual=counterfactual.astype(np.int32),
+        delta=np.abs(rng.normal(size=(n_cells, t))).astype(np.float32),
+        weight=np.ones(n_cells, np.float32),
+    )
+    return jax.tree.map(jnp.asarray, batch)
+
+
+def make_context(rng: np.random.Generator, sizes: Sizes) -> Context:
+    """Draw input statistics and the numbers of cells of a split."""
+    g, t, q = sizes.n_genes, sizes.n_treatments, sizes.n_quality
+    statistics = InputStatistics(
+        mean=rng.uniform(2, 4, g),
+        std=rng.uniform(1, 2, g),
+        log_mean=rng.uniform(1, 2, g),
+        log_std=rng.uniform(0.5, 1, g),
+    )
+    cells, failed, measured = rng.integers(5, 20, t), rng.integers(5, 20, q), np.arange(t) != 1
+    context = Context(statistics, cells, failed, measured)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), context)
+
+
+def make_noise(
+    rng: np.random.Generator,
+    config: ModelConfig,
+    sizes: Sizes,
+    n_cells: int = 6,
+    n_particles: int = 2,
+) -> Noise:
+    """Draw the noise of one evaluation of the objective."""
+    rows = (n_particles, sizes.n_perturbed, sizes.n_treatments)
+
+    def normal(*shape):
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    def shared():
+        mask = jnp.asarray(rng.logistic(size=rows), jnp.float32)
+        return SharedNoise(
+            mask, normal(*rows), normal(n_particles, sizes.n_quality, config.n_latent)
+        )
+
+    return Noise(shared(), normal(n_particles, n_cells, config.n_latent), shared())
+
+
+def make_params(rng: np.random.Generator, config: ModelConfig, sizes: Sizes) -> Params:
+    """Draw parameters about as large as trained ones, the mask's probabilities within [0, 1]."""
+    shapes = param_shapes(config, sizes)
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(scale=0.4, size=leaf.shape), leaf.dtype), shapes
+    )
+    if config.logits_or_probs == "probs":
+        probs = rng.random((sizes.n_treatments,) * 2)
+        params["guide"]["mask_probs"] = jnp.asarray(probs, jnp.float32)
+    return params
+
+
+def param_shapes(config: ModelConfig, sizes: Sizes) -> Params:
+    """Give the shape and type of every parameter, drawing none."""
+    return jax.eval_shape(
+        functools.partial(init_params, config=config, sizes=sizes), jax.random.key(0)
+    )

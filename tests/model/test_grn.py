@@ -1,0 +1,59 @@
+"""Effects along paths of the network, against explicit powers of its matrix."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gpo_vae_jax.model.grn import alignment_gap, reach, scaled_reach
+from gpo_vae_jax.types import Sizes
+from tests import reference
+from tests.builders import make_batch
+
+
+@pytest.mark.parametrize("hop", [0, 1, 2, 5])
+def test_reach_is_the_sum_of_shrunk_powers(hop):
+    network = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
+    expected = reference.reach(network.astype(float), "logits", hop)
+    ours = reach(network, network, hop, 5.0)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(reach(network[:2], network, hop, 5.0), expected[:2], 1e-4, 1e-5)
+
+
+def test_reach_follows_a_chain_one_edge_for_each_hop():
+    chain = np.eye(5, k=1, dtype=np.float32)  # 0 -> 1 -> 2 -> 3 -> 4
+    for hop in range(5):
+        reached = np.flatnonzero(reach(chain[:1], chain, hop, 1.0)[0])
+        np.testing.assert_array_equal(reached, np.arange(1, min(hop + 2, 5)))
+
+
+@pytest.mark.parametrize("hop", [0, 3, 5])
+def test_scaled_reach_normalises_rows_before_and_scales_columns_after(hop):
+    probs = np.random.default_rng(1).random((6, 6)).astype(np.float32)
+    ours = np.asarray(scaled_reach(probs, hop))
+    np.testing.assert_allclose(
+        ours, reference.reach(probs.astype(float), "probs", hop), rtol=2e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(ours.min(0), 0, atol=1e-6)
+    np.testing.assert_allclose(ours.max(0), 1, rtol=1e-5)
+
+
+def test_scaled_reach_of_a_network_without_edges_is_zero_with_finite_gradient():
+    probs = jnp.zeros((3, 3)).at[0, 1].set(0.5)  # two rows without mass
+    assert np.isfinite(jax.grad(lambda p: scaled_reach(p, 2).sum())(probs)).all()
+    np.testing.assert_array_equal(scaled_reach(jnp.zeros((3, 3)), 2), 0)
+
+
+@pytest.mark.parametrize("kind", ["logits", "probs"])
+@pytest.mark.parametrize("n_cells", [2, 3, 12])
+def test_gap_is_the_dense_product_whether_cells_or_treatments_are_fewer(kind, n_cells):
+    rng, t, r = np.random.default_rng(n_cells), 5, 4
+    batch = make_batch(rng, Sizes(3, t, r), n_cells, width=2)
+    values = rng.random((t, t)).astype(np.float32)
+    dense = reference.dense_dosage(batch, t)
+    change = np.asarray(batch.delta, float) - 0.4
+    target = change if kind == "logits" else 1 / (1 + np.exp(-change))
+    expected = np.abs(dense @ reference.reach(values.astype(float), kind, 3) - target)
+    ours = alignment_gap(values, batch, kind, hop=3, fc_criteria=0.4, n_perturbed=r)
+    assert ours.shape == (n_cells, t)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=2e-6)

@@ -1,0 +1,200 @@
+"""PyTorch's parameters to ours and back, what shapes tell, and files that must not be trusted."""
+
+import argparse
+import itertools
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gpo_vae_jax import torch_port
+from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.types import InputStatistics, Sizes
+from tests.builders import SIZES, Case, configure, make_case
+
+LIKELIHOODS = ("library_nb", "poisson", "normal", "normal_fixed_variance")
+NORMALISATIONS = ("log_standardize", "standardize", "none")
+DEFAULT = configure().model
+
+
+def tree_equal(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    for ours, expected in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def state_of(case: Case) -> dict[str, np.ndarray]:
+    return torch_port.to_torch(case.params, case.config.model, case.sizes)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "summed", "mean_field", "kind"),
+    list(itertools.product(LIKELIHOODS, [False, True], [False, True], ["logits", "probs"])),
+)
+def test_there_and_back_gives_the_same_parameters_and_settings(
+    likelihood, summed, mean_field, kind
+):
+    changed = {
+        "likelihood_key": likelihood,
+        "sum_mode": summed,
+        "mean_field_encoder": mean_field,
+        "logits_or_probs": kind,
+        "n_latent": 4 if summed else 3,
+        "input_normalization": NORMALISATIONS[LIKELIHOODS.index(likelihood) % 3],
+        "temperature": 0.5 if summed else 1.0,
+        "embedding_prior_scale": 2.0 if mean_field else 1.0,
+        "basal_encoder_n_layers": 3 if summed else 1,
+        "decoder_n_layers": 0 if mean_field else 2,
+    }
+    sizes = Sizes(n_genes=7, n_treatments=4, n_perturbed=4, n_quality=2 if summed else 1)
+    case = make_case(configure(changed), sizes)
+    model = case.config.model
+    state = torch_port.to_torch(case.params, model, sizes, case.context.statistics)
+    assert all(value.dtype == np.float32 for value in state.values())
+    tree_equal(torch_port.from_torch(state, model, sizes), case.params)
+    assert torch_port.infer(state) == (model, sizes)
+    found = torch_port.statistics_from_torch(state)
+    assert_statistics(found, case.context.statistics, model.input_normalization)
+
+
+def assert_statistics(found, expected: InputStatistics, normalisation: str):
+    if normalisation == "none":
+        assert found is None
+        return
+    used = ("log_mean", "log_std") if normalisation == "log_standardize" else ("mean", "std")
+    for name in used:
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_every_parameter_has_its_own_place_in_the_state():
+    case = make_case(sizes=Sizes(7, 4, 3, 2))
+    numbers = np.arange(sum(leaf.size for leaf in jax.tree.leaves(case.params)), dtype=np.float32)
+    leaves, structure = jax.tree.flatten(case.params)
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    parts = np.split(numbers, ends)
+    numbered = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    state = torch_port.to_torch(jax.tree.unflatten(structure, numbered), DEFAULT, case.sizes)
+    trained = [state[entry.torch] for entry in torch_port.entries(DEFAULT)]
+    np.testing.assert_array_equal(np.sort(np.concatenate([np.ravel(v) for v in trained])), numbers)
+
+
+def test_the_generative_model_alone_can_be_read():
+    case = make_case()
+    state = {name: value for name, value in state_of(case).items() if name.startswith("model.")}
+    params = torch_port.from_torch(state, case.config.model, SIZES, decoder_only=True)
+    tree_equal(params, {"decoder": case.params["decoder"]})
+
+
+def refusals(spoil) -> dict[str, str]:
+    """Give, for every tensor in turn, what reading a state says where `spoil(state, name)`."""
+    found, complete = {}, state_of(make_case())
+    for name in (entry.torch for entry in torch_port.entries(DEFAULT)):
+        state = dict(complete)
+        spoil(state, name)
+        try:
+            torch_port.from_torch(state, DEFAULT, SIZES)
+            found[name] = "nothing"
+        except DataError as error:
+            found[name] = str(error)
+    return found
+
+
+def test_a_missing_tensor_is_named():
+    said = refusals(lambda state, name: state.pop(name))
+    assert [name for name, text in said.items() if name not in text] == []
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_tensor_of_another_shape_is_named(axis):
+    def spoil(state, name):
+        state[name] = np.concatenate([state[name], state[name]], axis)
+
+    assert [name for name, text in refusals(spoil).items() if name not in text] == []
+
+
+def test_a_state_without_a_mask_is_no_model():
+    with pytest.raises(DataError, match="q_mask_logits"):
+        torch_port.infer({"guide.something": np.zeros(3)})
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch")
+
+
+def tensors(torch, state, prefix=""):
+    return {prefix + name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+
+
+def test_a_saved_state_is_read_again(torch, tmp_path):
+    state = state_of(make_case())
+    torch_port.save_state(state, tmp_path / "weights.pt")
+    read = torch_port.load_state(tmp_path / "weights.pt")
+    assert read.keys() == state.keys()
+    tree_equal(read, state)
+
+
+def test_parameters_on_a_device_can_be_saved(torch, tmp_path):
+    state = {name: jnp.asarray(value) for name, value in state_of(make_case()).items()}
+    torch_port.save_state(state, tmp_path / "weights.pt")
+    tree_equal(torch_port.load_state(tmp_path / "weights.pt"), state)
+
+
+def test_a_lightning_checkpoint_gives_its_model_without_prefix(torch, tmp_path):
+    state = state_of(make_case())
+    checkpoint = {
+        "epoch": 3,
+        "global_step": 120,
+        "pytorch-lightning_version": "1.9.0",
+        "state_dict": {**tensors(torch, state, "predictor."), "other.weight": torch.zeros(2)},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": []}],
+        "hparams_name": "kwargs",
+        "hyper_parameters": argparse.Namespace(n_latent=3, lr=1e-3, names=["a", None]),
+    }
+    torch.save(checkpoint, tmp_path / "best.ckpt")
+    read = torch_port.load_state(tmp_path / "best.ckpt")
+    assert read.keys() == state.keys()
+    tree_equal(torch_port.from_torch(read, DEFAULT, SIZES), make_case().params)
+    model, sizes = torch_port.infer(read)
+    assert (model.n_latent, sizes.n_genes) == (DEFAULT.n_latent, SIZES.n_genes)
+
+
+class Malicious:
+    """Make a folder when unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("old_format", [False, True])
+def test_a_file_that_would_run_code_is_refused_and_not_run(torch, tmp_path, old_format):
+    trace, file = tmp_path / "executed", tmp_path / "weights.ckpt"
+    content = {"state_dict": tensors(torch, state_of(make_case())), "extra": Malicious(trace)}
+    torch.save(content, file, _use_new_zipfile_serialization=not old_format)
+    with pytest.raises(DataError, match=r"weights\.ckpt"):
+        torch_port.load_state(file)
+    assert not trace.exists()
+    torch.load(file, weights_only=False)
+    assert trace.exists()  # the trap works
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {"weight": 1}}, {"a": [1, 2]}, [1, 2]])
+def test_a_file_without_a_model_is_refused(torch, tmp_path, content):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(DataError, match=r"other\.pt"):
+        torch_port.load_state(tmp_path / "other.pt")
+
+
+def test_settings_that_leave_no_trace_keep_their_defaults():
+    config = configure({"mask_init": 0.7}).model
+    case = make_case(configure({"mask_init": 0.7}))
+    found, sizes = torch_port.infer(state_of(case))
+    assert config.mask_init == 0.7
+    assert found.mask_init == ModelConfig().mask_init
+    assert sizes.n_perturbed == SIZES.n_treatments
