@@ -36,12 +36,12 @@ class Checkpoints:
         _save(self._steps, int(state.step), state.current.params)
 
     def restore_latest(self, like: TrainState) -> TrainState:
-        """Read the state to resume from.
+        """Read the state to go on from; `like` itself where none was saved yet.
 
         Raises:
-          TrainingError: there is none, or it belongs to another model.
+          TrainingError: the state belongs to another model.
         """
-        return _restore(self._latest, like)
+        return like if self._latest.latest_step() is None else _restore(self._latest, like)
 
     def restore_best(self, like: Params) -> Params:
         """Read the parameters with the best validation loss (raises TrainingError)."""

@@ -63,13 +63,14 @@ def fit(
     folder, sizes = RunFolder(workdir), dataset.sizes
     knowledge = _knowledge(config)
     state = init_state(config.train.seed, config=config, sizes=sizes, knowledge=knowledge)
+    if resume and overwrite:
+        raise ConfigError("resume and overwrite exclude each other: choose one")
     if resume:
-        folder.check_resumable(config, dataset)
-        checkpoints = Checkpoints(folder.checkpoints)
-        state = checkpoints.restore_latest(state)
+        folder.go_on(config, dataset)
     else:
         folder.start(config, dataset, overwrite)
-        checkpoints = Checkpoints(folder.checkpoints)
+    checkpoints = Checkpoints(folder.checkpoints)
+    state = checkpoints.restore_latest(state)
     metrics = MetricsFile(folder.metrics, int(state.epoch))
     data = jax.device_put((dataset.splits["train"], dataset.splits["val"]))
     tables = {k: jnp.asarray(v, jnp.float32) for k, v in dataset.tables.items()}
@@ -129,7 +130,8 @@ def load_best(workdir: str | Path) -> tuple[Params, Config, dict]:
     folder = RunFolder(workdir)
     config, run = folder.read_config(), folder.read_run()
     sizes = Sizes(**run["sizes"])
-    like = jax.eval_shape(lambda: init_state(0, config=config, sizes=sizes).best_params)
+    shapes = jax.eval_shape(lambda: init_state(0, config=config, sizes=sizes).best_params)
+    like = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     checkpoints = Checkpoints(folder.checkpoints)
     params = checkpoints.restore_best(like)
     checkpoints.close()

@@ -63,8 +63,12 @@ class RunFolder:
         write_text(self.run, json.dumps(_describe(config, dataset), indent=1) + "\n")
         write_text(self.config, config_io.to_json(config))
 
-    def check_resumable(self, config: Config, dataset: Dataset) -> None:
-        """Check that the run in the folder is the one to continue (raises TrainingError)."""
+    def go_on(self, config: Config, dataset: Dataset) -> None:
+        """Claim the folder for the run in it, which may be told to train longer.
+
+        Raises:
+          TrainingError: the run was started with other settings or on other data.
+        """
         before = self.read_config()
         changed = [
             f"{'.'.join(path)} was {old!r}, is {new!r}"
@@ -80,6 +84,7 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path} was started on other data than this; resume on the same prepared file"
             )
+        write_text(self.config, config_io.to_json(config))
 
     def read_config(self) -> Config:
         """Read the settings of the run (raises TrainingError, ConfigError)."""

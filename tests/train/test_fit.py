@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,17 @@ def test_resumed_run_is_the_uninterrupted_run(dataset, config, tmp_path):
     parts = fit(dataset, config(max_epochs=5), tmp_path / "parts", resume=True, progress=False)
     chex.assert_trees_all_equal(whole.params, parts.params)
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "parts")
+
+
+def test_run_ended_before_its_first_checkpoint_starts_from_the_beginning(dataset, config, tmp_path):
+    whole = fit(dataset, config(max_epochs=2), tmp_path / "whole", progress=False)
+    fit(dataset, config(max_epochs=1), tmp_path / "run", progress=False)
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    resumed = fit(dataset, config(max_epochs=2), tmp_path / "run", resume=True, progress=False)
+    chex.assert_trees_all_equal(whole.params, resumed.params)
+    assert untimed(tmp_path / "whole") == untimed(tmp_path / "run")
+    written = from_json((tmp_path / "run/config.json").read_text())
+    assert written == config(max_epochs=2), "config.json says how far the run was told to go"
 
 
 def test_training_stops_after_patience_epochs_without_a_best(dataset, config, tmp_path):
