@@ -153,11 +153,14 @@ def compiled_part(config: Config) -> Config:
 
     Runs that differ in the rest (seed, patience, paths) share one program.
     """
-    kept = ("batch_size", "n_particles", "optimizer", "learning_rate", "weight_decay")
-    kept += ("gradient_clip_norm", "cyclic_low", "cyclic_high", "cyclic_step_size_up")
-    train = TrainConfig(**{name: getattr(config.train, name) for name in kept})
-    model = dataclasses.replace(config.model, knowledge_path="", mask_init=0.0)
-    return Config(model=model, objective=config.objective, train=train)
+    default = TrainConfig()
+    host = ("seed", "max_epochs", "patience", "checkpoint_every_steps", "save_every_seconds")
+    reset = {name: getattr(default, name) for name in host}
+    return Config(
+        model=dataclasses.replace(config.model, knowledge_path="", mask_init=0.0),
+        objective=config.objective,
+        train=dataclasses.replace(config.train, **reset),
+    )
 
 
 def validate(config: Config) -> None:

@@ -26,4 +26,4 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file, whole or not at all."""
     with written_beside(path) as beside:
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8")

@@ -167,7 +167,7 @@ def grn_alignment(
         fc_criteria=objective.fc_criteria,
         n_perturbed=model.sizes.n_perturbed,
     )
-    per_cell = jnp.sum(gap * context.measured[None], -1) / jnp.sum(context.measured)
+    per_cell = jnp.sum(gap * context.measured[None], -1) / jnp.maximum(jnp.sum(context.measured), 1)
     return mean_over_cells(per_cell[None], batch)
 
 

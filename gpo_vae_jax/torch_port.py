@@ -193,6 +193,8 @@ def load_state(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with torch.serialization.safe_globals(allowed):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError) as error:
+        raise DataError(f"{path} is no file that torch can read: {error}") from error
     except pickle.UnpicklingError as error:
         raise DataError(
             f"{path} holds more than tensors and plain values, and nothing else is ever loaded. "
@@ -200,7 +202,9 @@ def load_state(path: str | Path) -> dict[str, np.ndarray]:
             "torch.save(module.state_dict(), 'weights.pt')"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
-    tensors = {str(k): v.numpy() for k, v in state.items() if isinstance(v, torch.Tensor)}
+    tensors = {
+        str(k): v.detach().cpu().numpy() for k, v in state.items() if isinstance(v, torch.Tensor)
+    }
     marker = "guide.param_dict.q_mask_"
     prefix = next((k[: k.index(marker)] for k in tensors if marker in k), None)
     if prefix is None:

@@ -21,18 +21,51 @@ def altered(tmp_path, name, **changes):
     [file] = golden_files(f"{name}.npz")
     record = dict(np.load(file, allow_pickle=False))
     for field, change in changes.items():
-        field = field.replace("__", "/")
-        record[field] = change(record[field])
+        if change is None:
+            del record[field]
+        else:
+            record[field] = change(record[field])
     path = tmp_path / f"{name}.npz"
     np.savez(path, **record)
     return path
 
 
-def test_another_loss_is_caught(tmp_path):
-    path = altered(tmp_path, "decode_poisson", out__good_mean=lambda mean: mean * (1 + 3e-4))
-    result = parity.check(path)
-    assert not result.passed
-    assert result.worst_name == "good_mean"
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("decode_poisson", "out/good_mean"),
+        ("eval_iwelbo", "out/iwelbo"),
+        ("loss_one_particle", "out/loss"),
+        ("loss_one_particle", "out/grn_loss"),
+        ("train_adam", "losses"),
+        ("train_adam", "grad_norms_before_clip"),
+    ],
+)
+@pytest.mark.parametrize("change", [1 + 2e-3, np.nan])
+def test_another_number_is_caught(tmp_path, name, field, change):
+    path = altered(tmp_path, name, **{field: lambda values: values * change})
+    assert not parity.check(path).passed
+
+
+def test_other_rates_are_refused(tmp_path):
+    path = altered(tmp_path, "train_sgd_cyclic", lrs=lambda rates: rates[::-1])
+    with pytest.raises(DataError, match="triangular"):
+        parity.check(path)
+
+
+@pytest.mark.parametrize("field", ["batch/qc", "grad/model.decoder.log_concentration", "out/loss"])
+def test_missing_field_is_named_with_its_file(tmp_path, field):
+    path = altered(tmp_path, "loss_base", **{field: None})
+    with pytest.raises(DataError, match=r"loss_base.npz: .*"):
+        parity.check(path)
+
+
+def test_settings_that_cannot_be_used_are_named(tmp_path):
+    path = altered(
+        tmp_path, "loss_base", config=lambda text: np.array(str(text).replace("library_nb", "nb"))
+    )
+    with pytest.raises(DataError, match="likelihood_key='nb'"):
+        parity.check(path)
 
 
 def test_another_gradient_is_caught_and_named(tmp_path):
@@ -51,6 +84,7 @@ def test_weight_decay_after_adam_is_caught(tmp_path, monkeypatch):
     """Adam amplifies: only decay before the moments moves entries whose gradient is zero."""
     import optax
 
+    from gpo_vae_jax.parity import checks
     from gpo_vae_jax.train import optimizer, step
 
     def decoupled(config):
@@ -62,7 +96,7 @@ def test_weight_decay_after_adam_is_caught(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(step, "make_optimizer", decoupled)
-    monkeypatch.setattr(parity, "make_optimizer", decoupled)
+    monkeypatch.setattr(checks, "make_optimizer", decoupled)
     [file] = golden_files("train_adam.npz")
     assert not parity.check(file).passed
 

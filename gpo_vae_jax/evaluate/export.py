@@ -47,7 +47,10 @@ def export_network(
         matrix = np.zeros((len(names), len(names)))
         for source, target, weight in truth:
             matrix[index[source], index[target]] = weight
-        found = recovery(probabilities, matrix, n_perturbed)
+        try:
+            found = recovery(probabilities, matrix, n_perturbed)
+        except ValueError as error:
+            return [*lines, f"against the true network: {error}"]
         lines.append(
             f"against the true network ({found.n_true} of {found.n_possible} edges): AUPRC "
             f"{found.auprc:.3f}, {found.ratio:.1f} times the {found.random_auprc:.3f} of a random "

@@ -13,6 +13,7 @@ from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.generative import prior_basal
+from gpo_vae_jax.model.guide import SharedSample
 from gpo_vae_jax.objective import log_likelihood
 from gpo_vae_jax.types import Array, Batch, InputStatistics, Params, SharedNoise, Sizes, Split
 
@@ -22,7 +23,7 @@ def predictive_iwelbo(
     params: Params,
     statistics: InputStatistics,
     batch: Batch,
-    shared_noise: SharedNoise,
+    shared: SharedSample,
     basal_noise: Array,
     *,
     config: ModelConfig,
@@ -34,11 +35,10 @@ def predictive_iwelbo(
     over particles of log p(x | own quality) + log p(z) - log q(z).
 
     Args:
-      shared_noise: the same for all batches of an evaluation.
+      shared: from `sample_shared`, the same for all batches of an evaluation.
       basal_noise: [P, B, L].
     """
     model = bind(params, config, sizes)
-    shared = model.guide.sample_shared(shared_noise)
     counts = model.guide.encode_counts(batch.counts, statistics)
     effects = model.guide.encode_effects(batch, shared)
     posterior = model.guide.basal_posterior(counts, effects, batch.qc_fail, shared)
@@ -47,6 +47,14 @@ def predictive_iwelbo(
     score += prior_basal(basal).sum(-1)
     score -= dist.gaussian_sample_log_prob(posterior, basal_noise).sum(-1)
     return jax.nn.logsumexp(score, axis=0) - math.log(basal_noise.shape[0])
+
+
+@partial(jax.jit, static_argnames=("config", "sizes"))
+def sample_shared(
+    params: Params, noise: SharedNoise, *, config: ModelConfig, sizes: Sizes
+) -> SharedSample:
+    """Sample M, E and qcE from the guide, once for all cells."""
+    return bind(params, config, sizes).guide.sample_shared(noise)
 
 
 def predictive_iwelbo_of_split(
@@ -64,8 +72,9 @@ def predictive_iwelbo_of_split(
     The noise of a cell follows its row, so `batch_size` changes memory and time, not the result.
     """
     shared_key, basal_key = jax.random.split(jax.random.key(seed))
-    shared = sample_shared_noise(shared_key, config, sizes, n_particles, n_passes=1)
-    shared = jax.tree.map(lambda draws: draws[0], shared)
+    draws = sample_shared_noise(shared_key, config, sizes, n_particles, n_passes=1)
+    draws = jax.tree.map(lambda passes: passes[0], draws)
+    shared = sample_shared(params, draws, config=config, sizes=sizes)
     n_cells = len(split.cells.weight)
     scores = []
     for start in range(0, n_cells, batch_size):

@@ -25,11 +25,11 @@ class Checkpoints:
         self._steps = _manager(self.folder / "steps", keep=None)
 
     def save_latest(self, state: TrainState) -> None:
-        """Write the whole state, numbered by its epoch, and the best parameters if they changed."""
-        _save(self._latest, int(state.epoch), state)
+        """Write the best parameters if they changed, and the whole state, numbered by its epoch."""
         epoch = int(state.best_epoch)
         if epoch >= 0:
             _save(self._best, epoch, state.best_params)
+        _save(self._latest, int(state.epoch), state)
 
     def save_step(self, state: TrainState) -> None:
         """Write the parameters as a milestone, numbered by the optimiser step."""

@@ -70,7 +70,9 @@ def fit(
     else:
         folder.start(config, dataset, overwrite)
     checkpoints = Checkpoints(folder.checkpoints)
-    state = checkpoints.restore_latest(state)
+    state = jax.device_put(state, jax.devices()[0])
+    if resume:
+        state = checkpoints.restore_latest(state)
     metrics = MetricsFile(folder.metrics, int(state.epoch))
     data = jax.device_put((dataset.splits["train"], dataset.splits["val"]))
     tables = {k: jnp.asarray(v, jnp.float32) for k, v in dataset.tables.items()}
@@ -90,8 +92,8 @@ def fit(
                 checkpoints.close()
                 raise TrainingError(
                     f"epoch {int(state.epoch)}, {bad}. The state before this epoch is kept in "
-                    f"{folder.checkpoints / 'latest'}; try a lower train.learning_rate or "
-                    "train.gradient_clip_norm"
+                    f"{folder.checkpoints / 'latest'}; to try a lower train.learning_rate or "
+                    "train.gradient_clip_norm, start anew in another --workdir"
                 )
             metrics.append(_row(new, report, time.perf_counter() - start))
             every = config.train.checkpoint_every_steps
@@ -111,8 +113,8 @@ def fit(
                 counted = True
             bar.update()
         interrupted = stop.is_set() and not _finished(state, config)
-    checkpoints.save_latest(state)
-    checkpoints.close()
+        checkpoints.save_latest(state)
+        checkpoints.close()
     result = FitResult(
         params=state.best_params,
         best_loss=float(state.best_loss),
@@ -121,6 +123,8 @@ def fit(
         interrupted=interrupted,
     )
     summary = {k: v for k, v in result._asdict().items() if k != "params"}
+    if not np.isfinite(result.best_loss):  # ended before the first epoch did
+        summary |= {"best_loss": None, "best_epoch": None}
     write_text(folder.result, json.dumps(summary, indent=1) + "\n")
     return result
 
@@ -146,11 +150,12 @@ def first_not_finite(report: EpochReport) -> str | None:
         step = int(np.argmax(wrong.any(axis=0)))
         names = [name for name, values in steps.items() if not np.isfinite(values[step])]
         terms = [name for name in names if name != "loss"] or names
-        return f"step {step}: {', '.join(terms)} is not finite ({steps[terms[0]][step]})"
-    for name, value in report.validation.items():
-        if name != "loss" and not np.isfinite(value):
-            return f"validation: {name} is not finite ({value})"
-    return None
+        return (
+            f"step {step} of the epoch: {', '.join(terms)} is not finite ({steps[terms[0]][step]})"
+        )
+    names = [name for name, value in report.validation.items() if not np.isfinite(value)]
+    terms = [name for name in names if name != "loss"] or names
+    return f"validation: {', '.join(terms)} is not finite" if terms else None
 
 
 def _finished(state: TrainState, config: Config) -> bool:
@@ -215,10 +220,11 @@ def _stop_on_signal() -> Iterator[threading.Event]:
         del frame
         stop.set()
         signal.signal(number, before[number])
+        print("\nstopping after this epoch; again to stop at once", file=sys.stderr)
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.getsignal(number)
+            before[number] = signal.getsignal(number) or signal.SIG_DFL
             signal.signal(number, handle)
     try:
         yield stop

@@ -38,6 +38,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
+        self.exports = [self.path / name for name in ("grn.csv", "edges.csv", "edges.graphml")]
 
     def start(self, config: Config, dataset: Dataset, overwrite: bool) -> None:
         """Claim the folder for a new run and describe the run in it.
@@ -46,14 +47,15 @@ class RunFolder:
           TrainingError: there is a run in it already and `overwrite` is not set, or it holds
             files that no run wrote.
         """
-        if self.config.exists():
+        if self.config.exists() or self.run.exists():
             if not overwrite:
                 raise TrainingError(
                     f"{self.path} holds a run already; continue it with --resume, replace it with "
                     "--overwrite, or name another --workdir"
                 )
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
-            for file in (self.metrics, self.result, self.run, self.config):
+            if self.checkpoints.exists():
+                shutil.rmtree(self.checkpoints)
+            for file in (*self.exports, self.metrics, self.result, self.run, self.config):
                 file.unlink(missing_ok=True)
         elif self.path.exists() and any(self.path.iterdir()):
             raise TrainingError(
@@ -84,6 +86,8 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path} was started on other data than this; resume on the same prepared file"
             )
+        for file in (*self.exports, self.result):  # of the shorter run
+            file.unlink(missing_ok=True)
         write_text(self.config, config_io.to_json(config))
 
     def read_config(self) -> Config:
@@ -128,14 +132,13 @@ class MetricsFile:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Give a short hash that tells data sets apart: names, splits, dosages and library sizes."""
+    """Give a short hash of everything that is trained on: names and the arrays of all splits."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps([dataset.treatments, dataset.n_perturbed, dataset.genes]).encode())
     for name in sorted(dataset.splits):
-        cells = dataset.splits[name].cells
-        digest.update(name.encode())
-        for array in (cells.library_size, cells.perturbation, cells.dosage, cells.qc_fail):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(json.dumps([name, list(map(str, dataset.cells[name]))]).encode())
+        for array in jax.tree.leaves(dataset.splits[name]):
+            digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
 
 

@@ -4,7 +4,11 @@ import jax
 import numpy as np
 
 from gpo_vae_jax.config import ModelConfig
-from gpo_vae_jax.evaluate.predictive import predictive_iwelbo, predictive_iwelbo_of_split
+from gpo_vae_jax.evaluate.predictive import (
+    predictive_iwelbo,
+    predictive_iwelbo_of_split,
+    sample_shared,
+)
 from gpo_vae_jax.model import init_params, sample_shared_noise
 from tests.tiny import tiny_dataset
 
@@ -37,6 +41,7 @@ def test_cells_are_scored_independently_of_each_other():
     shared = jax.tree.map(
         lambda draws: draws[0], sample_shared_noise(jax.random.key(1), CONFIG, sizes, 5, 1)
     )
+    shared = sample_shared(params, shared, config=CONFIG, sizes=sizes)
     basal = np.random.default_rng(0).normal(size=(5, 10, 3)).astype(np.float32)
     batch = jax.tree.map(lambda a: a[:10], split.cells)
     order = np.array([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])

@@ -89,7 +89,7 @@ def test_loss_that_is_not_finite_names_epoch_step_and_term(dataset, config, tmp_
     delta[7] = np.nan
     splits["train"] = splits["train"]._replace(cells=cells._replace(delta=delta))
     broken = dataclasses.replace(dataset, splits=splits)
-    with pytest.raises(TrainingError, match=r"epoch 0, step \d+: .*grn.* not finite"):
+    with pytest.raises(TrainingError, match=r"epoch 0, step \d+ of the epoch: .*grn.* not finite"):
         fit(broken, config(), tmp_path / "run", progress=False)
 
 

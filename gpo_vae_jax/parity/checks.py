@@ -1,0 +1,211 @@
+"""The verdict on a recorded run: every number it holds against ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpo_vae_jax import torch_port
+from gpo_vae_jax.config import Config
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.evaluate.predictive import predictive_iwelbo, sample_shared
+from gpo_vae_jax.model import bind
+from gpo_vae_jax.objective import loss
+from gpo_vae_jax.parity import records
+from gpo_vae_jax.parity.records import Record, Settings
+from gpo_vae_jax.train.optimizer import make_optimizer
+from gpo_vae_jax.train.step import StepState, train_step
+
+LOSS, GRADIENT, ZERO = 2e-5, 2e-4, 1e-6
+STEP_LOSS, STEP_NORM, PARAMETER, SHARE = 1e-4, 1e-3, 2e-3, 0.99
+VALUE = 1e-4
+SIGNED_FLOOR = 1e-3  # signed values cross 0: nearer to it than this share of the largest, absolute
+
+TERMS = {  # recorded name -> ours
+    "loss_term_reconstruction": "reconstruction",
+    "loss_term_mask": "mask",
+    "loss_term_E": "embedding",
+    "loss_term_qc_E": "quality",
+    "loss_term_z_basal": "basal",
+    "cf_KLdivergence": "counterfactual_kl",
+    "grn_loss": "grn",
+    "penalty": "penalty",
+}
+
+
+class Result(NamedTuple):
+    """Hold what a file showed."""
+
+    passed: bool
+    loss_error: float  # relative; of the worst value where there is no loss
+    worst_error: float  # of gradients: relative to the gradient's largest entry
+    worst_name: str  # the parameter or output with that error
+    note: str = ""
+
+
+def check(path: str | Path) -> Result:
+    """Compare one file; what it holds is read off its fields. Products are float32 throughout.
+
+    Raises:
+      DataError: the file is not in the format of the recorded numbers.
+    """
+    record, settings = records.read(path)
+    try:
+        with jax.default_matmul_precision("float32"):
+            return _kind_of(record)(record, settings)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _check_loss(record: Record, settings: Settings) -> Result:
+    config, sizes = records.configs_of(settings, record["batch/qc"])
+    params = torch_port.from_torch(record.under("param/"), config.model, sizes)
+    context = records.context_of(record, "param/", sizes)
+    batch, noise = records.batch_of(record, "batch/"), records.noise_of(record, "noise/")
+    function = jax.jit(jax.grad(loss, has_aux=True), static_argnames=("config", "sizes"))
+    gradients, parts = function(params, context, batch, noise, config=config, sizes=sizes)
+    ours = torch_port.to_torch(gradients, config.model, sizes)
+
+    recorded = record.under("grad/")
+    _require_gradients(recorded, config)
+    errors, close = {}, []
+    for name, gradient in recorded.items():
+        gap, largest = _largest(ours[name] - gradient), _largest(gradient)
+        errors[name] = gap / largest if largest > 0 else gap
+        close.append(errors[name] <= (GRADIENT if largest > 0 else ZERO))
+    loss_error = _relative(parts["loss"], record["out/loss"])
+    terms = {name: _of_term(parts[ours], record[f"out/{name}"]) for name, ours in TERMS.items()}
+    term = _worst(terms)
+    passed = loss_error <= LOSS and terms[term] <= LOSS and all(close)
+    worst = _worst(errors)
+    note = f"{len(errors)} gradients; terms {terms[term]:.0e}"
+    return Result(bool(passed), loss_error, errors[worst], worst, note)
+
+
+def _check_train(record: Record, settings: Settings) -> Result:
+    config, sizes = records.configs_of(settings, record["batch0/qc"])
+    train = records.optimiser_of(record, settings)
+    config = Config(model=config.model, objective=config.objective, train=train)
+    params = torch_port.from_torch(record.under("param0/"), config.model, sizes)
+    params = jax.tree.map(jnp.asarray, params)
+    context = records.context_of(record, "param0/", sizes)
+    state = StepState(params, make_optimizer(train).init(params))
+    step = jax.jit(train_step, static_argnames=("config", "sizes"))
+    losses, norms, n_steps = [], [], len(record["losses"])
+    for i in range(n_steps):
+        batch = records.batch_of(record, f"batch{i}/")
+        noise = records.noise_of(record, f"noise{i}/")
+        state, parts = step(state, context, batch, noise, config=config, sizes=sizes)
+        losses.append(_relative(parts["loss"], record["losses"][i]))
+        norms.append(_relative(parts["gradient_norm"], record["grad_norms_before_clip"][i]))
+    ours = torch_port.to_torch(state.params, config.model, sizes)
+    final = record.under(f"param{n_steps}/")
+    trained = [entry.torch for entry in torch_port.entries(config.model)]
+    gaps = {name: np.abs(ours[name] - final[name]) for name in trained}
+    close = np.concatenate([(gap <= PARAMETER).ravel() for gap in gaps.values()]).mean()
+    largest = {name: _largest(gap) for name, gap in gaps.items()}
+    loss_error, norm_error, worst = np.max(losses), np.max(norms), _worst(largest)
+    passed = loss_error <= STEP_LOSS and norm_error <= STEP_NORM and close >= SHARE
+    note = f"norm {norm_error:.1e}; {100 * close:.2f}% of parameters within {PARAMETER:g}"
+    return Result(bool(passed), float(loss_error), largest[worst], worst, note)
+
+
+def _check_decode(record: Record, settings: Settings) -> Result:
+    config, sizes = records.configs_of(settings, record["qc"])
+    params = torch_port.from_torch(record.under("param/"), config.model, sizes, decoder_only=True)
+    model, batch = bind(params, config.model, sizes), records.batch_of(record)
+    latent, errors = record.under("latent/"), {}
+    counts_mean = config.model.likelihood_key in ("library_nb", "poisson")
+    for quality, flag in (("good", 0.0), ("bad", 1.0)):
+        hidden = model.decoder.hidden(
+            latent["z_basal"],
+            latent["E"] * latent["mask"],
+            latent["qc_E"],
+            jnp.full(batch.weight.shape, flag),
+            batch,
+        )
+        given = model.decoder.distribution(hidden, batch.library_size)
+        log_prob = model.decoder.log_prob(batch.counts, given)
+        for name, value, signed in (
+            ("mean", given.mean, not counts_mean),
+            ("variance", given.variance, False),
+            ("log_prob", log_prob, True),
+        ):
+            name = f"{quality}_{name}"
+            errors[name] = _largest_relative(value, record[f"out/{name}"], signed)
+    return _of_values(errors)
+
+
+def _check_iwelbo(record: Record, settings: Settings) -> Result:
+    config, sizes = records.configs_of(settings, record["batch/qc"])
+    params = torch_port.from_torch(record.under("param/"), config.model, sizes)
+    settings = {"config": config.model, "sizes": sizes}
+    ours = predictive_iwelbo(
+        params,
+        records.statistics_of(record, "param/", sizes),
+        records.batch_of(record, "batch/"),
+        sample_shared(params, records.shared_noise_of(record, "noise/"), **settings),
+        record["noise/z_basal_eps"],
+        **settings,
+    )
+    return _of_values({"iwelbo": _largest_relative(ours, record["out/iwelbo"], signed=True)})
+
+
+def _kind_of(record: Record) -> Callable[[Record, Settings], Result]:
+    kinds = {
+        "out/loss": _check_loss,
+        "losses": _check_train,
+        "out/good_mean": _check_decode,
+        "out/iwelbo": _check_iwelbo,
+    }
+    for field, kind in kinds.items():
+        if field in record:
+            return kind
+    raise DataError(f"no recorded run: it has none of the fields {', '.join(kinds)}")
+
+
+def _require_gradients(recorded: Record, config: Config) -> None:
+    expected = {entry.torch for entry in torch_port.entries(config.model)}
+    if set(recorded) != expected:
+        differ = sorted(set(recorded) ^ expected)
+        raise DataError(
+            f"gradients and parameters of these settings do not agree: {', '.join(differ)}"
+        )
+
+
+def _of_values(errors: dict[str, float]) -> Result:
+    worst = _worst(errors)
+    return Result(errors[worst] <= VALUE, errors[worst], errors[worst], worst)
+
+
+def _worst(errors: dict[str, float]) -> str:
+    """Name the largest error; one that is not a number is larger than any."""
+    return max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
+
+
+def _largest(values) -> float:
+    return float(np.max(np.abs(np.asarray(values, np.float64))))
+
+
+def _relative(ours, recorded) -> float:
+    ours, recorded = float(ours), float(recorded)
+    return abs(ours - recorded) / max(abs(recorded), 1e-12)
+
+
+def _of_term(ours, recorded) -> float:
+    """Give the error of a part of the loss; parts near 0 are sums that cancel."""
+    return abs(float(ours) - float(recorded)) / max(abs(float(recorded)), 1.0)
+
+
+def _largest_relative(ours, recorded, signed: bool) -> float:
+    ours, recorded = np.asarray(ours, np.float64), np.asarray(recorded, np.float64)
+    if ours.shape != recorded.shape:
+        raise DataError(f"values of shape {ours.shape} are recorded with shape {recorded.shape}")
+    size = np.abs(recorded)
+    floor = SIGNED_FLOOR * size.max() if signed else 1e-30
+    return _largest((ours - recorded) / np.maximum(size, floor))
