@@ -7,11 +7,12 @@ from scipy import sparse
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.random_by_name import draw_below
+from gpo_vae_jax.data.sparse_rows import SparseRows
 
 N_DRAWS = 50
 _LEVELS = 4  # medians below this are found by matrix products, the few above by partition
 _CHUNK_CELLS = 1024
-_CHUNK_DRAWN = 1 << 24
+_CHUNK_VALUES = 1 << 24
 
 
 def counterfactual_counts(
@@ -26,29 +27,23 @@ def counterfactual_counts(
     """
     is_sparse = sparse.issparse(counts)
     counts = count_matrix.by_rows(counts)
-    order, blocks = [], []
-    dense = None if is_sparse else np.zeros_like(counts)
+    rows = SparseRows(counts.shape) if is_sparse else np.zeros_like(counts)
     for code in np.unique(group):
         members = np.flatnonzero(group == code)
         sources = members[failed[members]]
         n = len(sources)
-        values = count_matrix.narrow(counts[sources]) if n else None
+        if n == 0:
+            continue
+        values = count_matrix.narrow(counts[sources])
         for start in range(0, len(members), _CHUNK_CELLS):
             cells = members[start : start + _CHUNK_CELLS]
-            if n == 0:
-                block = np.zeros((len(cells), counts.shape[1]), np.uint8)
-            else:
-                draws = draw_below(hashes[cells], min(n, N_DRAWS), n)
-                block = lower_median_of_draws(values, draws)
+            draws = draw_below(hashes[cells], min(n, N_DRAWS), n)
+            block = lower_median_of_draws(values, draws)
             if is_sparse:
-                order.append(cells)
-                blocks.append(sparse.csr_matrix(block))
+                rows.add(cells, sparse.csr_matrix(block))
             else:
-                dense[cells] = block
-    if dense is not None:
-        return dense
-    stacked = sparse.vstack(blocks, format="csr")
-    return stacked[np.argsort(np.concatenate(order), kind="stable")]
+                rows[cells] = block
+    return rows.matrix() if is_sparse else rows
 
 
 def lower_median_of_draws(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -59,18 +54,22 @@ def lower_median_of_draws(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """
     n_cells, k = draws.shape
     rank = (k + 1) // 2
-    weight = np.zeros((n_cells, len(values)), np.float32)
-    np.add.at(weight, (np.arange(n_cells)[:, None], draws), 1)
-    medians = np.zeros((n_cells, values.shape[1]), values.dtype)
-    still_open = np.arange(values.shape[1])
-    for level in range(_LEVELS):
-        at_most = weight @ (values[:, still_open] <= level).astype(np.float32)
-        above = at_most < rank - 0.5
-        medians[:, still_open] += above
-        still_open = still_open[above.any(axis=0)]
-    step = max(1, _CHUNK_DRAWN // (n_cells * k))
-    for start in range(0, len(still_open), step):
-        genes = still_open[start : start + step]
-        drawn = values[:, genes][draws]
-        medians[:, genes] = np.partition(drawn, rank - 1, axis=1)[:, rank - 1]
-    return medians
+    weight = np.zeros((len(values), n_cells), np.float32)
+    np.add.at(weight, (draws, np.arange(n_cells)[:, None]), 1)
+    medians = np.zeros((values.shape[1], n_cells), values.dtype)  # genes are rows, until the end
+    present = np.flatnonzero(values.any(axis=0))
+    step = max(1, _CHUNK_VALUES // max(n_cells, len(values)))
+    for start in range(0, len(present), step):
+        genes = present[start : start + step]
+        values_of = np.ascontiguousarray(values[:, genes].T)
+        for level in range(_LEVELS):
+            above = (values_of <= level).astype(np.float32) @ weight < rank - 0.5
+            still_open = above.any(axis=1)
+            genes, values_of = genes[still_open], values_of[still_open]
+            medians[genes] += above[still_open]
+        by = max(1, _CHUNK_VALUES // (n_cells * k))
+        for first in range(0, len(genes), by):
+            drawn = values_of[first : first + by][:, draws]
+            drawn.partition(rank - 1, axis=2)
+            medians[genes[first : first + by]] = drawn[:, :, rank - 1]
+    return np.ascontiguousarray(medians.T)

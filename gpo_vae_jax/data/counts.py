@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from gpo_vae_jax.data.sparse_rows import SparseRows
 from gpo_vae_jax.errors import DataError
 
 _CHUNK_VALUES = 1 << 24  # values that are dense at a time
@@ -72,10 +73,12 @@ def check_values(values: np.ndarray, where: str) -> None:
 def check_counts(matrix: CountMatrix, where: str = "X") -> None:
     """Raise DataError unless the whole matrix holds counts; a sparse one is not made dense."""
     if sparse.issparse(matrix):
-        check_values(matrix.data, where)
+        for start in range(0, len(matrix.data), _CHUNK_VALUES):
+            check_values(matrix.data[start : start + _CHUNK_VALUES], where)
         return
     for rows in row_chunks(matrix.shape):
-        check_values(dense_rows(matrix, rows), where)
+        part = matrix[rows]
+        check_values(part.data if sparse.issparse(part) else np.asarray(part), where)
 
 
 def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
@@ -96,22 +99,47 @@ def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
 
 
 def narrow_copy(matrix: CountMatrix, rows: np.ndarray) -> CountMatrix:
-    """Give some rows with narrow values, sparse (CSR) where the matrix is sparse, else dense."""
-    if not hasattr(matrix, "format"):
-        return narrow(matrix)[rows]
-    matrix = matrix if sparse.issparse(matrix) else matrix.to_memory()
-    part = sparse.csr_matrix(matrix.tocsr()[rows])
-    part.sum_duplicates()
-    part.data = part.data.astype(np.min_scalar_type(int(part.data.max(initial=0))))
-    return part
+    """Give some rows with narrow values, sparse (CSR) where the matrix is sparse, else dense.
+
+    `rows` are distinct, in any order. The matrix, which may be on disk, is read once, in chunks.
+    """
+    matrix = by_rows(matrix)
+    place = np.full(matrix.shape[0], -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    shape = (len(rows), matrix.shape[1])
+    result = SparseRows(shape) if hasattr(matrix, "format") else np.zeros(shape, np.uint8)
+    for chunk in row_chunks(matrix.shape):
+        wanted = place[chunk] >= 0
+        if not wanted.any():
+            continue
+        part = matrix[chunk][wanted]
+        if isinstance(result, SparseRows):
+            part = sparse.csr_matrix(part, copy=True)
+            part.sum_duplicates()
+            result.add(place[chunk][wanted], part)
+        else:
+            largest = np.min_scalar_type(int(part.max(initial=0)))
+            result = result.astype(np.promote_types(result.dtype, largest), copy=False)
+            result[place[chunk][wanted]] = part
+    return result.matrix() if isinstance(result, SparseRows) else result
 
 
 def library_size(matrix: CountMatrix) -> np.ndarray:
     """Sum the counts of each cell, [N] float64."""
-    if sparse.issparse(matrix) or isinstance(matrix, np.ndarray):
-        return np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
-    chunks = (dense_rows(matrix, rows) for rows in row_chunks(matrix.shape))
-    return np.concatenate([part.sum(axis=1, dtype=np.float64) for part in chunks])
+    matrix = by_rows(matrix)
+    sums = [matrix[rows].sum(axis=1, dtype=np.float64) for rows in row_chunks(matrix.shape)]
+    return np.concatenate([np.zeros(0), *(np.asarray(part).ravel() for part in sums)])
+
+
+def genes_per_cell(matrix: CountMatrix) -> np.ndarray:
+    """Count the genes with a count in each cell, [N] float64."""
+    matrix = by_rows(matrix)
+    numbers = []
+    for rows in row_chunks(matrix.shape):
+        part = matrix[rows]
+        found = (part != 0).sum(axis=1) if sparse.issparse(part) else np.count_nonzero(part, axis=1)
+        numbers.append(np.asarray(found).ravel())
+    return np.concatenate([np.zeros(0), *numbers])
 
 
 def normalisation(library: np.ndarray) -> np.ndarray:

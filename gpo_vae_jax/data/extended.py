@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
 
 from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data.differential import rank_genes
+from gpo_vae_jax.data.labels import group_by_label
 
 
 def passes(
@@ -43,33 +42,16 @@ def extended_genes(
     against the control cells (normalised, log1p); a gene that is itself perturbed is left out.
     `labels` [N] are the cells' perturbations; those with fewer than two cells are not tested.
     """
-    import anndata
-    import scanpy
-
-    names, sizes = np.unique(labels, return_counts=True)
-    tested = [str(n) for n, size in zip(names, sizes, strict=True) if n != control and size > 1]
-    if rule == "none" or not tested or not (labels == control).sum() > 1:
+    names, code = group_by_label(labels)
+    is_control = labels == control
+    tested = np.flatnonzero((np.bincount(code) > 1) & (names != control))
+    if rule == "none" or not len(tested) or is_control.sum() < 2:
         return ()
+    number = np.full(len(names), -1)
+    number[tested] = np.arange(len(tested))
     factor = count_matrix.normalisation(count_matrix.library_size(counts))
-    scaled = sparse.diags(factor.astype(np.float32)) @ sparse.csr_matrix(counts, dtype=np.float32)
-    adata = anndata.AnnData(
-        sparse.csr_matrix(scaled.log1p()),
-        obs=pd.DataFrame(
-            {"label": pd.Categorical(labels)}, index=np.arange(len(labels)).astype(str)
-        ),
-        var=pd.DataFrame(index=pd.Index(list(genes))),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # log2 of 0, fragmented frames
-        scanpy.tl.rank_genes_groups(
-            adata, "label", groups=tested, reference=control, method="wilcoxon"
-        )
-    result = adata.uns["rank_genes_groups"]
-    found = set()
-    for name in tested:
-        ok = passes(
-            result["logfoldchanges"][name], result["pvals_adj"][name], rule, least_change, p_below
-        )
-        if ok.any():
-            found.add(str(result["names"][name][np.argmax(ok)]))
-    return tuple(sorted(found - set(perturbed)))
+    result = rank_genes(counts, number[code], len(tested), is_control, factor)
+    responds = passes(result.log_fold_changes, result.p_adjusted, rule, least_change, p_below)
+    scores = np.where(responds, result.scores, -np.inf)
+    best = np.argmax(scores, axis=1)[responds.any(axis=1)]
+    return tuple(sorted({str(genes[i]) for i in best} - set(perturbed)))
