@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import sparse
 
 from gpo_vae_jax.data import counts as count_matrix
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.data.backend import cell_sums, scrublet
 
 GENE_GROUPS = {"mt": "^MT-", "ribo": "^(RPS|RPL)", "hb": "^HB[^(P)]"}
 LOW_FAILS = ("UMI_count", "ngenes")
 HIGH_FAILS = tuple(f"pct_counts_{group}" for group in GENE_GROUPS)
 METRICS = LOW_FAILS + HIGH_FAILS
+N_SLICES = 10
+_FEWEST_CELLS = 100  # that Scrublet is given
 
 
 def quality_metrics(
-    counts: count_matrix.CountMatrix, genes: Sequence[str]
+    counts: count_matrix.CountMatrix, genes: Sequence[str], backend: str = "scanpy"
 ) -> dict[str, np.ndarray]:
     """Give each cell's UMI_count, ngenes and per cent of mt, ribo and hb counts, [N] float64.
 
     A cell without any count has 0 per cent of everything.
     """
-    total = count_matrix.library_size(counts)
-    if sparse.issparse(counts):
-        n_genes = np.asarray((counts != 0).sum(axis=1)).ravel()
-    else:
-        n_genes = np.count_nonzero(counts, axis=1)
-    metrics = {"UMI_count": total, "ngenes": n_genes.astype(np.float64)}
-    for group, pattern in GENE_GROUPS.items():
-        members = np.array([re.search(pattern, gene) is not None for gene in genes])
-        part = count_matrix.columns(counts, np.flatnonzero(members)).sum(axis=1, dtype=np.float64)
-        share = np.divide(100 * part, total, out=np.zeros(len(total)), where=total > 0)
-        metrics[f"pct_counts_{group}"] = share
-    return metrics
+    members = {
+        group: np.array([re.search(pattern, gene) is not None for gene in genes], bool)
+        for group, pattern in GENE_GROUPS.items()
+    }
+    sums = cell_sums(counts, members, backend)
+    total = sums["UMI_count"]
+    shares = {
+        f"pct_counts_{group}": np.divide(
+            100 * sums[group], total, out=np.zeros(len(total)), where=total > 0
+        )
+        for group in members
+    }
+    return {"UMI_count": total, "ngenes": sums["ngenes"], **shares}
 
 
 def quality_flags(
@@ -58,22 +59,42 @@ def quality_flags(
     return flags, limits
 
 
-def predicted_doublets(counts: count_matrix.CountMatrix, seed: int) -> np.ndarray:
-    """Flag doublets by Scrublet as scanpy runs it on the whole matrix, [N] int8.
+def predicted_doublets(
+    counts: count_matrix.CountMatrix,
+    seed: int,
+    batch: np.ndarray | None = None,
+    backend: str = "scanpy",
+) -> np.ndarray:
+    """Flag doublets by Scrublet, [N] int8: in each `batch` ([N], any labels) by itself, or in all.
 
     Raises DataError where Scrublet cannot run, such as on too few cells or genes.
     """
-    import anndata
-    import scanpy
+    counts = count_matrix.by_rows(counts)
+    if batch is None:
+        return scrublet(counts, seed, backend)
+    flags = np.zeros(counts.shape[0], np.int8)
+    for name in np.unique(batch):
+        rows = np.flatnonzero(batch == name)
+        flags[rows] = scrublet(counts[rows], seed, backend)
+    return flags
 
-    adata = anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            scanpy.pp.scrublet(adata, random_state=seed, verbose=False)
-        except Exception as error:  # scanpy, scikit-image and ARPACK raise many kinds
-            raise DataError(
-                f"Scrublet failed ({error}); it needs scikit-image and enough cells and genes; "
-                "leave doublets out with --config.prepare.doublets=False"
-            ) from error
-    return np.asarray(adata.obs["predicted_doublet"].fillna(False), dtype=np.int8)
+
+def doublet_slices(labels: np.ndarray) -> np.ndarray:
+    """Cut the cells as upstream does for Scrublet, [N] numbers 0..10.
+
+    Each label's cells, in the order of rows, are cut into 10 even slices; slice i of all labels
+    together is batch i, and what is left over (less than 10 cells a label) is batch 10. Where that
+    is too little for Scrublet, it joins batch 9.
+    """
+    _, code, size = np.unique(labels, return_inverse=True, return_counts=True)
+    code = code.ravel()
+    order = np.argsort(code, kind="stable")
+    first = np.cumsum(size) - size
+    rank = np.empty(len(code), np.int64)
+    rank[order] = np.arange(len(code)) - first[code[order]]
+    step = size[code] // N_SLICES
+    slices = np.where(rank < N_SLICES * step, rank // np.maximum(step, 1), N_SLICES)
+    rest = slices == N_SLICES
+    if rest.sum() < _FEWEST_CELLS and not rest.all():
+        slices[rest] = N_SLICES - 1
+    return slices

@@ -1,0 +1,137 @@
+"""The heavy stages on scanpy (CPU) or on rapids-singlecell (GPU), by the same functions.
+
+Sums of counts are the same numbers on both, as they are whole and below 2^24. Log-normalised
+expression is float32 on both and agrees to about 1e-6; doublets are another random simulation.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import sparse
+
+from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.errors import DataError
+
+BACKENDS = ("auto", "scanpy", "rapids")
+
+
+def choose_backend(asked: str) -> str:
+    """Give "scanpy" or "rapids"; "auto" is rapids where it is installed and finds a device.
+
+    Raises DataError for "rapids" where it cannot run, saying what to install.
+    """
+    if asked not in BACKENDS:
+        raise DataError(f"there is no backend {asked!r}; there are: {', '.join(BACKENDS)}")
+    problem = "" if asked == "scanpy" else _why_not_rapids()
+    if problem and asked == "rapids":
+        raise DataError(f"config.prepare.backend='rapids' cannot be used: {problem}")
+    return "scanpy" if problem or asked == "scanpy" else "rapids"
+
+
+def cell_sums(
+    counts: count_matrix.CountMatrix, members: Mapping[str, np.ndarray], backend: str = "scanpy"
+) -> dict[str, np.ndarray]:
+    """Give each cell's UMI_count, ngenes and counts in each group of genes, [N] float64 each.
+
+    `members` has the genes of each group, [G] bool.
+    """
+    if backend == "rapids":
+        import rapids_singlecell as rapids
+
+        adata = _on_gpu(counts)
+        for name, genes in members.items():
+            adata.var[name] = genes
+        rapids.pp.calculate_qc_metrics(adata, qc_vars=list(members), log1p=False)
+        columns = {"UMI_count": "total_counts", "ngenes": "n_genes_by_counts"}
+        columns |= {name: f"total_counts_{name}" for name in members}
+        return {name: adata.obs[key].to_numpy(np.float64) for name, key in columns.items()}
+    sums = {
+        "UMI_count": count_matrix.library_size(counts),
+        "ngenes": count_matrix.genes_per_cell(counts),
+    }
+    for name, genes in members.items():
+        part = count_matrix.columns(counts, np.flatnonzero(genes))
+        sums[name] = part.sum(axis=1, dtype=np.float64)
+    return sums
+
+
+def log_normalised(
+    counts: count_matrix.CountMatrix, target: float, backend: str = "scanpy"
+) -> sparse.csr_matrix:
+    """Give log(1 + counts scaled to `target` a cell), [N, G] float32."""
+    if backend == "rapids":
+        import rapids_singlecell as package
+
+        adata = _on_gpu(counts)
+    else:
+        import scanpy as package
+
+        adata = _as_anndata(counts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cells without counts
+        package.pp.normalize_total(adata, target_sum=target)
+        package.pp.log1p(adata)
+    if backend == "rapids":
+        package.get.anndata_to_CPU(adata)
+    return sparse.csr_matrix(adata.X)
+
+
+def scrublet(counts: count_matrix.CountMatrix, seed: int, backend: str = "scanpy") -> np.ndarray:
+    """Flag doublets among some cells by Scrublet with its default settings, [N] int8.
+
+    Raises DataError where Scrublet cannot run, such as on too few cells or genes.
+    """
+    if backend == "rapids":
+        import rapids_singlecell as package
+
+        adata, settings = _on_gpu(counts), {}
+    else:
+        import scanpy as package
+
+        # exact neighbours: with the pinned versions of scipy and pynndescent, the approximate ones
+        # that scanpy 1.11.5 takes for more cells fail
+        adata, settings = _as_anndata(counts), {"use_approx_neighbors": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            package.pp.scrublet(adata, random_state=seed, verbose=False, **settings)
+        except Exception as error:  # scanpy, scikit-image and ARPACK raise many kinds
+            raise DataError(
+                f"Scrublet failed on {adata.n_obs} cells ({error}); it needs scikit-image and "
+                "enough cells and genes; leave it out with --config.prepare.scrublet=off"
+            ) from error
+    if "predicted_doublet" not in adata.obs:  # the scores have no two modes to part
+        return np.zeros(adata.n_obs, np.int8)
+    return np.asarray(adata.obs["predicted_doublet"].eq(True), dtype=np.int8)
+
+
+def _why_not_rapids() -> str:
+    if importlib.util.find_spec("rapids_singlecell") is None:
+        return (
+            "rapids-singlecell is not installed; pip install 'gpo-vae-jax[rapids12]' (or rapids11, "
+            "rapids13, for CUDA 11 and 13), or take --config.prepare.backend=scanpy"
+        )
+    try:
+        import cupy
+
+        return "" if cupy.cuda.runtime.getDeviceCount() else "there is no GPU"
+    except Exception as error:  # a missing driver or CUDA library shows itself in many ways
+        return f"no GPU answers ({error})"
+
+
+def _as_anndata(counts: count_matrix.CountMatrix):
+    import anndata
+
+    return anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
+
+
+def _on_gpu(counts: count_matrix.CountMatrix):
+    import rapids_singlecell as rapids
+
+    adata = _as_anndata(counts)
+    rapids.get.anndata_to_GPU(adata)
+    return adata
