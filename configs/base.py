@@ -1,9 +1,12 @@
-"""What the published configurations share (docs/method.md 6)."""
+"""What the published configurations share (docs/method.md 6, 7)."""
 
 import dataclasses
 
 from gpo_vae_jax.config import Config, ModelConfig, ObjectiveConfig, PrepareConfig, TrainConfig
 from gpo_vae_jax.config_io import to_config_dict
+
+# python scripts/download_datasets.py summary_stats puts it there
+REPLOGLE_SUMMARY = "data/replogle2022_summary_stats.xlsx"
 
 
 def published() -> Config:
@@ -16,7 +19,9 @@ def published() -> Config:
             split="reference",
             extended_genes="up_only",
             min_cells=100,
-            doublets=True,
+            scrublet="slices",
+            knockdown=True,
+            unmeasured="drop",
         ),
         model=ModelConfig(),
         objective=ObjectiveConfig(

@@ -5,7 +5,8 @@ r"""Train on K562 essential (Replogle 2022): 129,478 cells, 622 + 924 treatments
         --workdir=runs/replogle
 
 The model has 12,333,934 parameters.
-Expected time: measured in README.md.
+Expected time: preparation at RPE1 size takes 7 minutes and 6.4 GiB on two CPU cores
+(benchmarks/results/prepare.json, simulated cells); training belongs on a GPU.
 Expected result, as published: edges 2,888, ATE r .766 on all cells, mean Wasserstein .248.
 """
 
@@ -23,6 +24,11 @@ def get_config():
     config = dataclasses.replace(
         shared,
         name="replogle",
+        prepare=dataclasses.replace(
+            shared.prepare,
+            strong_table=base.REPLOGLE_SUMMARY,
+            strong_sheet="TabB_K562_day6_summary_stat",
+        ),
         model=model,
         objective=objective,
     )

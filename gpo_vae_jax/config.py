@@ -43,17 +43,32 @@ class SimulateConfig:
 class PrepareConfig:
     """Say how raw counts become a prepared file."""
 
+    # what the input holds
     perturbation_key: str = "perturbation"  # obs column with the perturbed gene
     control: str = "non-targeting"  # its value in control cells
     combination_separator: str = "+"  # "A+B": both genes are perturbed; empty: never split names
+    gene_name_key: str = ""  # var column with other names of genes; empty: the well-known ones
     layer: str = ""  # layer with raw counts; empty: X
-    split_key: str = ""  # obs column with train / val / test; empty: draw by `split`
-    split: Literal["by_name", "reference"] = "by_name"  # by the cell's name, or by row order
-    extended_genes: Literal["none", "both", "up_only"] = "both"
-    extended_log_fold_change: float = 3.0
-    extended_p: float = 0.01
+    use_raw: bool = False  # raw counts (and their genes) are in adata.raw
+    recorded: Literal["all", "all_but_matches", "nothing"] = "all"  # of a published file: reuse
+    matched_key: str = ""  # obs column with recorded matches; empty: the one whose name says so
+    # which cells are kept
+    strong_table: str = ""  # xlsx or csv with a summary of each perturbation; empty: keep all
+    strong_sheet: str = ""  # sheet of the xlsx
+    strong_names: Literal["second_field", "whole"] = "second_field"  # where the gene is
+    strong_min_degs: int = 50  # strong perturbations change MORE genes than this,
+    strong_max_knockdown: float = -0.3  # change their target by at most this share,
+    strong_min_cells: int = 25  # and have MORE cells than this
+    knockdown: bool = False  # keep the cells whose target is low
+    knockdown_percentile: float = 10.0  # at most this percentile of the control cells
+    unmeasured: Literal["drop", "keep"] = "drop"  # cells whose perturbed gene is not measured
     min_cells: int = 0  # perturbations need MORE cells than this; 0: keep all
+    # splits
+    split_key: str = "split"  # obs column with train / val / test, if the file has it; empty: draw
+    split: Literal["by_name", "reference"] = "by_name"  # by the cell's name, or by row order
+    # quality
     qc_threshold: float = 3.0  # MADs from the median
+    qc_also: tuple[float, ...] = (4.0, 5.0)  # further thresholds, for evaluation
     qc_metrics: tuple[str, ...] = (  # what can fail a cell; leave out what a panel cannot show
         "UMI_count",
         "ngenes",
@@ -61,8 +76,14 @@ class PrepareConfig:
         "pct_counts_ribo",
         "pct_counts_hb",
     )
-    doublets: bool = False  # flag doublets by Scrublet
-    matching: Literal["ot"] = "ot"  # control matching
+    scrublet: Literal["off", "whole", "batch", "slices"] = "off"  # how doublets are flagged
+    batch_key: str = ""  # obs column for scrublet="batch"
+    backend: Literal["auto", "scanpy", "rapids"] = "auto"  # auto: rapids if it can
+    # network genes and matched controls
+    extended_genes: Literal["none", "both", "up_only"] = "both"
+    extended_log_fold_change: float = 3.0
+    extended_p: float = 0.01
+    matching: Literal["ot", "hpm", "wd", "wd_nearest"] = "ot"  # control matching
     seed: int = 0
 
 
@@ -194,17 +215,7 @@ def validate(config: Config) -> None:
         raise ConfigError(
             f"config.train.cyclic_high={t.cyclic_high} is below cyclic_low={t.cyclic_low}"
         )
-    _positive("prepare.qc_threshold", p.qc_threshold)
-    _at_least("prepare.min_cells", p.min_cells, 0)
-    _at_least("prepare.extended_log_fold_change", p.extended_log_fold_change, 0)
-    _between("prepare.extended_p", p.extended_p, 0, 1)
-    for name in p.qc_metrics:
-        if name not in PrepareConfig.qc_metrics:
-            raise ConfigError(
-                f"config.prepare.qc_metrics: there is no metric {name!r}; "
-                f"there are: {', '.join(PrepareConfig.qc_metrics)}"
-            )
-    _between("prepare.seed", p.seed, 0, 2**32 - 1)
+    _check_prepare(p)
     for name in ("n_cells", "n_genes", "n_perturbed"):
         _at_least(f"simulate.{name}", getattr(s, name), 1)
     _at_least("simulate.n_extended", s.n_extended, 0)
@@ -220,6 +231,29 @@ def validate(config: Config) -> None:
     for name in ("control_fraction", "fail_fraction", "doublet_fraction", "double_fraction"):
         _between(f"simulate.{name}", getattr(s, name), 0, 1)
     _between("simulate.knockdown", s.knockdown, 0, 1)
+
+
+def _check_prepare(p: PrepareConfig) -> None:
+    for threshold in (p.qc_threshold, *p.qc_also):
+        _positive("prepare.qc_threshold and qc_also", threshold)
+    for name in ("min_cells", "strong_min_cells", "strong_min_degs", "seed"):
+        _at_least(f"prepare.{name}", getattr(p, name), 0)
+    _between("prepare.knockdown_percentile", p.knockdown_percentile, 0, 100)
+    _at_least("prepare.extended_log_fold_change", p.extended_log_fold_change, 0)
+    _between("prepare.extended_p", p.extended_p, 0, 1)
+    for name in p.qc_metrics:
+        if name not in PrepareConfig.qc_metrics:
+            raise ConfigError(
+                f"config.prepare.qc_metrics: there is no metric {name!r}; "
+                f"there are: {', '.join(PrepareConfig.qc_metrics)}"
+            )
+    for name in ("perturbation_key", "control"):
+        if not getattr(p, name):
+            raise ConfigError(f"config.prepare.{name} is empty")
+    if p.layer and p.use_raw:
+        raise ConfigError("config.prepare: name a layer or use_raw, not both")
+    if p.scrublet == "batch" and not p.batch_key:
+        raise ConfigError("config.prepare.scrublet='batch' needs config.prepare.batch_key")
 
 
 def _at_least(name: str, value: float, low: float) -> None:

@@ -10,8 +10,8 @@ from absl import app, flags, logging
 from gpo_vae_jax.errors import ConfigError, DataError, TrainingError
 
 
-def run(work: Callable[[], int | None]) -> None:
-    """Parse the flags and work.
+def run(work: Callable[..., int | None], takes_words: bool = False) -> None:
+    """Parse the flags and work; `work` gets the words that are no flags, if it takes any.
 
     Exits with what `work` returns, or 0; after an error of the library or in the flags with 1,
     the error on one line of standard error.
@@ -20,9 +20,9 @@ def run(work: Callable[[], int | None]) -> None:
     def main(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)
         try:
-            if len(argv) > 1:
+            if len(argv) > 1 and not takes_words:
                 raise ConfigError(f"unexpected arguments: {' '.join(argv[1:])}")
-            status = work()
+            status = work(argv[1:]) if takes_words else work()
         except (ConfigError, DataError, TrainingError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             status = 1

@@ -16,7 +16,6 @@ from ml_collections import config_flags
 
 from gpo_vae_jax import config_io, data
 from gpo_vae_jax.config import Config
-from gpo_vae_jax.errors import DataError
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="such as configs/anndata.py")
 INPUT = flags.DEFINE_string("input", None, "h5ad with raw counts", required=True)
@@ -31,43 +30,27 @@ def prepare() -> None:
 
 def run(config: Config, source: Path, target: Path) -> None:
     """Prepare `source` into `target`."""
-    check_paths(source, target)
     start = time.perf_counter()
+    begun: list[tuple[float, str]] = []
 
-    def progress(stage: str) -> None:
-        print(f"[{time.perf_counter() - start:6.1f} s] {stage}", flush=True)
+    def progress(said: str) -> None:
+        now = time.perf_counter() - start
+        print(f"[{now:6.1f} s] {said}", flush=True)
+        if not said.startswith("note: "):
+            begun.append((now, said))
 
-    progress(f"reading {source}")
-    raw = data.read_h5ad(source)
-    settings, guessed = config.prepare, ""
-    if config.name == "anndata":
-        settings, guessed = data.guess_convention(raw.obs, config.prepare)
-    if guessed:
-        progress(f"guessed: {guessed}")
-    prepared = data.prepare(raw, settings, progress)
-    progress(f"writing {target}")
-    data.write(prepared, target)
-    progress("done")
+    prepared = data.prepare_file(
+        source, target, config.prepare, progress, guess=config.name == "anndata"
+    )
+    ended = [now for now, _ in begun[1:]]
+    seconds = {name: end - now for (now, name), end in zip(begun, ended, strict=False)}
+    print(data.table(prepared, seconds))
     for what, number in data.summary(prepared):
         print(f"  {what:40} {number:>12}")
     print(
         f"next: python scripts/train.py --config=configs/{config.name}.py "
         f"--config.data.path={target} --workdir=runs/{config.name}"
     )
-
-
-def check_paths(source: Path, target: Path) -> None:
-    """Check input and output before any work (raises DataError)."""
-    if not source.is_file():
-        raise DataError(f"--input: there is no file {str(source)!r}")
-    if target.is_dir():
-        raise DataError(f"--output: {str(target)!r} is a folder; name a file in it")
-    if not target.absolute().parent.is_dir():
-        raise DataError(
-            f"--output: the folder {str(target.parent)!r} does not exist; make it first"
-        )
-    if target.exists() and target.samefile(source):
-        raise DataError("--output is the same file as --input; name another")
 
 
 if __name__ == "__main__":

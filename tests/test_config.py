@@ -49,6 +49,10 @@ def values_of(path, hint):
         ).map(tuple),
         ("simulate", "n_genes"): st.integers(100, 200),
         ("train", "cyclic_low"): st.floats(1e-4, 4e-3),
+        ("prepare", "perturbation_key"): st.text(min_size=1, max_size=5),
+        ("prepare", "control"): st.text(min_size=1, max_size=5),
+        ("prepare", "use_raw"): st.just(False),  # excludes a layer
+        ("prepare", "scrublet"): st.sampled_from(("off", "whole", "slices")),  # "batch": a key
     }
     if path in special:
         return special[path]
@@ -233,3 +237,16 @@ def test_an_unset_float_can_be_set_through_a_config_dict():
     assert config_io.from_config_dict(values).objective.alpha is None
     values.objective.alpha = 0.25
     assert config_io.from_config_dict(values).objective.alpha == 0.25
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"layer": "counts", "use_raw": True}, "a layer or use_raw"),
+        ({"scrublet": "batch"}, "batch_key"),
+        ({"control": ""}, "config.prepare.control is empty"),
+    ],
+)
+def test_settings_that_exclude_or_need_each_other(values, says):
+    with pytest.raises(ConfigError, match=says):
+        config_io.from_dict({"prepare": values})

@@ -6,6 +6,11 @@ import pytest
 
 from gpo_vae_jax.config_io import from_config_dict
 
+STRONG = {  # sheet of the summary table, where the name of a gene is in it
+    "rpe1": ("TabC_RPE1_summary_statistic", "second_field"),
+    "replogle": ("TabB_K562_day6_summary_stat", "second_field"),
+    "adamson": ("", "whole"),
+}
 PUBLISHED = {  # n_latent, basal hidden, fc_criteria, penalty_coeff, extended genes
     "rpe1": (200, 200, 0.5, 10.0, "up_only"),
     "replogle": (100, 200, 0.8, 5.0, "up_only"),
@@ -42,3 +47,15 @@ def test_published_settings(name):
     assert (t.batch_size, t.n_particles, t.max_epochs, t.patience) == (512, 5, 2000, 30)
     assert (t.learning_rate, t.weight_decay, t.gradient_clip_norm) == (3e-4, 1e-6, 100.0)
     assert (p.perturbation_key, p.control, p.split) == ("gene", "non-targeting", "reference")
+    assert p.strong_table and STRONG[name] == (p.strong_sheet, p.strong_names)
+    assert (p.strong_min_degs, p.strong_max_knockdown, p.strong_min_cells) == (50, -0.3, 25)
+    assert (p.knockdown, p.knockdown_percentile, p.min_cells) == (True, 10.0, 100)
+    assert (p.extended_log_fold_change, p.extended_p, p.unmeasured) == (3.0, 0.01, "drop")
+    assert (p.qc_threshold, p.qc_also, p.scrublet) == (3.0, (4.0, 5.0), "slices")
+    assert (p.matching, p.combination_separator) == ("ot", "")
+
+
+def test_no_filter_is_on_for_other_data():
+    p = read("anndata").prepare
+    assert not p.strong_table and not p.knockdown and p.min_cells == 0 and p.scrublet == "off"
+    assert (p.split, p.recorded, p.split_key) == ("by_name", "all", "split")

@@ -3,8 +3,10 @@
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.data.conventions import guess_convention
 from gpo_vae_jax.data.dataset import from_arrays
-from gpo_vae_jax.data.preparation import prepare, summary
+from gpo_vae_jax.data.file_to_file import prepare_file
+from gpo_vae_jax.data.preparation import prepare
 from gpo_vae_jax.data.prepared import from_anndata, load, read_h5ad, write
+from gpo_vae_jax.data.record import summary, table
 from gpo_vae_jax.data.simulation import simulate
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.types import Dataset
@@ -16,9 +18,11 @@ __all__ = [
     "guess_convention",
     "load",
     "prepare",
+    "prepare_file",
     "read_h5ad",
     "simulate",
     "summary",
+    "table",
     "write",
 ]
 

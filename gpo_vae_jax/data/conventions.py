@@ -8,18 +8,19 @@ import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
 
-CONVENTIONS = (  # (obs column, control label)
-    ("gene", "non-targeting"),
-    ("condition", "ctrl"),
-    ("perturbation", "control"),
+CONVENTIONS = (  # (obs column, control label, separator of combinations)
+    ("gene", "non-targeting", "+"),  # Replogle
+    ("condition", "ctrl", "+"),  # GEARS
+    ("perturbation", "control", "_"),  # scPerturb and pertpy
 )
 
 
 def guess_convention(obs: pd.DataFrame, config: PrepareConfig) -> tuple[PrepareConfig, str]:
     """Find the perturbation column where the configured one is absent or has no control cells.
 
-    Only the untouched default is replaced, and only when exactly one convention fits. Gives the
-    settings and a sentence on what was guessed ("" for nothing).
+    Only the untouched default is replaced, and only when exactly one convention fits. Where labels
+    hold "+", that joins names whatever the convention. Gives the settings and a sentence on what
+    was guessed ("" for nothing).
     """
     default = PrepareConfig()
     untouched = (config.perturbation_key, config.control) == (
@@ -28,12 +29,19 @@ def guess_convention(obs: pd.DataFrame, config: PrepareConfig) -> tuple[PrepareC
     )
     if not untouched or _fits(obs, config.perturbation_key, config.control):
         return config, ""
-    fitting = [pair for pair in CONVENTIONS if _fits(obs, *pair)]
-    if len(fitting) != 1:
+    found = [known for known in CONVENTIONS if _fits(obs, *known[:2])]
+    if len(found) != 1:
         return config, ""
-    key, control = fitting[0]
+    key, control, separator = found[0]
+    if config.combination_separator != default.combination_separator:
+        separator = config.combination_separator
+    elif obs[key].astype(str).str.contains("+", regex=False).any():
+        separator = "+"
     said = f"perturbations are read from obs[{key!r}], control cells are {control!r}"
-    return dataclasses.replace(config, perturbation_key=key, control=control), said
+    if separator and obs[key].astype(str).str.contains(separator, regex=False).any():
+        said += f", combinations are joined by {separator!r}"
+    changed = {"perturbation_key": key, "control": control, "combination_separator": separator}
+    return dataclasses.replace(config, **changed), said
 
 
 def _fits(obs: pd.DataFrame, key: str, control: str) -> bool:

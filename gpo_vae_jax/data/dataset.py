@@ -80,6 +80,11 @@ def from_arrays(
     rows = {name: np.flatnonzero(split == name) for name in SPLITS}
     factor = count_matrix.normalisation(library)
     columns = count_matrix.gene_columns(treatments, genes)
+    if (columns < 0).all():
+        raise DataError(
+            f"none of the {t} treatments is a measured gene, so nothing can align the network: "
+            f"{labels.listed(treatments, 5)} are none of {labels.listed(genes, 5)}"
+        )
     tables = {
         name: _table(
             counts, factor, columns, controls, perturbation, amount, rows[name], n_perturbed
@@ -104,7 +109,7 @@ def from_arrays(
             delta=delta[at],
             weight=np.ones(len(at), np.float32),
         )
-        splits[name] = Split(batch, _context(batch, statistics, t))
+        splits[name] = Split(batch, _context(batch, statistics, columns >= 0))
     return Dataset(
         splits=splits,
         cells={name: cells[rows[name]] for name in SPLITS},
@@ -166,13 +171,13 @@ def _table(counts, factor, columns, controls, perturbation, dosage, rows, n_pert
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _context(batch: Batch, statistics: InputStatistics, n_treatments: int) -> Context:
+def _context(batch: Batch, statistics: InputStatistics, measured: np.ndarray) -> Context:
     used = batch.perturbation[batch.dosage != 0]
     return Context(
         statistics=statistics,
-        treatment_cells=np.bincount(used, minlength=n_treatments).astype(np.float32),
+        treatment_cells=np.bincount(used, minlength=len(measured)).astype(np.float32),
         quality_cells=np.asarray((batch.qc_fail != 0).sum(axis=0), np.float32),
-        measured=np.ones(n_treatments, np.float32),
+        measured=measured.astype(np.float32),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from gpo_vae_jax.errors import DataError
+
+_INSIDE_NAMES = ("_", "-", ".", ":")  # separators that names of genes hold too
 
 
 def perturbed_genes(label: str, control: str, separator: str) -> tuple[str, ...]:
@@ -18,9 +20,27 @@ def perturbed_genes(label: str, control: str, separator: str) -> tuple[str, ...]
     return tuple(sorted({part.strip() for part in parts} - {control, ""}))
 
 
-def canonical_label(genes: Sequence[str], control: str, separator: str) -> str:
-    """Write the label of some perturbed genes: "A+B" whatever order the input had."""
-    return separator.join(genes) if genes else control
+def cut_label(label: str, separator: str, known: Collection[str]) -> tuple[str, ...]:
+    """Cut a label of one or more names at the separators that join names, not at those inside one.
+
+    Of all ways to cut, the one that leaves most of the label to `known` names, in the fewest
+    pieces, the first of equals. A stretch without a known name is one name where the separator
+    may stand in names ("_", "-", "."), and cut everywhere where it may not ("+", ",").
+    """
+    parts = label.split(separator) if separator else [label]
+    whole_stretches = separator in _INSIDE_NAMES
+    best = {0: (0, 0, ())}  # parts used -> (parts covered by known names, - pieces, pieces)
+    for end in range(1, len(parts) + 1):
+        ways = []
+        for start in range(end):
+            piece = separator.join(parts[start:end]).strip() if separator else label.strip()
+            covered, pieces, before = best[start]
+            if piece in known:
+                ways.append((covered + end - start, pieces - 1, (*before, piece)))
+            elif whole_stretches or end - start == 1:
+                ways.append((covered, pieces - 1, (*before, piece)))
+        best[end] = max(ways, key=lambda way: way[:2])
+    return tuple(piece for piece in best[len(parts)][2] if piece)
 
 
 def group_by_label(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import labels
 from gpo_vae_jax.data.dataset import from_arrays, truth_among
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.files import written_beside
 from gpo_vae_jax.types import Dataset
 
 FORMAT_VERSION = 1
@@ -44,10 +47,13 @@ def read_h5ad(path: str | os.PathLike[str], backed: bool = False) -> anndata.Ann
     if not Path(path).is_file():
         raise DataError(f"there is no file {str(path)!r}")
     try:
-        return anndata.read_h5ad(path, backed="r" if backed else None)
+        with warnings.catch_warnings():  # the checks that follow give errors for repeated names
+            warnings.filterwarnings("ignore", "(Observation|Variable) names are not unique")
+            return anndata.read_h5ad(path, backed="r" if backed else None)
     except Exception as error:  # h5py and anndata raise many kinds, none of which helps the user
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{str(path)!r} cannot be read as an h5ad file: {reason}") from error
+        raise DataError(
+            f"{str(path)!r} cannot be read as an h5ad file: {_first_line(error)}"
+        ) from error
 
 
 def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Dataset:
@@ -104,16 +110,19 @@ def write(adata: anndata.AnnData, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise DataError(f"the folder {str(path.parent)!r} of the output does not exist")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        adata.write_h5ad(
-            part, compression="gzip", compression_opts=1, convert_strings_to_categoricals=False
-        )
-        os.replace(part, path)
-    except Exception as error:  # a full disk, or one of anndata's for a value it cannot write
-        raise DataError(f"{str(path)!r} cannot be written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        with written_beside(path) as part:
+            adata.write_h5ad(
+                part, compression="gzip", compression_opts=1, convert_strings_to_categoricals=False
+            )
+    except Exception as error:  # of the disk, or one of anndata's for a value it cannot write
+        full = getattr(error, "errno", 0) == errno.ENOSPC or "No space left" in str(error)
+        reason = "the disk is full" if full else _first_line(error)
+        raise DataError(f"{str(path)!r} cannot be written: {reason}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _record(adata: anndata.AnnData) -> Mapping[str, Any]:

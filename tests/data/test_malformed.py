@@ -94,11 +94,11 @@ CASES = {
     "nothing measured": (
         with_labels(lambda values: np.where(values == CONTROL, CONTROL, "ENSG1")),
         {},
-        "no perturbation is left.*ENSG1",
+        "no perturbation of a measured gene is left.*ENSG1",
     ),
-    "too few cells": (lambda a: a, {"min_cells": 50}, "no perturbation is left"),
+    "too few cells": (lambda a: a, {"min_cells": 50}, "no perturbation of a measured gene is left"),
     "only controls": (with_labels(lambda values: np.full(len(values), CONTROL)), {}, "is left"),
-    "too few for splits": (lambda a: a[[0, 2]].copy(), {}, "has no cells|no control"),
+    "too few for splits": (lambda a: a[[0, 2]].copy(), {}, "has none of the 2 cells|no control"),
     "no counts": (lambda a: anndata.AnnData(a.X * 0, a.obs, a.var), {}, "not a single|no cell has"),
 }
 

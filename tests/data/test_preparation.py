@@ -61,7 +61,12 @@ def test_stages_agree_with_their_definitions(raw, prepared):
     flags = obs[[c for c in obs if c.startswith("qc_") and not c.startswith("qc_fail")]]
     assert (flags.any(axis=1) == obs["qc_fail"].astype(bool)).all()
     thresholds = json.loads(record["thresholds"])
-    assert (flags["qc_ngenes"] == (obs["ngenes"] < thresholds["ngenes"])).all()
+    assert list(thresholds) == ["3", "4", "5"]
+    assert (flags["qc_ngenes"] == (obs["ngenes"] < thresholds["3"]["ngenes"])).all()
+    for k in ("4", "5"):
+        low = [obs[name] < thresholds[k][name] for name in ("UMI_count", "ngenes")]
+        high = [obs[name] > thresholds[k][name] for name in obs if name.startswith("pct_")]
+        assert (np.any(low + high, axis=0) == obs[f"qc_fail_{k}"]).all()
 
 
 def test_the_counterfactual_is_an_observed_value_of_a_failed_cell(prepared):
@@ -150,8 +155,9 @@ def test_gears_labels_are_combinations_without_the_control():
     result = prepare(raw, config)
     assert set(result.obs["perturbation"]) == {"ctrl", "A", "A+B", "B"}
     assert set(result.obs["condition"]) == {"ctrl", "A+ctrl", "B+A", "A+B", "ctrl+B"}
-    tally = json.loads(result.uns["gpo_vae"]["counts"])
-    assert tally["perturbed_genes_not_measured"] == 1 and tally["cells_dropped_not_measured"] == 60
+    stages = {done["stage"]: done for done in json.loads(result.uns["gpo_vae"]["stages"])}
+    assert stages["measured genes"]["not_measured"] == ["Z"]
+    assert stages["measured genes"]["cells"] == [360, 300]
     dataset = from_anndata(result)
     assert dataset.treatments == ("A", "B") and dataset.splits["train"].cells.dosage.shape[1] == 2
 

@@ -1,0 +1,127 @@
+"""Strong perturbations by a summary table of the screen (docs/data.md)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.data.labels import listed, meant
+from gpo_vae_jax.errors import DataError
+
+NAME = "genetic perturbation"
+DEGS = "Number of DEGs (anderson-darling)"
+KNOCKDOWN = "percent knockdown"
+CELLS = "number of cells (filtered)"
+_SETTING = "config.prepare.strong_table"
+_ADVICE = (
+    "scripts/download_datasets.py summary_stats fetches that of Replogle 2022; name another file, "
+    "or leave the filter out with --config.prepare.strong_table="
+)
+
+
+class PerturbationSummary(NamedTuple):
+    """Hold what a table says about each of its M perturbations; nan where it says nothing."""
+
+    names: np.ndarray  # [M] text
+    degs: np.ndarray  # [M] differentially expressed genes (anderson-darling)
+    knockdown: np.ndarray  # [M] change of the target's expression, -1 = all lost
+    cells: np.ndarray  # [M] cells that passed filters
+
+
+def strong_perturbations(
+    summary: PerturbationSummary, *, min_degs: int, max_knockdown: float, min_cells: int
+) -> tuple[str, ...]:
+    """Name the strong perturbations, sorted and once each.
+
+    Strong are more than `min_degs` changed genes, a change of the target of at most
+    `max_knockdown`, and more than `min_cells` cells; what is nan is not strong.
+    """
+    strong = (
+        (summary.degs > min_degs)
+        & (summary.knockdown <= max_knockdown)
+        & (summary.cells > min_cells)
+    )
+    return tuple(sorted({str(name) for name in summary.names[strong]}))
+
+
+def read_summary(path: str | os.PathLike[str], sheet: str, names: str) -> PerturbationSummary:
+    """Read a table, a sheet of an xlsx or a csv.
+
+    `names` says where the name of the perturbed gene is in the column "genetic perturbation": its
+    "second_field" between "_", or the "whole" of it. Raises DataError for a missing file, sheet or
+    column and for columns of the wrong type.
+    """
+    table = _read(Path(path), sheet)
+    missing = [name for name in (NAME, DEGS, KNOCKDOWN, CELLS) if name not in table]
+    if missing:
+        raise DataError(
+            f"{_SETTING}: {str(path)!r} lacks the columns {listed(missing)}; "
+            f"it has: {listed(table.columns, 20) or 'none'}"
+        )
+    table = table[table[NAME].notna()]
+    values = []
+    for name in (DEGS, KNOCKDOWN, CELLS):
+        try:
+            values.append(pd.to_numeric(table[name]).to_numpy(np.float64))
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{_SETTING}: column {name!r} of {str(path)!r} holds more than numbers: {error}"
+            ) from error
+    return PerturbationSummary(_gene_names(table[NAME].astype(str), path, names), *values)
+
+
+def read_strong(config: PrepareConfig) -> tuple[str, ...]:
+    """Name the strong perturbations of the configured table (raises DataError)."""
+    return strong_perturbations(
+        read_summary(config.strong_table, config.strong_sheet, config.strong_names),
+        min_degs=config.strong_min_degs,
+        max_knockdown=config.strong_max_knockdown,
+        min_cells=config.strong_min_cells,
+    )
+
+
+def _gene_names(labels: Sequence[str], path: Path, names: str) -> np.ndarray:
+    if names == "whole":
+        return np.array(labels, dtype=str)
+    fields = [label.split("_") for label in labels]
+    short = [label for label, parts in zip(labels, fields, strict=True) if len(parts) < 2]
+    if short:
+        raise DataError(
+            f"{_SETTING}: {str(path)!r} names perturbations without a second '_' field: "
+            f"{listed(short, 5)}; take the whole name with --config.prepare.strong_names=whole"
+        )
+    return np.array([parts[1] for parts in fields], dtype=str)
+
+
+def _read(path: Path, sheet: str) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError(f"{_SETTING}: there is no file {str(path)!r}; {_ADVICE}")
+    try:
+        if path.suffix.lower() not in (".xlsx", ".xlsm"):
+            return pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # openpyxl, about styles
+            with pd.ExcelFile(path, engine="openpyxl") as book:
+                sheets = list(map(str, book.sheet_names))
+                if sheet and sheet not in sheets or not sheet and len(sheets) > 1:
+                    raise DataError(
+                        f"config.prepare.strong_sheet: {str(path)!r} has no sheet {sheet!r}; "
+                        f"{meant(sheet, sheets)}"
+                    )
+                return book.parse(sheet or sheets[0])
+    except DataError:
+        raise
+    except ImportError as error:
+        raise DataError(
+            f"{_SETTING}: an xlsx is read with openpyxl ({error}); pip install openpyxl, or save "
+            "the sheet as csv"
+        ) from error
+    except Exception as error:  # zipfile, openpyxl and pandas raise many kinds
+        raise DataError(f"{_SETTING}: {str(path)!r} cannot be read as a table: {error}") from error
