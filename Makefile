@@ -39,9 +39,8 @@ format: venv  ## mend style and format
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: venv  ## run every benchmark
-	@set -e; ls benchmarks/*.py >/dev/null 2>&1 || { echo "There are no benchmarks yet."; exit 0; }; \
-	for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" $(ARGS); done
+bench: venv  ## measure the preparation at RPE1 size (a quarter of an hour; ARGS=--quick: a minute)
+	$(BIN)/python benchmarks/prepare.py $(if $(ARGS),$(ARGS),--scrublet=slices)
 
 gpu: $(VENV_GPU)/.installed  ## install for a GPU (CUDA=cuda11, cuda12, cuda13), then gpu-check
 	$(MAKE) gpu-check BIN=$(VENV_GPU)/bin
