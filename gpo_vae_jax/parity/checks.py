@@ -72,7 +72,7 @@ def _check_loss(record: Record, settings: Settings) -> Result:
     ours = torch_port.to_torch(gradients, config.model, sizes)
 
     recorded = record.under("grad/")
-    _require_gradients(recorded, config)
+    _require_gradients(recorded, ours, config)
     errors, close = {}, []
     for name, gradient in recorded.items():
         gap, largest = _largest(ours[name] - gradient), _largest(gradient)
@@ -169,12 +169,14 @@ def _kind_of(record: Record) -> Callable[[Record, Settings], Result]:
     raise DataError(f"no recorded run: it has none of the fields {', '.join(kinds)}")
 
 
-def _require_gradients(recorded: Record, config: Config) -> None:
+def _require_gradients(recorded: Record, ours: dict[str, np.ndarray], config: Config) -> None:
+    """Check that a gradient is recorded for every parameter that has one, and for no other."""
     expected = {entry.torch for entry in torch_port.entries(config.model)}
-    if set(recorded) != expected:
-        differ = sorted(set(recorded) ^ expected)
+    differ = {name for name in expected - set(recorded) if _largest(ours[name]) > ZERO}
+    differ |= set(recorded) - expected
+    if differ:
         raise DataError(
-            f"gradients and parameters of these settings do not agree: {', '.join(differ)}"
+            "gradients and parameters of these settings do not agree: " + ", ".join(sorted(differ))
         )
 
 
