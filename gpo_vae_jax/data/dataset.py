@@ -72,6 +72,7 @@ def from_arrays(
         cells=(cells, (n,)),
     )
     _check_values(split, qc_fail, treatments, n_perturbed)
+    _check_dosage(perturbation, amount, treatments, n_perturbed)
     if controls is None:
         controls = ~(amount != 0).any(axis=1)
     library = count_matrix.library_size(counts)
@@ -153,6 +154,21 @@ def _check_values(split, qc_fail, treatments, n_perturbed) -> None:
         raise DataError("the names of the treatments (dosage columns) are not unique")
     if not 1 <= n_perturbed <= len(treatments):
         raise DataError(f"n_perturbed is {n_perturbed}; there are {len(treatments)} treatments")
+
+
+def _check_dosage(perturbation, dosage, treatments, n_perturbed) -> None:
+    used = np.asarray(perturbation)[np.asarray(dosage) != 0]
+    beyond = np.unique(used[(used < 0) | (used >= n_perturbed)])
+    if len(beyond):
+        name = treatments[beyond[0]] if 0 <= beyond[0] < len(treatments) else beyond[0]
+        raise DataError(
+            f"cells have a dosage of treatment {name!r} (column {beyond[0]}), but n_perturbed is "
+            f"{n_perturbed}: the perturbed treatments must be the first columns"
+        )
+    ordered = np.sort(np.where(np.asarray(dosage) != 0, perturbation, -1), axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        raise DataError(f"cell {int(np.argmax(twice.any(axis=1)))} names one treatment twice")
 
 
 def _table(counts, factor, columns, controls, perturbation, dosage, rows, n_perturbed):

@@ -163,6 +163,21 @@ def test_arrays_that_do_not_fit(change, message):
         from_arrays(**arrays() | change)
 
 
+def test_a_dosage_beyond_the_perturbed_treatments_is_refused():
+    with pytest.raises(
+        DataError, match=r"treatment 'unmeasured' \(column 2\), but n_perturbed is 2"
+    ):
+        from_arrays(**(arrays() | {"n_perturbed": 2}))
+
+
+def test_a_cell_that_names_a_treatment_twice_is_refused():
+    given = arrays()
+    index, amount = np.zeros((60, 2), np.int32), np.zeros((60, 2), np.float32)
+    index[7], amount[7] = (1, 1), 1
+    with pytest.raises(DataError, match="cell 7 names one treatment twice"):
+        from_arrays(**(given | {"dosage": (index, amount)}))
+
+
 def test_the_truth_in_the_order_of_the_treatments():
     truth = {"names": np.array(["c", "a", "b"]), "weights": np.arange(9.0).reshape(3, 3)}
     network = truth_among(("a", "unknown", "c"), truth)
