@@ -39,7 +39,7 @@ format: venv  ## mend style and format
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: venv  ## measure the preparation at RPE1 size (a quarter of an hour; ARGS=--quick: a minute)
+bench: venv  ## measure the preparation at RPE1 size (ten minutes; ARGS=--quick: a minute)
 	$(BIN)/python benchmarks/prepare.py $(if $(ARGS),$(ARGS),--scrublet=slices)
 
 gpu: $(VENV_GPU)/.installed  ## install for a GPU (CUDA=cuda11, cuda12, cuda13), then gpu-check

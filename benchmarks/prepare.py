@@ -1,7 +1,7 @@
 r"""Measure the preparation of a data set: time of stages, peak memory, side by side with others.
 
     python benchmarks/prepare.py --quick     (a minute)
-    python benchmarks/prepare.py --scrublet=slices     (RPE1 size, a quarter of an hour)
+    python benchmarks/prepare.py --scrublet=slices     (RPE1 size, ten minutes)
 
 The result is printed and, but for --quick, goes into benchmarks/results/prepare.json. Needs
 pip install 'gpo-vae-jax[benchmark]'; what is not installed is left out of the comparisons.

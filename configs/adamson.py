@@ -4,7 +4,7 @@ r"""Train on K562 (Adamson 2016): 46,236 cells, 68 + 347 treatments.
     python scripts/train.py --config=configs/adamson.py --config.data.path=adamson.h5ad \
         --workdir=runs/adamson
 
-Expected time: preparation at RPE1 size takes 7 minutes and 6.4 GiB on two CPU cores
+Expected time: preparation at RPE1 size takes 5 minutes and 6.6 GiB on two CPU cores
 (benchmarks/results/prepare.json, simulated cells); training belongs on a GPU.
 Expected result, as published: edges 11, ATE r .864 on all cells, mean Wasserstein .159.
 """

@@ -5,7 +5,7 @@ r"""Train on K562 essential (Replogle 2022): 129,478 cells, 622 + 924 treatments
         --workdir=runs/replogle
 
 The model has 12,333,934 parameters.
-Expected time: preparation at RPE1 size takes 7 minutes and 6.4 GiB on two CPU cores
+Expected time: preparation at RPE1 size takes 5 minutes and 6.6 GiB on two CPU cores
 (benchmarks/results/prepare.json, simulated cells); training belongs on a GPU.
 Expected result, as published: edges 2,888, ATE r .766 on all cells, mean Wasserstein .248.
 """

@@ -5,7 +5,7 @@ r"""Train on RPE1 (Replogle 2022): 91,891 cells, 383 + 272 treatments, 8,749 gen
         --workdir=runs/rpe1
 
 The model has 8,783,233 parameters.
-Expected time: preparation at RPE1 size takes 7 minutes and 6.4 GiB on two CPU cores
+Expected time: preparation at RPE1 size takes 5 minutes and 6.6 GiB on two CPU cores
 (benchmarks/results/prepare.json, simulated cells); training belongs on a GPU.
 Expected result, as published: edges 2,211, ATE r .651 on all cells, mean Wasserstein .280.
 """
