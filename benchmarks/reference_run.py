@@ -3,7 +3,7 @@
     python benchmarks/reference_run.py FOLDER [--seeds 0 1 2]
 
 FOLDER holds schraivogel_prepared.npz (the arrays) and schraivogel.json (what the original reached).
-Takes about a minute and a half a seed on two idle CPU cores.
+Takes about four minutes a seed on two idle CPU cores.
 """
 
 from __future__ import annotations
