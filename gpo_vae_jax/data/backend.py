@@ -59,27 +59,6 @@ def cell_sums(
     return sums
 
 
-def log_normalised(
-    counts: count_matrix.CountMatrix, target: float, backend: str = "scanpy"
-) -> sparse.csr_matrix:
-    """Give log(1 + counts scaled to `target` a cell), [N, G] float32."""
-    if backend == "rapids":
-        import rapids_singlecell as package
-
-        adata = _on_gpu(counts)
-    else:
-        import scanpy as package
-
-        adata = _as_anndata(counts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cells without counts
-        package.pp.normalize_total(adata, target_sum=target)
-        package.pp.log1p(adata)
-    if backend == "rapids":
-        package.get.anndata_to_CPU(adata)
-    return sparse.csr_matrix(adata.X)
-
-
 def scrublet(counts: count_matrix.CountMatrix, seed: int, backend: str = "scanpy") -> np.ndarray:
     """Flag doublets among some cells by Scrublet with its default settings, [N] int8.
 

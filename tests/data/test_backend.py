@@ -8,7 +8,7 @@ import pytest
 import scanpy
 from scipy import sparse
 
-from gpo_vae_jax.data import backend, counts, quality
+from gpo_vae_jax.data import backend, quality
 from gpo_vae_jax.errors import DataError
 
 GENES = ["MT-CO1", "RPS3", "HBB", "ACTB"]
@@ -99,18 +99,6 @@ def test_metrics_are_the_same_numbers(rapids, matrix):
         np.testing.assert_array_equal(theirs[name], values)
     settings = {"qc_vars": ["mt", "ribo", "hb"], "log1p": False}
     assert rapids == [("to GPU", {}), ("calculate_qc_metrics", settings)]
-
-
-def test_log_normalised_expression(rapids, matrix):
-    library = counts.library_size(matrix)
-    target = float(np.median(library[library > 0]))
-    expected = counts.log_normalised(matrix.toarray(), counts.normalisation(library))
-    for name in ("scanpy", "rapids"):
-        found = backend.log_normalised(matrix, target, name)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found.toarray(), expected, rtol=2e-6)
-    asked = ["to GPU", ("normalize_total", {"target_sum": target}), "log1p", "to CPU"]
-    assert [call if call[1] else call[0] for call in rapids] == asked
 
 
 def test_doublets(rapids, matrix):
