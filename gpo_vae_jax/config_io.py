@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import ml_collections
 
-from gpo_vae_jax.config import Config, validate
+from gpo_vae_jax.config import Config, EvaluateConfig
+from gpo_vae_jax.config_ranges import validate, validate_evaluate
 from gpo_vae_jax.errors import ConfigError
 
 
@@ -46,10 +47,12 @@ def from_dict(values: Mapping[str, Any], kind: type = Config, where: str = "conf
     result = kind(**built)
     if kind is Config:
         validate(result)
+    if kind is EvaluateConfig:
+        validate_evaluate(result)
     return result
 
 
-def to_config_dict(config: Config) -> ml_collections.ConfigDict:
+def to_config_dict(config: Any) -> ml_collections.ConfigDict:
     """Give the settings as a ConfigDict, for the command line's --config.NAME=VALUE."""
 
     def convert(value):

@@ -100,11 +100,26 @@ class Split(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class Conventions:
+    """Hold how names are read, and when a cell fails quality control."""
+
+    control: str = "non-targeting"  # the label of control cells
+    separator: str = "+"  # between the names of perturbed genes in a label; empty: never split
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)  # other name -> gene
+    symbols: tuple[str, ...] = ()  # [G] by which mitochondrial and other genes are known
+    quality_limits: Mapping[str, Mapping[str, float]] = dataclasses.field(
+        default_factory=dict
+    )  # by MADs ("3", "4", "5"), then by metric
+    doublets: bool = False  # whether doublets failed quality control
+
+
+@dataclasses.dataclass(frozen=True)
 class Dataset:
     """Hold a prepared data set in host memory: three splits and the names of rows and columns.
 
-    `tables[split]` holds the Wasserstein distance of every (perturbation, treatment) pair, [R, T],
-    nan where there is nothing to compare: it scores the edges of the network as they are learned.
+    `labels` are those of the file: `mask_test` hides dosages, never labels. `tables[split]` holds
+    the Wasserstein distance of every (perturbation, treatment) pair, [R, T], nan where there is
+    nothing to compare: it scores the edges of the network as they are learned.
     """
 
     splits: Mapping[str, Split]  # "train", "val", "test"
@@ -113,7 +128,10 @@ class Dataset:
     n_perturbed: int
     genes: tuple[str, ...]  # G names
     tables: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray]  # the perturbation of each cell of each split, [N] text
+    conventions: Conventions = Conventions()
     true_network: np.ndarray | None = None  # [T, T] signed truth of simulated data
+    true_effects: Mapping[str, np.ndarray] | None = None  # label -> [n] true latent, simulated data
 
     @property
     def sizes(self) -> Sizes:

@@ -15,7 +15,7 @@ ROOMS = (
     ("types",),
     ("errors",),
     ("files",),
-    ("config", "config_io"),
+    ("config", "config_ranges", "config_io"),
     ("data",),
     ("model",),
     ("objective",),

@@ -7,16 +7,19 @@ from gpo_vae_jax.data.file_to_file import prepare_file
 from gpo_vae_jax.data.preparation import prepare
 from gpo_vae_jax.data.prepared import from_anndata, load, read_h5ad, write
 from gpo_vae_jax.data.record import summary, table
+from gpo_vae_jax.data.results import as_anndata, network_over_genes
 from gpo_vae_jax.data.simulation import simulate
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.types import Dataset
 
 __all__ = [
+    "as_anndata",
     "from_anndata",
     "from_arrays",
     "from_config",
     "guess_convention",
     "load",
+    "network_over_genes",
     "prepare",
     "prepare_file",
     "read_h5ad",

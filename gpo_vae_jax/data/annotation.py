@@ -12,7 +12,6 @@ from gpo_vae_jax.data import gene_names, quality
 from gpo_vae_jax.data.backend import choose_backend
 from gpo_vae_jax.data.raw_checks import Raw
 from gpo_vae_jax.data.record import Log
-from gpo_vae_jax.data.recorded import DOUBLET
 from gpo_vae_jax.data.selection import Loaded
 
 _MANY = 0.2  # share of cells failed by one metric that is worth a note
@@ -71,7 +70,7 @@ def annotate(
         used = {name: metrics[name] for name in config.qc_metrics}
         flags, limits = quality.quality_flags(used, threshold)
         if doublet is not None:
-            flags[DOUBLET] = doublet.astype(np.int8)
+            flags[quality.DOUBLET] = doublet.astype(np.int8)
         none = np.zeros(len(rows), np.int8)
         failed = np.any([none, *flags.values()], axis=0).astype(np.int8)
         thresholds[f"{threshold:g}"] = limits

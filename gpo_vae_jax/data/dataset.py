@@ -12,10 +12,11 @@ from gpo_vae_jax.data import labels
 from gpo_vae_jax.data.statistics import input_statistics
 from gpo_vae_jax.data.wasserstein import wasserstein_table
 from gpo_vae_jax.errors import DataError
-from gpo_vae_jax.types import Batch, Context, Dataset, InputStatistics, Split
+from gpo_vae_jax.types import Batch, Context, Conventions, Dataset, InputStatistics, Split
 
 SPLITS = ("train", "val", "test")
 _DEFAULT = DataConfig()
+_CONVENTIONS = Conventions()
 _TABLE_COLUMNS = 128  # genes whose expression is dense in float64 at a time
 
 
@@ -32,7 +33,10 @@ def from_arrays(
     genes: Sequence[str],
     cells: Sequence[str] | None = None,
     controls: np.ndarray | None = None,
+    cell_labels: np.ndarray | None = None,
+    conventions: Conventions = _CONVENTIONS,
     true_network: np.ndarray | None = None,
+    true_effects: Mapping[str, np.ndarray] | None = None,
     config: DataConfig = _DEFAULT,
 ) -> Dataset:
     """Make a Dataset from the arrays of all N cells (docs/method.md 1).
@@ -49,7 +53,10 @@ def from_arrays(
       genes: G names.
       cells: N names; absent: row numbers.
       controls: [N] bool, the control cells; absent: those without dosage.
+      cell_labels: [N] the perturbation of each cell; absent: made from the dosage.
+      conventions: how names and quality are read.
       true_network: [T, T] signed truth of simulated data.
+      true_effects: the true latent of each label, of simulated data.
       config: `mask_test` is obeyed.
 
     Raises:
@@ -75,6 +82,9 @@ def from_arrays(
     _check_dosage(perturbation, amount, treatments, n_perturbed)
     if controls is None:
         controls = ~(amount != 0).any(axis=1)
+    if cell_labels is None:
+        cell_labels = labels.labels_of(perturbation, amount, treatments, conventions)
+    cell_labels = np.asarray(cell_labels, dtype=str)
     library = count_matrix.library_size(counts)
     counts = count_matrix.narrow(counts, "counts")
     counterfactual = count_matrix.narrow(counterfactual, "counterfactual")
@@ -118,7 +128,10 @@ def from_arrays(
         n_perturbed=int(n_perturbed),
         genes=genes,
         tables=tables,
+        labels={name: cell_labels[rows[name]] for name in SPLITS},
+        conventions=conventions,
         true_network=true_network,
+        true_effects=true_effects,
     )
 
 

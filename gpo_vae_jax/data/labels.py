@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.types import Conventions
 
 _INSIDE_NAMES = ("_", "-", ".", ":")  # separators that names of genes hold too
 
@@ -72,6 +73,23 @@ def dosage_indices(
         index[row, : len(genes)] = [column[gene] for gene in genes]
         dosage[row, : len(genes)] = 1
     return index[codes], dosage[codes]
+
+
+def labels_of(
+    perturbation: np.ndarray,
+    dosage: np.ndarray,
+    treatments: Sequence[str],
+    conventions: Conventions,
+) -> np.ndarray:
+    """Give the label of each cell, [N] text, from its columns and dosage [N, K]."""
+    columns = np.where(np.asarray(dosage) != 0, perturbation, -1)
+    distinct, code = np.unique(columns, axis=0, return_inverse=True)
+    names = [
+        conventions.separator.join(sorted(treatments[i] for i in row if i >= 0))
+        or conventions.control
+        for row in distinct
+    ]
+    return np.array(names)[code.ravel()]
 
 
 def indices_of_dense(dosage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -13,11 +14,12 @@ import anndata
 import numpy as np
 
 from gpo_vae_jax.config import DataConfig
-from gpo_vae_jax.data import labels
+from gpo_vae_jax.data import gene_names, labels
 from gpo_vae_jax.data.dataset import from_arrays, truth_among
+from gpo_vae_jax.data.quality import DOUBLET
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.files import written_beside
-from gpo_vae_jax.types import Dataset
+from gpo_vae_jax.types import Conventions, Dataset
 
 FORMAT_VERSION = 1
 RECORD = "gpo_vae"  # the entry of uns that describes the preparation
@@ -97,7 +99,10 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
         genes=tuple(adata.var_names),
         cells=np.asarray(adata.obs_names, dtype=str),
         controls=is_control,
+        cell_labels=np.array([separator.join(g) or control for g in genes_of_label])[codes],
+        conventions=_conventions(adata, record),
         true_network=None if truth is None else truth_among(treatments, truth),
+        true_effects=None if truth is None else _true_effects(truth),
         config=config,
     )
 
@@ -143,6 +148,26 @@ def _has(group: Mapping[str, Any], names: tuple[str, ...], where: str, instead=(
     if missing:
         have = labels.listed(group.keys()) or "nothing"
         raise DataError(f"{where} lacks {', '.join(missing)} (it has: {have}); {_ADVICE}")
+
+
+def _conventions(adata: anndata.AnnData, record: Mapping[str, Any]) -> Conventions:
+    settings = json.loads(record["settings"]) if "settings" in record else {}
+    limits = json.loads(record["thresholds"]) if "thresholds" in record else {}
+    key = settings.get("gene_name_key", "")
+    return Conventions(
+        control=str(record["control"]),
+        separator=str(record["separator"]),
+        aliases=gene_names.gene_aliases(adata.var, key),
+        symbols=tuple(gene_names.symbols(adata.var, key)[0]),
+        quality_limits=limits,
+        doublets=f"qc_{DOUBLET}" in adata.obs,
+    )
+
+
+def _true_effects(truth: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    if "labels" not in truth:
+        return None
+    return {str(k): np.asarray(v) for k, v in zip(truth["labels"], truth["effects"], strict=True)}
 
 
 def _qc_fail(adata: anndata.AnnData) -> np.ndarray:

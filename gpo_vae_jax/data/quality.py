@@ -14,6 +14,7 @@ GENE_GROUPS = {"mt": "^MT-", "ribo": "^(RPS|RPL)", "hb": "^HB[^(P)]"}
 LOW_FAILS = ("UMI_count", "ngenes")
 HIGH_FAILS = tuple(f"pct_counts_{group}" for group in GENE_GROUPS)
 METRICS = LOW_FAILS + HIGH_FAILS
+DOUBLET = "predicted_doublet"  # the obs column, and the flag, of doublets
 N_SLICES = 10
 _FEWEST_CELLS = 100  # that Scrublet is given
 

@@ -10,10 +10,9 @@ import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data.labels import listed
-from gpo_vae_jax.data.quality import METRICS
+from gpo_vae_jax.data.quality import DOUBLET, METRICS
 from gpo_vae_jax.errors import DataError
 
-DOUBLET = "predicted_doublet"
 _MATCHED = re.compile(r"match.*(ctrl|control)|(ctrl|control).*(match|idx|index)", re.IGNORECASE)
 _EXTENDED = re.compile(r"^FC\d+(\.\d+)?$")
 _REDO = "compute it anew with --config.prepare.recorded=nothing"

@@ -28,7 +28,8 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
     The network is acyclic: gene a's log change times weight[a, b] is added to gene b's, so a
     knock-down travels along paths. obs has `perturbation` ("A+B" for two), `qc_fail_true` and
     `doublet_true`; uns['gpo_vae_truth'] has the network genes' `names` and signed `weights`
-    [source, target]; var says which genes are perturbed and which are in the network.
+    [source, target], and with `effects` the change of their log expression for each of the
+    `labels`; var says which genes are perturbed and which are in the network.
     """
     rng = np.random.default_rng(config.seed)
     genes = _gene_names(rng, config)
@@ -59,7 +60,7 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
     doublet = (rng.random(config.n_cells) < config.doublet_fraction) & ~failed
     partner = rng.integers(config.n_cells, size=config.n_cells)
     counts = counts + doublet[:, None] * counts[partner]
-    return _assemble(rng, config, genes, counts, targets, kinds, weights, failed, doublet)
+    return _assemble(rng, config, genes, counts, targets, kinds, weights, change, failed, doublet)
 
 
 def random_network(
@@ -137,7 +138,7 @@ def _negative_binomial(
     return rng.poisson(mean * rng.gamma(concentration, 1 / concentration, mean.shape))
 
 
-def _assemble(rng, config, genes, counts, targets, kinds, weights, failed, doublet):
+def _assemble(rng, config, genes, counts, targets, kinds, weights, change, failed, doublet):
     """Put the simulated cells together, genes in shuffled order."""
     labels = np.array(["+".join(sorted(genes[list(kind)])) or CONTROL for kind in kinds])
     cells = rng.permutation([f"CELL{i:06d}" for i in range(config.n_cells)])
@@ -162,5 +163,10 @@ def _assemble(rng, config, genes, counts, targets, kinds, weights, failed, doubl
             index=pd.Index(genes[order].astype(str)),
         ),
     )
-    adata.uns[TRUTH] = {"names": genes[:n_network].copy(), "weights": weights.astype(np.float32)}
+    adata.uns[TRUTH] = {
+        "names": genes[:n_network].copy(),
+        "weights": weights.astype(np.float32),
+        "labels": labels.astype(object),
+        "effects": change.astype(np.float32),
+    }
     return adata
