@@ -5,7 +5,7 @@ from gpo_vae_jax.data.conventions import guess_convention
 from gpo_vae_jax.data.dataset import from_arrays
 from gpo_vae_jax.data.file_to_file import prepare_file
 from gpo_vae_jax.data.preparation import prepare
-from gpo_vae_jax.data.prepared import from_anndata, load, read_h5ad, write
+from gpo_vae_jax.data.prepared import from_anndata, load, read_conventions, read_h5ad, write
 from gpo_vae_jax.data.record import summary, table
 from gpo_vae_jax.data.results import as_anndata, network_over_genes
 from gpo_vae_jax.data.simulation import simulate
@@ -22,6 +22,7 @@ __all__ = [
     "network_over_genes",
     "prepare",
     "prepare_file",
+    "read_conventions",
     "read_h5ad",
     "simulate",
     "summary",

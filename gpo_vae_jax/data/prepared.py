@@ -58,6 +58,17 @@ def read_h5ad(path: str | os.PathLike[str], backed: bool = False) -> anndata.Ann
         ) from error
 
 
+def read_conventions(path: str | os.PathLike[str]) -> Conventions:
+    """Read how names are read from a prepared h5ad, and not its counts (raises DataError)."""
+    adata = read_h5ad(path, backed=True)
+    try:
+        return _conventions(adata, _record(adata))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    finally:
+        adata.file.close()
+
+
 def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Dataset:
     """Make a Dataset from a prepared AnnData (raises DataError naming what is missing)."""
     record = _record(adata)

@@ -1,0 +1,239 @@
+"""The files of known networks: which format one has, and its edges as a table.
+
+Every reader gives a `Table`: rows of source, target and sign ("" where the format has none), and
+all genes that the file names, also those without an edge.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.evaluate.knowledge.text import first_lines, opened
+
+SIGNS = ("activation", "repression")
+_HUMAN = "9606"
+_ROWS = 500_000  # read at once
+_SOURCES = ("source", "from", "regulator", "regulatorsymbol", "tf", "gene1", "genea", "parent")
+_TARGETS = ("target", "to", "targetsymbol", "gene", "gene2", "geneb", "child")
+_SIGN = ("sign", "effect", "mor", "regulation", "mode", "weight")
+
+
+class Table(NamedTuple):
+    """Hold what a file says."""
+
+    edges: pd.DataFrame  # source, target, sign: text
+    genes: frozenset[str]
+
+
+def recognise(path: str | os.PathLike[str]) -> str:
+    """Name the format of a file by its first lines (raises DataError where they hold no edges)."""
+    lines = first_lines(path)
+    if not lines:
+        raise DataError(f"{str(path)!r} is empty")
+    header = {_plain(cell) for cell in re.split(r"[\t, ;]", lines[0])}
+    tabs = [line.split("\t") for line in lines]
+    columns = {_plain(cell) for cell in tabs[0]}
+    if {"officialsymbolinteractora", "officialsymbolinteractorb"} <= columns:
+        return "biogrid"
+    if "subunitsgenename" in columns:
+        return "corum"
+    if {"protein1", "protein2"} <= header or {"node1", "node2"} <= header:
+        return "string"
+    widths = {len(row) for row in tabs}
+    if widths == {4}:
+        if all(row[2].lower() in (*SIGNS, "unknown") for row in tabs):
+            return "trrust"
+        if all(re.fullmatch(r"\d+|MI(MAT)?\d+", row[1]) for row in tabs):
+            return "regnetwork"
+    if min(widths) > 2 and all(not row[1].strip() or "://" in row[1] for row in tabs):
+        return "gmt"
+    if min(widths) > 2 and len(widths) > 2 and Path(path).name.lower().endswith(".gmt"):
+        return "gmt"
+    if all(len(re.split(r"[\t,; ]+", line.strip())) > 1 for line in lines):
+        return "edges"
+    raise DataError(
+        f"the format of {str(path)!r} is not recognised: no network of {', '.join(READERS)} "
+        f"starts with {lines[0][:60]!r}; NAME=FORMAT:FILE states it"
+    )
+
+
+def read_trrust(path: Path) -> Table:
+    """Read TRRUST: regulator, target, Activation / Repression / Unknown, PubMed ids."""
+    return _edges(_csv(path, header=None, usecols=[0, 1, 2], names=["source", "target", "sign"]))
+
+
+def read_regnetwork(path: Path) -> Table:
+    """Read RegNetwork: regulator, its id, target, its id, without a header."""
+    return _edges(_csv(path, header=None, usecols=[0, 2], names=["source", "target"]))
+
+
+def read_gmt(path: Path) -> Table:
+    """Read complexes or gene sets, one a line: all pairs of members of one are edges."""
+    return _pairs(gene_sets(path).values())
+
+
+def read_corum(path: Path) -> Table:
+    """Read CORUM's own table, the human complexes: all pairs of subunits of one are edges."""
+    table = _csv(path)
+    table.columns = [_plain(name) for name in table]
+    if "organism" in table and (table["organism"].str.lower() == "human").any():
+        table = table[table["organism"].str.lower() == "human"]
+    return _pairs(_members(re.split(r"[;|]", text)) for text in table["subunitsgenename"])
+
+
+def read_biogrid(path: Path) -> Table:
+    """Read BioGRID tab 2 or tab 3, human interactions of whatever kind, by official symbol."""
+    wanted = r"#?\s*(official symbol|organism( id)?) interactor [ab]"
+    parts = []
+    for part in _chunks(path, usecols=lambda name: bool(re.fullmatch(wanted, name.lower()))):
+        part.columns = [_plain(name).replace("organismid", "organism") for name in part]
+        organisms = [name for name in part if name.startswith("organism")]
+        part["human"] = (part[organisms] == _HUMAN).all(axis=1)
+        parts.append(part)
+    table = pd.concat(parts)
+    table = table[table["human"]] if table["human"].any() else table
+    return _edges(table[["officialsymbolinteractora", "officialsymbolinteractorb"]])
+
+
+def read_string(path: Path, names: Path | None = None, score: int = 700) -> Table:
+    """Read STRING's links of at least this combined score (0 to 1000).
+
+    Proteins are named by the file `names` (protein.info), looked for beside the links under the
+    name that STRING gives it. Without it the proteins keep their ids. Exports of STRING's site
+    (node1, node2) hold names.
+    """
+    separator = "\t" if "\t" in first_lines(path, 1)[0] else " "
+    wanted = ("protein1", "protein2", "node1", "node2", "combinedscore")
+    parts = []
+    for part in _chunks(path, sep=separator, usecols=lambda name: _plain(name) in wanted):
+        part.columns = [_plain(name) for name in part]
+        if "combinedscore" in part:
+            values = pd.to_numeric(part["combinedscore"])
+            scale = 1000 if part["combinedscore"].str.contains(".", regex=False).any() else 1
+            part = part[values * scale >= score]
+        parts.append(part.drop(columns="combinedscore", errors="ignore"))
+    found = _edges(pd.concat(parts))
+    return _renamed(found, _protein_names(path, names))
+
+
+def read_edges(path: Path) -> Table:
+    """Read a list of edges: two columns or more, parted by tabs, commas, semicolons or blanks.
+
+    A first line that names a source and a target column says which they are, and may name one with
+    signs; otherwise the first two columns count.
+    """
+    line = first_lines(path, 1)[0]
+    separator = next((mark for mark in "\t,;" if mark in line), r"\s+")
+    header = [_plain(cell) for cell in re.split(separator, line.strip())]
+    source = next((header.index(name) for name in _SOURCES if name in header), None)
+    target = next((header.index(name) for name in _TARGETS if name in header), None)
+    sign = next((header.index(name) for name in _SIGN if name in header), None)
+    named = source is not None and target is not None
+    order = {source: "source", target: "target", sign: "sign"} if named else {}
+    order = {i: name for i, name in order.items() if i is not None} or {0: "source", 1: "target"}
+    table = _csv(path, sep=separator, header=0 if named else None, usecols=list(order), quoting=0)
+    table.columns = [order[i] for i in sorted(order)]
+    return _edges(table[[name for name in ("source", "target", "sign") if name in table]])
+
+
+READERS: Mapping[str, Callable[..., Table]] = {
+    "trrust": read_trrust,
+    "regnetwork": read_regnetwork,
+    "gmt": read_gmt,
+    "corum": read_corum,
+    "biogrid": read_biogrid,
+    "string": read_string,
+    "edges": read_edges,
+}
+UNDIRECTED = frozenset(("gmt", "corum", "biogrid", "string"))
+
+
+def gene_sets(path: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Read a GMT file: name, description, members, parted by tabs; equal names are joined.
+
+    Raises:
+      DataError: a line has fewer than two columns, or there is no line.
+    """
+    sets: dict[str, list[str]] = {}
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            cells = line.rstrip("\r\n").split("\t")
+            if not line.strip():
+                continue
+            if len(cells) < 2:
+                raise DataError(f"{str(path)!r} is no GMT file: line {number} has one column")
+            # Members may carry a weight: GENE,1.0
+            sets.setdefault(cells[0], []).extend(_members(c.split(",")[0] for c in cells[2:]))
+    if not sets:
+        raise DataError(f"{str(path)!r} is empty")
+    return sets
+
+
+def _csv(path: Path, **options) -> pd.DataFrame:
+    return pd.concat(list(_chunks(path, **options)))
+
+
+def _chunks(path: Path, **options) -> Iterable[pd.DataFrame]:
+    """Read a table as text, many rows at a time (raises DataError)."""
+    settings = {"sep": "\t", "dtype": str, "keep_default_na": False, "na_filter": False}
+    settings |= {"quoting": csv.QUOTE_NONE, "chunksize": _ROWS} | options
+    with opened(path) as file:
+        try:
+            yield from pd.read_csv(file, **settings)
+        except ValueError as error:  # pandas' own errors are ValueErrors
+            raise DataError(f"{str(path)!r} cannot be read: {error}") from error
+
+
+def _edges(table: pd.DataFrame) -> Table:
+    """Name the columns, drop what names no pair; the sign is lower case."""
+    columns = [table.iloc[:, i].str.strip() for i in range(2)]
+    sign = table["sign"].str.lower() if "sign" in table else ""
+    edges = pd.DataFrame({"source": columns[0], "target": columns[1], "sign": sign})
+    genes = frozenset(columns[0]) | frozenset(columns[1])
+    whole = (edges["source"] != "") & (edges["target"] != "")
+    edges = edges[whole & (edges["source"] != edges["target"])].drop_duplicates()
+    return Table(edges.reset_index(drop=True), genes - {"", "-"})
+
+
+def _pairs(groups: Iterable[list[str]]) -> Table:
+    groups = [list(dict.fromkeys(group)) for group in groups]
+    pairs = [pair for group in groups for pair in itertools.combinations(group, 2)]
+    found = _edges(pd.DataFrame(pairs, columns=["source", "target"], dtype=str))
+    return found._replace(genes=frozenset(itertools.chain.from_iterable(groups)))
+
+
+def _members(cells: Iterable[str]) -> list[str]:
+    return [cell.strip() for cell in cells if cell.strip()]
+
+
+def _protein_names(path: Path, names: Path | None) -> dict[str, str]:
+    if names is None:
+        beside = re.sub(r"(physical\.)?links(\.detailed|\.full)?", "info", path.name)
+        names = path.with_name(beside)
+        if beside == path.name or not names.is_file():
+            return {}
+    table = _csv(names, usecols=[0, 1])
+    return dict(zip(table.iloc[:, 0], table.iloc[:, 1], strict=True))
+
+
+def _renamed(table: Table, names: Mapping[str, str]) -> Table:
+    """Name proteins; those without a name keep their id, less the number of the organism."""
+    names = {gene: names.get(gene) or re.sub(r"^\d+\.", "", gene) for gene in table.genes}
+    edges = table.edges.assign(
+        source=table.edges["source"].map(names), target=table.edges["target"].map(names)
+    )
+    return Table(edges, frozenset(names.values()))
+
+
+def _plain(name: str) -> str:
+    """Reduce a column's name to its letters and digits in lower case."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
