@@ -23,16 +23,47 @@ class Recovery(NamedTuple):
         return self.auprc / self.random_auprc
 
 
-def recovery(probabilities: np.ndarray, truth: np.ndarray, n_perturbed: int) -> Recovery:
+def judged_pairs(
+    n_treatments: int,
+    n_perturbed: int,
+    *,
+    block: bool = False,
+    measured: np.ndarray | None = None,
+) -> np.ndarray:
+    """Mark the pairs of which the data says something, [T, T] bool.
+
+    Those are pairs of a perturbed source and another treatment.
+
+    Args:
+      block: targets are perturbed as well.
+      measured: [T], whether a treatment's gene is measured; targets that are not are left out.
+    """
+    counted = ~np.eye(n_treatments, dtype=bool)
+    counted[n_perturbed:] = False
+    if block:
+        counted[:, n_perturbed:] = False
+    if measured is not None:
+        counted &= np.asarray(measured) != 0
+    return counted
+
+
+def recovery(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    n_perturbed: int,
+    *,
+    counted: np.ndarray | None = None,
+) -> Recovery:
     """Compare edge probabilities, [T, T], with a known network, [T, T] (non-zero = an edge).
 
-    Only edges from perturbed treatments to others are compared: the data says nothing of the rest.
+    Args:
+      counted: [T, T] bool, the pairs compared; unset: those from perturbed treatments to others.
 
     Raises:
       ValueError: the known network has none or all of these edges.
     """
-    counted = ~np.eye(len(truth), dtype=bool)
-    counted[n_perturbed:] = False
+    if counted is None:
+        counted = judged_pairs(len(truth), n_perturbed)
     score, label = probabilities[counted], truth[counted] != 0
     n_true = int(label.sum())
     if n_true in (0, len(label)):
