@@ -31,6 +31,7 @@ INSIDE_FUNCTIONS = {
     "cugraph",
     "cuml",
     "cupy",
+    "gseapy",
     "rapids_singlecell",
     "redun",
     "torch",

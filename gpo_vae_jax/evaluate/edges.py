@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.evaluate.agreement import with_known
+from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
 from gpo_vae_jax.files import written_beside
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.types import Params, Sizes
@@ -67,13 +69,18 @@ def write_network(
     *,
     threshold: float = 0.5,
     at_least: int = 200,
+    known: Sequence[PlacedNetwork] = (),
 ) -> pd.DataFrame:
-    """Write grn.csv (matrix), edges.csv (ranked) and edges.graphml; give the ranked edges."""
+    """Write grn.csv (matrix), edges.csv (ranked) and edges.graphml; give the ranked edges.
+
+    `known` networks say in further columns, and in the graph's edges, which edges are known.
+    """
     folder = Path(folder)
     names = list(treatments)
     matrix = pd.DataFrame(probabilities, index=names, columns=names)
     matrix.index.name = "source"
     edges = ranked_edges(probabilities, names, n_perturbed, threshold=threshold, at_least=at_least)
+    edges = with_known(edges, known, names)
     with written_beside(folder / "grn.csv") as path:
         matrix.to_csv(path, float_format="%.6g")
     with written_beside(folder / "edges.csv") as path:
@@ -84,16 +91,23 @@ def write_network(
 
 
 def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -> nx.DiGraph:
-    """Give the listed edges as a directed graph over all treatments."""
+    """Give the listed edges as a directed graph over all treatments.
+
+    Edges carry probability, rank, above_threshold, and the columns that `with_known` added.
+    """
     graph = nx.DiGraph()
     for i, name in enumerate(treatments):
         graph.add_node(str(name), perturbed=i < n_perturbed)
-    for edge in edges.itertuples():
+    known = [name for name in edges if name.startswith("known_")]
+    signs = [name for name in edges if name.startswith("sign_")]
+    for edge in edges.to_dict("records"):
         graph.add_edge(
-            str(edge.source),
-            str(edge.target),
-            probability=float(edge.probability),
-            rank=int(edge.rank),
-            above_threshold=bool(edge.above_threshold),
+            str(edge["source"]),
+            str(edge["target"]),
+            probability=float(edge["probability"]),
+            rank=int(edge["rank"]),
+            above_threshold=bool(edge["above_threshold"]),
+            **{name: bool(edge[name]) for name in known},
+            **{name: str(edge[name]) for name in signs},
         )
     return graph

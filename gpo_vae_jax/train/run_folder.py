@@ -38,7 +38,16 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
-        self.exports = [self.path / name for name in ("grn.csv", "edges.csv", "edges.graphml")]
+
+    @property
+    def exports(self) -> list[Path]:
+        """Give the files that were made of the run when it had ended, as far as they can be there.
+
+        They are made by gpo_vae_jax.evaluate.export.
+        """
+        names = ("grn.csv", "edges.csv", "edges.graphml", "regulators.csv", "known_networks.csv")
+        files = [self.path / name for name in (*names, "enrichment.csv")]
+        return [*files, *self.path.glob("neighbourhood_*.csv")]
 
     def start(self, config: Config, dataset: Dataset, overwrite: bool) -> None:
         """Claim the folder for a new run and describe the run in it.
