@@ -1,0 +1,52 @@
+"""The figures of a comparison of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gpo_vae_jax.evaluate.compare import MAIN
+
+
+def jaccard_figure(edges: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Draw the Jaccard index of the called edges of every two runs."""
+    n = len(names)
+    matrix = np.eye(n)
+    for row in edges[edges["edges"] == "called"].itertuples():
+        i, j = names.index(row.run_a), names.index(row.run_b)
+        matrix[i, j] = matrix[j, i] = row.jaccard
+    figure = Figure(figsize=(2.5 + 0.6 * n, 1.8 + 0.6 * n), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(matrix, vmin=0, vmax=1, cmap="viridis")
+    axes.set_xticks(range(n), names, rotation=45, ha="right")
+    axes.set_yticks(range(n), names)
+    for i, j in np.argwhere(np.isfinite(matrix)):
+        colour = "black" if matrix[i, j] > 0.6 else "white"
+        axes.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    figure.colorbar(image, ax=axes, label="Jaccard index")
+    axes.set_title("Called edges shared by runs", fontsize=10)
+    return figure
+
+
+def metrics_figure(metrics: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Draw every main metric as a row of dots, one for each run, on its own scale."""
+    table = metrics.set_index("metric")
+    shown = [name for name in MAIN if name in table.index]
+    rows = max(len(shown), 1)
+    figure = Figure(figsize=(7, 0.8 + 0.55 * rows), layout="constrained")
+    for axes, metric in zip(figure.subplots(rows, squeeze=False)[:, 0], shown, strict=False):
+        values = table.loc[metric, list(names)].to_numpy(float)
+        for i, (name, value) in enumerate(zip(names, values, strict=True)):
+            axes.plot([value], [0], "o", color=f"C{i % 10}", label=name, alpha=0.8)
+        axes.axvline(np.nanmean(values), color="0.7", linewidth=1, zorder=0)
+        axes.set_yticks([])
+        axes.set_ylabel(MAIN[metric], rotation=0, ha="right", va="center", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "left", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=8)
+    return figure
