@@ -1,0 +1,105 @@
+"""The look of all plots: one colour and one mark for each meaning, on the page and in the files."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Colour-blind safe on white; style.css has them again as variables, and brighter for dark pages.
+COLOURS = {
+    "ink": "#1b2430",
+    "muted": "#5b6675",
+    "line": "#dfe3e8",
+    "card": "#ffffff",
+    "model": "#0072b2",
+    "train-mean": "#d06a00",
+    "global-mean": "#b0508c",
+    "ceiling": "#00875f",
+    "random": "#7d8794",
+}
+INK, MUTED, LINE, CARD = (COLOURS[key] for key in ("ink", "muted", "line", "card"))
+MODEL, RANDOM = COLOURS["model"], COLOURS["random"]
+
+
+class Mark(NamedTuple):
+    """Hold how one meaning is drawn."""
+
+    label: str
+    colour: str  # a key of COLOURS
+    marker: str = ""  # o, D, s, ^, | or none
+    line: str = ""  # "-", "--" or none
+    hollow: bool = False
+
+    def style(self, size: float = 6.5) -> dict:
+        """Give the keywords for Axes.plot."""
+        colour = COLOURS[self.colour]
+        thick = 2.2 if self.marker == "|" else 1.3
+        return {
+            "color": colour,
+            "marker": self.marker or "none",
+            "linestyle": self.line or "none",
+            "linewidth": 1.5,
+            "markersize": size * (1.55 if self.marker == "|" else 1.0),
+            "markeredgewidth": thick,
+            "markerfacecolor": CARD if self.hollow else colour,
+        }
+
+
+PREDICTORS = {
+    "model": Mark("the model", "model", "o"),
+    "train_mean": Mark("training mean of the perturbation", "train-mean", "D"),
+    "global_mean": Mark("training mean of all perturbed cells", "global-mean", "s"),
+    "ceiling": Mark("ceiling: half the training cells predict the other half", "ceiling", "^"),
+}
+OBSERVED = Mark("observed", "ink", "|")
+VALIDATION = Mark("validation", "ink", "", "-")
+TRAINING = Mark("training", "random", "", "-")
+BY_CHANCE = Mark("random pairs, or a random ranking", "random", "|")
+ALL_PAIRS = Mark("all measured targets", "model", "o", "-")
+BLOCK_PAIRS = Mark("among perturbed genes", "model", "o", "--", hollow=True)
+ALL_BY_CHANCE = Mark("random, all measured targets", "random", "", "-")
+BLOCK_BY_CHANCE = Mark("random, among perturbed genes", "random", "", "--")
+
+SETTINGS = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 11.0,
+    "text.color": INK,
+    "text.parse_math": False,
+    "text.usetex": False,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.formatter.use_mathtext": False,
+    "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-4, 6),
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 11.0,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlecolor": INK,
+    "axes.titlepad": 8.0,
+    "axes.unicode_minus": True,
+    "figure.facecolor": "none",
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.06,
+    "grid.color": LINE,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 11.0,
+    "path.simplify": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "xtick.major.size": 0.0,
+    "ytick.major.size": 0.0,
+    "xtick.minor.size": 0.0,
+    "ytick.minor.size": 0.0,
+    "savefig.bbox": None,
+    "svg.fonttype": "none",
+    "svg.image_inline": True,
+}

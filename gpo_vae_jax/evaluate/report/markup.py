@@ -1,0 +1,101 @@
+"""HTML that cannot be broken by its content: every text is escaped unless it is Markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+_VOID = frozenset({"br", "col", "hr", "img", "meta"})
+
+
+class Markup(str):
+    """Hold HTML that goes on the page as it is."""
+
+    __slots__ = ()
+
+
+def element(tag: str, *content: object, **attributes: object) -> Markup:
+    """Give one element with its content escaped.
+
+    Args:
+      content: text, Markup, None (left out), or lists of these.
+      attributes: `class_` is class, `aria_label` is aria-label; None and False are left out.
+    """
+    text = "".join(f' {_name(key)}="{escape(str(value))}"' for key, value in _given(attributes))
+    if tag in _VOID:
+        return Markup(f"<{tag}{text}>")
+    return Markup(f"<{tag}{text}>{joined(content)}</{tag}>")
+
+
+def joined(content: Iterable[object]) -> Markup:
+    """Give pieces one after the other; what is not Markup is escaped."""
+    return Markup("".join(_flat(content)))
+
+
+def table(
+    caption: str,
+    header: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    *,
+    align: str = "",
+    note: object = None,
+) -> Markup:
+    """Give a table that scrolls sideways within its own frame where it is too wide.
+
+    Args:
+      align: a letter for each column, l or r; columns without one: r, the first l.
+      note: stands below the table.
+    """
+    align = align or "l" + "r" * (len(header) - 1)
+    sides = [{"class_": "num"} if side == "r" else {} for side in align]
+    head = [
+        element("th", cell, scope="col", **side) for cell, side in zip(header, sides, strict=True)
+    ]
+    body = [
+        element(
+            "tr",
+            [
+                element("th", cell, scope="row", **side) if i == 0 else element("td", cell, **side)
+                for i, (cell, side) in enumerate(zip(row, sides, strict=True))
+            ],
+        )
+        for row in rows
+    ]
+    whole = element(
+        "table",
+        element("caption", caption),
+        element("thead", element("tr", head)),
+        element("tbody", body),
+    )
+    frame = element("div", whole, class_="scroll", role="region", aria_label=caption, tabindex="0")
+    return joined([frame, element("p", note, class_="note") if note else None])
+
+
+def definitions(pairs: Iterable[tuple[object, object]]) -> Markup:
+    """Give terms with their meaning."""
+    return element("dl", [[element("dt", term), element("dd", meaning)] for term, meaning in pairs])
+
+
+def folded(title: str, *content: object) -> Markup:
+    """Give content that opens on request; it is printed open."""
+    return element("details", element("summary", title), *content)
+
+
+def _given(attributes: dict[str, object]) -> list[tuple[str, object]]:
+    return [(key, value) for key, value in attributes.items() if value not in (None, False)]
+
+
+def _name(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
+
+
+def _flat(content: Iterable[object]) -> Iterable[str]:
+    for piece in content:
+        if piece is None:
+            continue
+        if isinstance(piece, Markup):
+            yield piece
+        elif isinstance(piece, str | int | float):
+            yield escape(str(piece))
+        else:
+            yield from _flat(piece)

@@ -1,0 +1,96 @@
+"""The report of an evaluation: one page that needs nothing else, and its plots as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpo_vae_jax.evaluate.report.drawing import write_png
+from gpo_vae_jax.evaluate.report.markup import Markup, element, joined
+from gpo_vae_jax.evaluate.report.method import method_section, quality_section
+from gpo_vae_jax.evaluate.report.network import agreement_section, network_section
+from gpo_vae_jax.evaluate.report.overview import overview
+from gpo_vae_jax.evaluate.report.prediction import effects_section, metrics_section
+from gpo_vae_jax.evaluate.report.section import Section
+from gpo_vae_jax.evaluate.report.text import dig, name
+from gpo_vae_jax.evaluate.report.training import training_section
+from gpo_vae_jax.evaluate.results import Evaluation
+from gpo_vae_jax.files import write_text
+
+PLOTS = (
+    "metrics",
+    "history",
+    "effects",
+    "top_genes",
+    "network",
+    "probabilities",
+    "matched_edges",
+    "known_networks",
+    "quality",
+)
+
+
+def write_report(folder: str | Path, evaluation: Evaluation) -> Path:
+    """Write report.html and plots/*.png into a folder; give the path of the page.
+
+    The page holds all it shows: no script, no file beside it, no network. Parts of the evaluation
+    that are missing are left out, and the page says so. Plots of an earlier report that this one
+    does not have are removed.
+    """
+    folder = Path(folder)
+    sections = report_sections(evaluation)
+    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    drawn = {plot.name: plot for section in sections for plot in section.plots}
+    for plot in PLOTS:
+        if plot in drawn:
+            write_png(drawn[plot], folder / "plots")
+        else:
+            (folder / "plots" / f"{plot}.png").unlink(missing_ok=True)
+    page = folder / "report.html"
+    write_text(page, document(evaluation, sections))
+    return page
+
+
+def report_sections(evaluation: Evaluation) -> list[Section]:
+    """Give the sections in the order a reader wants them."""
+    summary = evaluation.summary
+    return [
+        overview(summary),
+        metrics_section(summary),
+        training_section(summary, evaluation.history),
+        effects_section(summary, evaluation.effects),
+        network_section(evaluation),
+        agreement_section(summary),
+        quality_section(summary),
+        method_section(summary),
+    ]
+
+
+def document(evaluation: Evaluation, sections: list[Section]) -> str:
+    """Give the whole page."""
+    title = f"{name(dig(evaluation.summary, 'run', 'name') or 'run')}"
+    style = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
+    links = [
+        element("li", element("a", part.title, href=f"#{part.anchor}")) for part in sections[1:]
+    ]
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{title}: evaluation of GPO-VAE"),
+        element("style", style),
+    )
+    body = element(
+        "body",
+        element(
+            "header",
+            element("p", "GPO-VAE, evaluation of a run", class_="eyebrow"),
+            element("h1", title),
+            class_="top",
+        ),
+        element("nav", element("ul", links), aria_label="Sections"),
+        element("main", [part.html() for part in sections]),
+        element("footer", element("p", "Written by gpo_vae_jax. Plots as files: plots/*.png.")),
+    )
+    whole = element("html", head, body, lang="en")
+    return joined([Markup("<!doctype html>\n"), whole, Markup("\n")])
