@@ -10,7 +10,7 @@ from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data import labels
 from gpo_vae_jax.data.statistics import input_statistics
-from gpo_vae_jax.data.wasserstein import wasserstein_table
+from gpo_vae_jax.data.two_sample import two_sample_tables
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.types import Batch, Context, Conventions, Dataset, InputStatistics, Split
 
@@ -190,12 +190,12 @@ def _table(counts, factor, columns, controls, perturbation, dosage, rows, n_pert
     for start in range(0, len(columns), _TABLE_COLUMNS):
         which = columns[start : start + _TABLE_COLUMNS]
         values = counts[np.ix_(rows, np.maximum(which, 0))]
-        expression = count_matrix.log_normalised(values, factor[rows])
+        expression = count_matrix.log_normalised(values, factor[rows]).astype(np.float32)
         expression[:, which < 0] = np.nan
         parts.append(
-            wasserstein_table(
+            two_sample_tables(
                 expression, controls[rows], perturbation[rows], dosage[rows], n_perturbed
-            )
+            ).wasserstein
         )
     return np.concatenate(parts, axis=1).astype(np.float32)
 

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gpo_vae_jax.data.distances import euclidean, first_of_largest
 from gpo_vae_jax.data.transport import transport_match
-from gpo_vae_jax.data.wasserstein import wasserstein_table
+from gpo_vae_jax.data.two_sample import two_sample_tables
 from gpo_vae_jax.errors import DataError
 
 METHODS = ("ot", "hpm", "wd", "wd_nearest")
@@ -49,13 +49,13 @@ def match_controls(
         of_controls = expression[controls]
         codes, number = np.unique(group[here], return_inverse=True)
         if method in ("wd", "wd_nearest"):
-            weights = wasserstein_table(
+            weights = two_sample_tables(
                 expression[here],
                 is_control[here],
                 number.reshape(-1, 1),
                 np.ones((len(here), 1)),
                 len(codes),
-            )
+            ).wasserstein
         for i in range(len(codes)):
             members = here[number == i]
             pair = expression[members], of_controls

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from gpo_vae_jax.data import matching, transport
 from gpo_vae_jax.data.distances import euclidean
 from gpo_vae_jax.data.transport import transport_match
-from gpo_vae_jax.data.wasserstein import wasserstein_table
+from gpo_vae_jax.data.two_sample import two_sample_tables
 from gpo_vae_jax.errors import DataError
 
 
@@ -22,7 +22,8 @@ def recorded(golden):
 def weights_of(cells, controls):
     both = np.concatenate([controls, cells])
     group = np.repeat([0, 1], [len(controls), len(cells)])[:, None]
-    return wasserstein_table(both, group[:, 0] == 0, group, np.ones(group.shape), 2)[1]
+    every = np.ones(group.shape)
+    return two_sample_tables(both, group[:, 0] == 0, group, every, 2).wasserstein[1]
 
 
 def test_the_recorded_transport(recorded):
