@@ -29,6 +29,7 @@ def run(work: Callable[..., int | None], takes_words: bool = False) -> None:
         sys.exit(status or 0)
 
     def parse(argv: list[str]) -> list[str]:
+        flags.FLAGS.set_gnu_getopt(takes_words)  # flags may follow words
         try:
             return flags.FLAGS(argv)
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:

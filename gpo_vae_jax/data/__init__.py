@@ -6,6 +6,7 @@ from gpo_vae_jax.data.dataset import from_arrays
 from gpo_vae_jax.data.file_to_file import prepare_file
 from gpo_vae_jax.data.preparation import prepare
 from gpo_vae_jax.data.prepared import from_anndata, load, read_conventions, read_h5ad, write
+from gpo_vae_jax.data.quality import passed_by_limits
 from gpo_vae_jax.data.record import summary, table
 from gpo_vae_jax.data.results import as_anndata, network_over_genes
 from gpo_vae_jax.data.simulation import simulate
@@ -20,6 +21,7 @@ __all__ = [
     "guess_convention",
     "load",
     "network_over_genes",
+    "passed_by_limits",
     "prepare",
     "prepare_file",
     "read_conventions",

@@ -60,6 +60,30 @@ def quality_flags(
     return flags, limits
 
 
+def passed_by_limits(
+    counts: count_matrix.CountMatrix,
+    symbols: Sequence[str],
+    limits: Mapping[str, Mapping[str, float]],
+) -> dict[str, np.ndarray]:
+    """Say which cells are within the limits that other cells have set, [N] bool by MADs.
+
+    Only metrics that have a limit can fail a cell; doublets are not looked for, as what Scrublet
+    finds in some cells says nothing about others.
+
+    Args:
+      symbols: [G] by which mitochondrial and other genes are known.
+      limits: by MADs ("3"), then by metric (Conventions.quality_limits).
+    """
+    metrics = quality_metrics(counts, symbols)
+    passed = {}
+    for mads, by_metric in limits.items():
+        good = np.ones(counts.shape[0], bool)
+        for name, limit in by_metric.items():
+            good &= metrics[name] >= limit if name in LOW_FAILS else metrics[name] <= limit
+        passed[mads] = good
+    return passed
+
+
 def predicted_doublets(
     counts: count_matrix.CountMatrix,
     seed: int,

@@ -68,10 +68,11 @@ class Decoder(nn.Module):
         return self.mlp(shares + failed[None, :, None] * bad)
 
     def distribution(self, hidden: Array, library_size: Array) -> CountDistribution:
-        """Give p(x | z) from the last hidden layer [P, B, H] and library sizes [B]."""
+        """Give p(x | z) from the last hidden layer [P, B, H] and library sizes [B] or [P, B]."""
         kind, out = self.config.likelihood_key, self.output(hidden)
         if kind == "library_nb":
-            mu = library_size[None, :, None] * jax.nn.softmax(out, axis=-1)
+            library_size = library_size if library_size.ndim == 2 else library_size[None]
+            mu = library_size[..., None] * jax.nn.softmax(out, axis=-1)
             concentration = jnp.exp(self.log_concentration)
             wide = concentration[None, None]
             rate = dist.clamp(wide / (mu + 1e-4), low=dist.RATE_FLOOR)

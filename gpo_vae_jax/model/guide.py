@@ -73,11 +73,17 @@ class Guide(nn.Module):
         values = self.mask_values()
         return jax.nn.sigmoid(values) if self.config.logits_or_probs == "logits" else values
 
-    def sample_shared(self, noise: SharedNoise) -> SharedSample:
-        """Sample M ~ q(M), E ~ q(E | M) and qcE ~ q(qcE)."""
-        logits = self.mask_logits()[: self.sizes.n_perturbed][None]
+    def sample_shared(self, noise: SharedNoise, rows: Array | None = None) -> SharedSample:
+        """Sample M ~ q(M), E ~ q(E | M) and qcE ~ q(qcE).
+
+        Args:
+          rows: [R] the treatments whose rows are sampled; absent: the perturbed ones.
+        """
+        logits = self.mask_logits()
+        logits = logits[: self.sizes.n_perturbed] if rows is None else logits[rows]
+        logits = logits[None]
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.config.temperature)
-        embedding = self.embedding_posterior(mask)
+        embedding = self.embedding_posterior(mask, rows)
         quality = Posterior(*(value[None] for value in self.quality_posterior()))
         return SharedSample(
             mask=mask,
@@ -88,10 +94,12 @@ class Guide(nn.Module):
             log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
         )
 
-    def embedding_posterior(self, mask: Array) -> Posterior:
-        """Give q(E | M), [P, R, T], from the rows of M, [P, R, T]."""
+    def embedding_posterior(self, mask: Array, rows: Array | None = None) -> Posterior:
+        """Give q(E | M), [P, R, T], from the rows of M, [P, R, T] (`rows`: see sample_shared)."""
         encoder = self.embedding_encoder
-        treatment = encoder.rows("treatment", self.sizes.n_perturbed)
+        n = self.sizes.n_perturbed if rows is None else self.sizes.n_treatments
+        treatment = encoder.rows("treatment", n)
+        treatment = treatment if rows is None else treatment[rows]
         return encoder(encoder.project("mask", mask) + treatment[None])
 
     def quality_posterior(self) -> Posterior:

@@ -1,0 +1,1 @@
+"""Average treatment effects, predictions and the quality of drawn cells."""

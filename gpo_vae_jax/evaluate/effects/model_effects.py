@@ -1,0 +1,176 @@
+"""Average treatment effects of the model beside those of the data (docs/method.md 8)."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from gpo_vae_jax.config import EvaluateConfig, ModelConfig
+from gpo_vae_jax.evaluate.effects import baselines, sampling
+from gpo_vae_jax.evaluate.effects.data_effects import (
+    SCALE,
+    TRANSFORMS,
+    conditions_of_labels,
+    effects_of,
+    perturbations_of,
+    split_sums,
+)
+from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
+from gpo_vae_jax.evaluate.effects.sampling import Conditions, Draw, Trained
+from gpo_vae_jax.evaluate.results import Effects
+from gpo_vae_jax.types import Array, Dataset, Params, Sizes
+
+_BLOCK = 64  # particles summed in float32 on the device before they join the sums in float64
+
+
+def average_effects(
+    trained: Trained, dataset: Dataset, settings: EvaluateConfig, *, progress: bool = True
+) -> tuple[Effects, dict[str, dict]]:
+    """Give the effects of every perturbation of the data, and their metrics.
+
+    Returns:
+      The effects, and by transform, then by `reference` (all cells) and `held_out` (test cells),
+      the metrics of `model`, `train_mean`, `global_mean` and `ceiling`.
+    """
+    labels = perturbations_of(dataset)
+    conditions = conditions_of_labels(dataset, labels)
+    draw = Draw(
+        settings.seed, settings.effect_particles, settings.library_size,
+        memory_gib=settings.memory_gib,
+    )  # fmt: skip
+    model, spread = model_effects(trained, conditions, draw, progress=progress)
+    halves = baselines.halves_of_training(dataset, labels, settings.seed)
+    sums = {name: split_sums(dataset, name, labels) for name in ("val", "test")}
+    sums["train"] = halves[0] + halves[1]
+    effects = Effects(
+        labels=labels,
+        genes=dataset.genes,
+        model=model,
+        spread=spread,
+        reference=effects_of(sums["train"] + sums["val"] + sums["test"]),
+        held_out=effects_of(sums["test"]),
+        train_mean=effects_of(sums["train"]),
+        n_cells={name: groups.n_cells[:-1] for name, groups in sums.items()},
+    )
+    return effects, metrics_of(effects, baselines.ceiling(halves), settings)
+
+
+def metrics_of(effects: Effects, halves: tuple, settings: EvaluateConfig) -> dict[str, dict]:
+    """Compare the model and the baselines with the data; the ceiling is half against half."""
+    found: dict[str, dict] = {}
+    compare = partial(effect_metrics, top=settings.top, top_sets=settings.top_sets)
+    for transform in TRANSFORMS:
+        found[transform] = {}
+        train = effects.train_mean[transform]
+        for name in ("reference", "held_out"):
+            data = getattr(effects, name)[transform]
+            found[transform][name] = {
+                "model": compare(data, effects.model[transform]),
+                "train_mean": compare(data, train),
+                "global_mean": compare(data, baselines.global_mean(train)),
+                "ceiling": compare(halves[0][transform], halves[1][transform]),
+            }
+    return found
+
+
+def model_effects(
+    trained: Trained, conditions: Conditions, draw: Draw, *, progress: bool = True
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Give the model's effect of each condition and its standard deviation over particles.
+
+    Every condition is compared with the control of the same particle: M, E, qcE and z_basal are
+    shared, the noise of counts is not.
+
+    Returns:
+      Two dicts by transform of [C, G] float64.
+    """
+    order = sampling.gene_order(trained, draw)
+    params, genes = sampling.in_order(trained, order).params, jnp.asarray(order)
+    with_control = sampling.with_control(conditions)
+    step, width = sampling.chunk_sizes(trained, with_control, draw.memory_gib)
+    width = max(width, 2)
+    shape = (len(TRANSFORMS), len(conditions.number), len(order))
+    total, squares = np.zeros(shape), np.zeros(shape)
+    parts = list(sampling.cut(conditions, min(width - 1, shape[1])))
+    starts = range(0, draw.n_particles, _BLOCK)
+    with tqdm(
+        total=draw.n_particles * len(parts), desc="effects", unit="particle",
+        disable=not progress, file=sys.stderr, dynamic_ncols=True,
+        mininterval=0.5 if sys.stderr.isatty() else 15.0,
+    ) as bar:  # fmt: skip
+        for part, which in parts:
+            new = int((which == np.arange(which[0], which[0] + len(which))).sum())
+            at = slice(which[0], which[0] + new)
+            for start in starts:
+                stop = min(start + _BLOCK, draw.n_particles)
+                sums = _block_sums(
+                    params, sampling.with_control(part), start, stop,
+                    jnp.float32(draw.library_size), draw.seed, genes,
+                    step=step, failed=draw.failed, config=trained.config, sizes=trained.sizes,
+                )  # fmt: skip
+                both = np.asarray(sums)[:, :, :new]
+                total[:, at] += both[0]
+                squares[:, at] += both[1]
+                bar.update(stop - start)
+    back, n = np.argsort(order), draw.n_particles
+    mean = total / n
+    spread = np.sqrt(np.maximum(squares - n * mean**2, 0) / max(n - 1, 1))
+    return (
+        {name: mean[i][:, back] for i, name in enumerate(TRANSFORMS)},
+        {name: spread[i][:, back] for i, name in enumerate(TRANSFORMS)},
+    )
+
+
+@partial(jax.jit, static_argnames=("step", "failed", "config", "sizes"))
+def _block_sums(
+    params: Params,
+    conditions: Conditions,
+    start: Array,
+    stop: Array,
+    library_size: Array,
+    seed: Array,
+    genes: Array,
+    *,
+    step: int,
+    failed: bool,
+    config: ModelConfig,
+    sizes: Sizes,
+) -> Array:
+    """Sum (x - control) and its square over particles start..stop, [2, transforms, C, G].
+
+    Particles are drawn `step` at a time and added one by one, so `step` changes no number. The
+    control is the last condition.
+    """
+    trained = Trained(params, config, sizes)
+    n_conditions = len(conditions.number)
+    library = jnp.full((step, n_conditions), library_size)
+
+    def chunk(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        first, sums = state
+        particles = first + jnp.arange(step)
+        counts = sampling.values_of(
+            trained, conditions, particles, library, seed, genes, failed=failed, expected=False
+        )
+
+        def add(i: Array, sums: Array) -> Array:
+            both = jnp.stack([_perturbseq(counts[i]), counts[i]])
+            change = both[:, :-1] - both[:, -1:]
+            change = jnp.where(particles[i] < stop, change, 0)
+            return sums + jnp.stack([change, jnp.square(change)])
+
+        return first + step, jax.lax.fori_loop(0, step, add, sums)
+
+    zeros = jnp.zeros((2, len(TRANSFORMS), n_conditions - 1, len(genes)))
+    return jax.lax.while_loop(lambda state: state[0] < stop, chunk, (start, zeros))[1]
+
+
+def _perturbseq(counts: Array) -> Array:
+    """Scale each cell, [C, G], to 10,000 counts and take log2(1 + x)."""
+    counts = jnp.maximum(counts, 0)  # the normal heads draw values below 0
+    total = counts.sum(-1, keepdims=True)
+    return jnp.log2(1 + counts * jnp.where(total > 0, SCALE / total, 0))

@@ -1,0 +1,66 @@
+"""The agreement of effects: recorded numbers, plain definitions, and what is left out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics, strongest_genes
+from tests.evaluate.test_effects import observed
+
+RECORDED = {
+    "pearson": "ATE_pearsonr",
+    "r2": "ATE_r2",
+    "pearson_top": "ATE_pearsonr_top20",
+    "r2_top": "ATE_r2_top20",
+    "jaccard_20": "jaccard_sim_top20",
+    "jaccard_50": "jaccard_sim_top50",
+}
+
+
+@pytest.mark.parametrize("transform", ["mean", "perturbseq"])
+def test_recorded_effects_and_metrics(golden, transform):
+    case = golden("eval_ate")
+    names, effects = observed(case["X"], case["T"].astype(str))
+    at = [names.index(str(label)) for label in case[f"ate_{transform}_labels"]]
+    ours = effects[transform][at]
+    np.testing.assert_allclose(ours, case[f"ate_{transform}"], rtol=1e-4, atol=1e-5)
+    found = effect_metrics(ours, case[f"model_ate_{transform}"])
+    recorded = json.loads(str(case[f"metrics_{transform}"]))
+    assert set(recorded) == set(RECORDED.values())
+    for name, value in found.items():
+        assert value == pytest.approx(recorded[RECORDED[name]], rel=1e-4), name
+
+
+def test_plain_definitions():
+    rng = np.random.default_rng(0)
+    data, other = rng.normal(size=(2, 4, 30))
+    found = effect_metrics(data, other, top=5, top_sets=(3,))
+    assert found["pearson"] == pytest.approx(np.corrcoef(data.ravel(), other.ravel())[0, 1])
+    residual = ((data - other) ** 2).sum() / ((data - data.mean()) ** 2).sum()
+    assert found["r2"] == pytest.approx(1 - residual)
+    overlap = []
+    for a, b in zip(data, other, strict=True):
+        first, second = (set(np.argsort(-abs(v))[:3]) for v in (a, b))
+        overlap.append(len(first & second) / len(first | second))
+    assert found["jaccard_3"] == pytest.approx(np.mean(overlap))
+    perfect = effect_metrics(data, data, top_sets=(20, 50))
+    assert all(value == pytest.approx(1) for value in perfect.values())
+
+
+def test_perturbations_without_effects_are_left_out():
+    data, other = np.random.default_rng(0).normal(size=(2, 5, 12))
+    some = effect_metrics(data[1:4], other[1:4])
+    data[0], other[4] = np.nan, np.nan
+    assert effect_metrics(data, other) == some
+
+
+def test_what_is_not_defined_is_nan():
+    nothing = effect_metrics(np.full((2, 9), np.nan), np.ones((2, 9)))
+    assert all(np.isnan(value) for value in nothing.values())
+    constant = effect_metrics(np.random.default_rng(0).normal(size=(2, 9)), np.ones((2, 9)))
+    assert np.isnan(constant["pearson"]) and constant["r2"] < 0
+
+
+def test_first_of_equal_effects_counts_as_larger():
+    assert strongest_genes(np.array([[1.0, -2, 2, 2, 0]]), 2).tolist() == [[1, 2]]

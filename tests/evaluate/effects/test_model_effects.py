@@ -1,0 +1,186 @@
+"""Average treatment effects: of data against plain loops, of the model against its own cells."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gpo_vae_jax import data
+from gpo_vae_jax.config import EvaluateConfig
+from gpo_vae_jax.evaluate.effects import data_effects, model_effects, sampling
+from gpo_vae_jax.evaluate.effects.sampling import Draw, Trained
+from gpo_vae_jax.types import Conventions
+from tests import builders
+
+GENES = ["G3", "A", "G1", "B", "7", "G2", "G0", "G9"]  # unsorted; a treatment that looks a number
+TREATMENTS = ("7", "A", "B", "G9")
+SETTINGS = EvaluateConfig(effect_particles=40, top=3, top_sets=(2, 4), library_size=200.0)
+
+
+def make(order=None, change=None, names=None):
+    """Give cells of 4 labels and controls; `change` edits the counts, `order` shuffles the rows."""
+    rng = np.random.default_rng(0)
+    n = 120
+    label = np.array(["non-targeting", "A", "B", "7", "A+B"])[np.arange(n) % 5]
+    counts = rng.poisson(rng.gamma(2.0, 3.0, len(GENES)), (n, len(GENES)))
+    for gene in ("A", "B", "7"):
+        hit = np.array([gene in text.split("+") for text in label])
+        counts[hit, GENES.index(gene)] //= 4
+    split = np.array(["train", "train", "val", "test"])[np.arange(n) // 5 % 4]
+    dosage = np.array([[t in text.split("+") for t in TREATMENTS] for text in label], float)
+    failed = (rng.random((n, 1)) < 0.2).astype(float)
+    cells = np.array([f"c{i}" for i in range(n)])
+    if change:
+        change(counts, split, label)
+    order = np.arange(n) if order is None else order
+    renamed = label if names is None else np.array([names.get(text, text) for text in label])
+    return data.from_arrays(
+        counts=counts[order],
+        dosage=dosage[order],
+        qc_fail=failed[order],
+        counterfactual=np.zeros_like(counts),
+        delta=np.zeros((n, len(TREATMENTS))),
+        split=split[order],
+        treatments=TREATMENTS,
+        n_perturbed=3,
+        genes=GENES,
+        cells=cells[order],
+        cell_labels=renamed[order],
+        conventions=Conventions(symbols=tuple(GENES)),
+    )
+
+
+def observed(counts, labels, control="non-targeting"):
+    """Give the labels and the effects of cells that are all in one split."""
+
+    class Split:
+        class cells:
+            qc_fail = np.zeros((len(labels), 1))
+
+    Split.cells.counts = counts
+    names = sorted(set(labels) - {control})
+    numbers = data_effects.label_numbers(labels, [*names, control])
+    sums = data_effects.group_sums(Split, numbers, len(names) + 1)
+    return names, data_effects.effects_of(sums)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    dataset = make()
+    config = builders.configure().model
+    params = builders.make_params(np.random.default_rng(0), config, dataset.sizes)
+    return Trained(params, config, dataset.sizes)
+
+
+def run(trained, dataset, **settings):
+    return model_effects.average_effects(
+        trained, dataset, dataclasses.replace(SETTINGS, **settings), progress=False
+    )
+
+
+@pytest.fixture(scope="module")
+def found(trained):
+    return run(trained, make())
+
+
+def test_data_effects_are_differences_of_means(found, monkeypatch):
+    monkeypatch.setattr(data_effects, "_CHUNK_VALUES", 40)  # five cells at a time
+    dataset = make()
+    table = found[0]
+    assert table.labels == ("7", "A", "A+B", "B")
+    parts = {"held_out": ["test"], "train_mean": ["train"], "reference": ["train", "val", "test"]}
+    for name, splits in parts.items():
+        counts = np.concatenate([dataset.splits[s].cells.counts for s in splits]).astype(float)
+        label = np.concatenate([dataset.labels[s] for s in splits])
+        logged = np.log2(1 + counts / counts.sum(1, keepdims=True) * 1e4)
+        for transform, values in (("mean", counts), ("perturbseq", logged)):
+            want = [
+                values[label == one].mean(0) - values[label == "non-targeting"].mean(0)
+                for one in table.labels
+            ]
+            np.testing.assert_allclose(getattr(table, name)[transform], want, atol=1e-12)
+    assert {name: list(n) for name, n in table.n_cells.items()}["train"] == [12] * 4
+    sums = data_effects.split_sums(dataset, "test", table.labels, passed_only=True)
+    passed = dataset.splits["test"].cells.qc_fail[:, 0] == 0
+    assert sums.n_cells.sum() == passed.sum() < len(passed)
+
+
+def test_model_effects_are_those_of_drawn_cells(trained, found):
+    """The streaming sums equal a plain computation on the cells that draw_cells gives."""
+    table = found[0]
+    conditions = data_effects.conditions_of_labels(make(), table.labels)
+    chunks = sampling.draw_cells(
+        trained, sampling.with_control(conditions), Draw(n_particles=40, library_size=200.0)
+    )
+    cells = np.concatenate([chunk.values for chunk in chunks]).astype(float)
+    for transform, values in (("mean", cells), ("perturbseq", data_effects.perturbseq(cells))):
+        change = values[:, :-1] - values[:, -1:]
+        np.testing.assert_allclose(table.model[transform], change.mean(0), atol=1e-4)
+        np.testing.assert_allclose(
+            table.spread[transform], change.std(0, ddof=1), rtol=1e-3, atol=1e-4
+        )
+
+
+def test_memory_changes_no_number(trained, found):
+    table, metrics = run(trained, make(), memory_gib=1e-9)
+    for transform in data_effects.TRANSFORMS:
+        np.testing.assert_allclose(
+            table.model[transform], found[0].model[transform], rtol=1e-6, atol=1e-6
+        )
+    np.testing.assert_equal(metrics, found[1])
+
+
+def test_held_out_uses_test_cells_only(trained, found):
+    def add(counts, split, label):
+        counts[(split == "train") & (label == "A")] += 9
+
+    table, _ = run(trained, make(change=add))
+    for transform in data_effects.TRANSFORMS:
+        np.testing.assert_array_equal(table.held_out[transform], found[0].held_out[transform])
+        assert (table.reference[transform] != found[0].reference[transform]).any()
+        assert (table.train_mean[transform] != found[0].train_mean[transform]).any()
+
+
+def test_order_of_cells_changes_nothing(trained, found):
+    table, metrics = run(trained, make(order=np.random.default_rng(1).permutation(120)))
+    assert table.labels == found[0].labels
+    for transform in data_effects.TRANSFORMS:
+        np.testing.assert_array_equal(table.model[transform], found[0].model[transform])
+        np.testing.assert_allclose(
+            table.reference[transform], found[0].reference[transform], atol=1e-12
+        )
+    for transform, of_cells in metrics.items():
+        for cells, of_sources in of_cells.items():
+            for source, values in of_sources.items():
+                want = found[1][transform][cells][source]
+                assert values == pytest.approx(want, rel=1e-9), (transform, cells, source)
+
+
+def test_perturbation_without_test_cells_is_nan_and_left_out(trained, found):
+    whole = make()
+    test = whole.splits["test"]
+    keep = whole.labels["test"] != "A"
+    cells = test.cells._replace(**{f: getattr(test.cells, f)[keep] for f in test.cells._fields})
+    smaller = dataclasses.replace(
+        whole,
+        splits={**whole.splits, "test": test._replace(cells=cells)},
+        labels={**whole.labels, "test": whole.labels["test"][keep]},
+    )
+    table, metrics = run(trained, smaller)
+    at = table.labels.index("A")
+    assert np.isnan(table.held_out["mean"][at]).all()
+    assert np.isfinite(np.delete(table.held_out["mean"], at, 0)).all()
+    model = metrics["mean"]["held_out"]["model"]
+    assert all(np.isfinite(value) for value in model.values())
+
+
+def test_a_model_that_knows_the_cells_agrees_with_them(found):
+    """Metrics are in their places: the model's own effects as data give 1."""
+    table = found[0]
+    perfect = dataclasses.replace(table, held_out=table.model)
+    halves = (table.train_mean, table.reference)
+    metrics = model_effects.metrics_of(perfect, halves, SETTINGS)["mean"]
+    assert metrics["held_out"]["model"]["r2"] == pytest.approx(1)
+    assert metrics["reference"]["model"]["r2"] < 1
+    assert metrics["reference"]["ceiling"] == metrics["held_out"]["ceiling"]
+    assert set(metrics["held_out"]) == {"model", "train_mean", "global_mean", "ceiling"}
