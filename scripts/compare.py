@@ -13,8 +13,8 @@ from __future__ import annotations
 import command_line
 from absl import flags
 
-from gpo_vae_jax.evaluate.compare import read_runs
-from gpo_vae_jax.evaluate.compare_report import write_comparison
+from gpo_vae_jax.evaluate.comparison.compare import read_runs
+from gpo_vae_jax.evaluate.comparison.compare_report import write_comparison
 
 OUTPUT = flags.DEFINE_string("output", "comparison", "folder to write to")
 DIFFERENT = flags.DEFINE_bool("different_data", False, "compare runs on different data as well")

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from gpo_vae_jax.errors import ConfigError, DataError
-from gpo_vae_jax.evaluate.recovery import judged_pairs
+from gpo_vae_jax.evaluate.network.recovery import judged_pairs
 
 _NO_METRICS = ("settings", "name", "workdir", "seed", "versions", "device", "data")
 _IDENTIFY = ("set", "length", "edges")  # what tells entries of a list apart

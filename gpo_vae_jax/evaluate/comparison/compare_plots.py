@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gpo_vae_jax.evaluate.compare import MAIN
+from gpo_vae_jax.evaluate.comparison.compare import MAIN
 
 
 def jaccard_figure(edges: pd.DataFrame, names: Sequence[str]) -> Figure:

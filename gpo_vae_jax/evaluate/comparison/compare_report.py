@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from gpo_vae_jax.evaluate.compare import MAIN, EvaluatedRun, edge_agreement, metric_table
-from gpo_vae_jax.evaluate.compare_plots import jaccard_figure, metrics_figure
+from gpo_vae_jax.evaluate.comparison.compare import MAIN, EvaluatedRun, edge_agreement, metric_table
+from gpo_vae_jax.evaluate.comparison.compare_plots import jaccard_figure, metrics_figure
 from gpo_vae_jax.files import write_text, written_beside
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gpo_vae_jax.errors import ConfigError, DataError
-from gpo_vae_jax.evaluate.compare import (
+from gpo_vae_jax.evaluate.comparison.compare import (
     edge_agreement,
     metric_table,
     random_jaccard,
@@ -18,8 +18,8 @@ from gpo_vae_jax.evaluate.compare import (
     read_runs,
     scalars,
 )
-from gpo_vae_jax.evaluate.compare_report import write_comparison
-from gpo_vae_jax.evaluate.edges import write_network
+from gpo_vae_jax.evaluate.comparison.compare_report import write_comparison
+from gpo_vae_jax.evaluate.network.edges import write_network
 
 TREATMENTS = ["beta", "10", "NA", "zeta", "9"]  # unsorted; like numbers and like nothing
 SUMMARY = {
