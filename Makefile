@@ -20,10 +20,10 @@ help:  ## list the targets
 
 venv: $(VENV)/.installed  ## make the environment in .venv
 
-demo: venv  ## train on simulated cells and export the learned network to runs/demo
+demo: venv  ## train on simulated cells, then evaluate: runs/demo/report.html
 	rm -rf runs/demo
 	$(BIN)/python scripts/train.py --config=configs/demo.py --workdir=runs/demo
-	$(BIN)/python scripts/export_grn.py --workdir=runs/demo
+	$(BIN)/python scripts/evaluate.py --workdir=runs/demo
 
 test: venv  ## run the tests (ARGS='-k name' chooses, WORKERS=4 sets the processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
@@ -39,8 +39,10 @@ format: venv  ## mend style and format
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: venv  ## measure the preparation at RPE1 size (ten minutes; ARGS=--quick: a minute)
+bench: venv  ## measure preparation, effects and network statistics at RPE1 size (20 minutes; ARGS=--quick: two)
 	$(BIN)/python benchmarks/prepare.py $(if $(ARGS),$(ARGS),--scrublet=slices)
+	$(BIN)/python benchmarks/effects.py $(ARGS)
+	$(BIN)/python benchmarks/network_stats.py $(ARGS)
 
 gpu: $(VENV_GPU)/.installed  ## install for a GPU (CUDA=cuda11, cuda12, cuda13), then gpu-check
 	$(MAKE) gpu-check BIN=$(VENV_GPU)/bin
@@ -50,7 +52,7 @@ gpu-check:  ## run the tests and the demo on the GPU with what BIN has installed
 	JAX_PLATFORMS=cuda,cpu XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m pytest $(ARGS)
 	rm -rf runs/demo-gpu
 	JAX_PLATFORMS=cuda,cpu $(BIN)/python scripts/train.py --config=configs/demo.py --workdir=runs/demo-gpu
-	JAX_PLATFORMS=cuda,cpu $(BIN)/python scripts/export_grn.py --workdir=runs/demo-gpu
+	JAX_PLATFORMS=cuda,cpu $(BIN)/python scripts/evaluate.py --workdir=runs/demo-gpu
 
 clean:  ## remove environments and caches; runs/ stays
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis build dist

@@ -36,7 +36,7 @@ def train() -> int:
     if result.interrupted:
         print("interrupted; the same command with --resume goes on from here")
         return 130
-    print(f"next: python scripts/export_grn.py --workdir={WORKDIR.value}")
+    print(f"next: python scripts/evaluate.py --workdir={WORKDIR.value}")
     return 0
 
 

@@ -43,11 +43,13 @@ class RunFolder:
     def exports(self) -> list[Path]:
         """Give the files that were made of the run when it had ended, as far as they can be there.
 
-        They are made by gpo_vae_jax.evaluate.export.
+        They are made by gpo_vae_jax.evaluate (docs/evaluation.md).
         """
-        names = ("grn.csv", "edges.csv", "edges.graphml", "regulators.csv", "known_networks.csv")
-        files = [self.path / name for name in (*names, "enrichment.csv")]
-        return [*files, *self.path.glob("neighbourhood_*.csv")]
+        network = ("grn.csv", "edges.csv", "edges.graphml", "regulators.csv", "known_networks.csv")
+        results = ("evaluation.json", "evaluation.csv", "curve.csv", "effects.h5ad", "report.html")
+        files = [self.path / name for name in (*network, *results, "enrichment.csv")]
+        found = (self.path.glob(f) for f in ("neighbourhood_*.csv", "plots/*.png"))
+        return [*files, *(path for some in found for path in some)]
 
     def start(self, config: Config, dataset: Dataset, overwrite: bool) -> None:
         """Claim the folder for a new run and describe the run in it.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import EvaluateConfig
-from gpo_vae_jax.evaluate.edges import ranked_edges
+from gpo_vae_jax.evaluate.network.edges import ranked_edges
 from gpo_vae_jax.evaluate.results import Effects, Evaluation
 
 METRICS = ("pearson", "r2", "pearson_top", "r2_top", "jaccard_20", "jaccard_50")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from gpo_vae_jax.evaluate.edges import ranked_edges
+from gpo_vae_jax.evaluate.network.edges import ranked_edges
 from gpo_vae_jax.evaluate.report import write_report
 from gpo_vae_jax.evaluate.report.look import COLOURS
 from gpo_vae_jax.evaluate.report.page import PLOTS, document, report_sections

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpo_vae_jax.evaluate.edges import ranked_edges
+from gpo_vae_jax.evaluate.network.edges import ranked_edges
 from gpo_vae_jax.evaluate.report import write_report
 from tests.evaluate.report_example import example, with_summary
 from tests.evaluate.report_reader import SECTIONS, Page

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gpo_vae_jax.evaluate.edges import ranked_edges
+from gpo_vae_jax.evaluate.network.edges import ranked_edges
 from gpo_vae_jax.evaluate.report import text
 from gpo_vae_jax.evaluate.report.effect_plots import binned
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined, table

@@ -1,14 +1,12 @@
 """The scripts as a user runs them: train, resume, export, and one line for every mistake."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 
-from tests.paths import GOLDEN, ROOT
+from tests.paths import GOLDEN
+from tests.running import run
 
 SMALL = (
     "--config.simulate.n_cells=400",
@@ -17,16 +15,6 @@ SMALL = (
     "--config.simulate.n_extended=3",
     "--config.train.max_epochs=2",
 )
-
-
-def run(script, *args):
-    return subprocess.run(
-        [sys.executable, f"scripts/{script}.py", *map(str, args)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +27,7 @@ def finished(tmp_path_factory):
 
 def test_training_leaves_a_run_and_says_what_comes_next(finished):
     workdir, done = finished
-    assert f"scripts/export_grn.py --workdir={workdir}" in done.stdout
+    assert f"scripts/evaluate.py --workdir={workdir}" in done.stdout
     for name in ("config.json", "run.json", "metrics.csv", "result.json", "checkpoints/best"):
         assert (workdir / name).exists(), name
     assert "Traceback" not in done.stderr

@@ -1,0 +1,123 @@
+"""Simulated data: what was learned against what is true (docs/method.md 8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.linear_model import LinearRegression
+
+from gpo_vae_jax.evaluate.network.recovery import judged_pairs, recovery
+from gpo_vae_jax.types import Dataset
+
+
+def mask_statistics(true: np.ndarray, estimated: np.ndarray) -> dict[str, float]:
+    """Give precision, recall and F1 of a mask, of the shape of the true one; nan for 0 / 0."""
+    true, estimated = np.asarray(true, bool), np.asarray(estimated, bool)
+    shared, called, known = (int(a.sum()) for a in (true & estimated, estimated, true))
+    return {
+        "precision": shared / called if called else math.nan,
+        "recall": shared / known if known else math.nan,
+        "f1": 2 * shared / (called + known) if called + known else math.nan,
+    }
+
+
+def matched_columns(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
+    """Give for each column of the true mask [n, a] the column of the estimated one [n, b] matched.
+
+    The matching is one to one and shares the most entries; as all columns are matched (a <= b),
+    the mask then also differs in the fewest.
+
+    Raises:
+      ValueError: there are fewer estimated columns than true ones.
+    """
+    true, estimated = np.asarray(true, bool), np.asarray(estimated, bool)
+    if true.shape[1] > estimated.shape[1]:
+        raise ValueError(f"{true.shape[1]} true columns and only {estimated.shape[1]} estimated")
+    shared = true.T.astype(int) @ estimated.astype(int)
+    return linear_sum_assignment(shared, maximize=True)[1]
+
+
+def linear_score(true: np.ndarray, estimated: np.ndarray) -> float:
+    """Give the mean R2 of true latents [n, a] by least squares on estimated ones [n, b].
+
+    The regression has an intercept. True latents that do not vary are left out; nan where none
+    does. With no more than b + 1 observations the fit is exact whatever the latents are.
+    """
+    true, estimated = np.asarray(true, float), np.asarray(estimated, float)
+    true = true[:, true.std(axis=0) > 0]
+    if not true.shape[1]:
+        return math.nan
+    residual = true - LinearRegression().fit(estimated, true).predict(estimated)
+    total = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
+    return float(np.mean(1 - (residual**2).sum(axis=0) / total))
+
+
+def mean_correlation(true: np.ndarray, estimated: np.ndarray) -> float:
+    """Give the mean |Pearson correlation| of latents [n, a] and [n, b] under the best matching.
+
+    A latent that does not vary has correlation 0. Where a and b differ, the smaller number of
+    pairs is matched.
+    """
+    strength = np.abs(_unit(true).T @ _unit(estimated))
+    return float(strength[linear_sum_assignment(strength, maximize=True)].mean())
+
+
+def truth_metrics(
+    probabilities: np.ndarray,
+    dataset: Dataset,
+    estimated_effects: Mapping[str, np.ndarray] | None = None,
+    *,
+    threshold: float = 0.5,
+) -> dict[str, Any] | None:
+    """Compare a learned network, [T, T], and learned latent effects with the truth of a simulation.
+
+    Args:
+      estimated_effects: label -> [T], the mean latent effect D(E * M).
+
+    Returns:
+      None where the data does not know its true network. auprc, random_auprc, auroc, n_true and
+      n_possible (`recovery`); mask: precision, recall and F1 of the perturbed treatments' called
+      edges; matched_mask: the same under the best matching of columns. By labels that have a true
+      effect (None where there are none): linear_score, None also where the labels are no more than
+      the estimated effects' dimensions + 1, since the fit would be exact whatever was learned;
+      mean_correlation.
+    """
+    truth = dataset.true_network
+    if truth is None:
+        return None
+    counted = judged_pairs(len(truth), dataset.n_perturbed)
+    rows = slice(0, dataset.n_perturbed)
+    true, called = ((truth != 0) & counted)[rows], ((probabilities > threshold) & counted)[rows]
+    found: dict[str, Any] = {
+        "auprc": None,
+        "random_auprc": None,
+        "auroc": None,
+        "n_true": int(true.sum()),
+        "n_possible": int(counted.sum()),
+        "mask": mask_statistics(true, called),
+        "matched_mask": mask_statistics(true, called[:, matched_columns(true, called)]),
+        "linear_score": None,
+        "mean_correlation": None,
+    }
+    if 0 < found["n_true"] < found["n_possible"]:
+        found |= recovery(probabilities, truth, dataset.n_perturbed)._asdict()
+    labels = [k for k in dataset.true_effects or {} if k in (estimated_effects or {})]
+    if len(labels) > 1:
+        effects = np.array([dataset.true_effects[k] for k in labels], float)
+        estimate = np.array([estimated_effects[k] for k in labels], float)
+        dimensions = int(np.linalg.matrix_rank(estimate - estimate.mean(axis=0)))
+        if len(labels) > dimensions + 1:
+            found["linear_score"] = linear_score(effects, estimate)
+        found["mean_correlation"] = mean_correlation(effects, estimate)
+    return found
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """Centre columns and give them length 1; those that do not vary become 0."""
+    centred = np.asarray(values, float) - np.mean(values, axis=0, dtype=float)
+    length = np.linalg.norm(centred, axis=0)
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)

@@ -1,0 +1,123 @@
+"""What the learned network says of single genes: who regulates most, and what lies downstream."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from gpo_vae_jax.errors import ConfigError
+
+
+def regulators(
+    probabilities: np.ndarray,
+    treatments: Sequence[str],
+    n_perturbed: int,
+    *,
+    threshold: float = 0.5,
+) -> pd.DataFrame:
+    """Rank treatments as regulators: perturbed ones first, then by the number of called targets.
+
+    Equal numbers are ranked by the expected number of targets. A gene is never its own target.
+
+    Returns:
+      T rows: rank, gene, perturbed, n_targets (probability above the threshold), expected_targets
+      (sum of probabilities), n_regulators and expected_regulators (of the gene, the same from the
+      perturbed treatments), strongest_target and its probability.
+    """
+    values = np.asarray(probabilities, float).copy()
+    np.fill_diagonal(values, 0.0)
+    names = np.asarray([str(name) for name in treatments], dtype=object)
+    called = values > threshold
+    strongest = values.argmax(axis=1)
+    table = pd.DataFrame(
+        {
+            "gene": names,
+            "perturbed": np.arange(len(names)) < n_perturbed,
+            "n_targets": called.sum(axis=1),
+            "expected_targets": values.sum(axis=1),
+            "n_regulators": called[:n_perturbed].sum(axis=0),
+            "expected_regulators": values[:n_perturbed].sum(axis=0),
+            "strongest_target": names[strongest],
+            "strongest_probability": values[np.arange(len(names)), strongest],
+        }
+    )
+    order = ["perturbed", "n_targets", "expected_targets"]
+    table = table.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return table
+
+
+def neighbourhood(
+    probabilities: np.ndarray,
+    treatments: Sequence[str],
+    gene: str,
+    *,
+    depth: int = 2,
+    threshold: float = 0.5,
+) -> pd.DataFrame:
+    """List what lies downstream of a gene within `depth` called edges, nearest first.
+
+    Among the paths of at most `depth` edges, all above the threshold, the one with the largest
+    product of probabilities is shown: the probability that all its edges exist, edges being
+    independent, hence at most the probability that some path exists.
+
+    Returns:
+      gene, distance (edges of a shortest path), probability (of the most probable path), n_edges
+      and path (its genes, joined by " > "), direct (probability of the edge from `gene` itself).
+
+    Raises:
+      ConfigError: the gene is none of the treatments, or depth is below 1.
+    """
+    names = [str(name) for name in treatments]
+    if gene not in names:
+        near = difflib.get_close_matches(gene, names, n=3, cutoff=0.5)
+        guess = f"; did you mean {', '.join(near)}?" if near else ""
+        raise ConfigError(f"gene {gene!r} is none of the {len(names)} treatments{guess}")
+    if depth < 1:
+        raise ConfigError(f"depth={depth} must be at least 1")
+    start = names.index(gene)
+    values = np.asarray(probabilities, float)
+    edges = np.where(values > threshold, values, 0.0)
+    np.fill_diagonal(edges, 0.0)
+    best, paths, distance = _most_probable(edges, start, depth)
+    rows = [
+        {
+            "gene": names[i],
+            "distance": int(distance[i]),
+            "probability": best[i],
+            "n_edges": len(paths[i]) - 1,
+            "path": " > ".join(names[j] for j in paths[i]),
+            "direct": values[start, i],
+        }
+        for i in range(len(names))
+        if i in paths and i != start
+    ]
+    columns = ["gene", "distance", "probability", "n_edges", "path", "direct"]
+    table = pd.DataFrame(rows, columns=columns)
+    order = {"distance": True, "probability": False, "gene": True}
+    return table.sort_values(list(order), ascending=list(order.values())).reset_index(drop=True)
+
+
+def _most_probable(
+    edges: np.ndarray, start: int, depth: int
+) -> tuple[np.ndarray, dict[int, tuple[int, ...]], np.ndarray]:
+    """Give, by end, the largest product over paths of at most `depth` edges, one path that has it,
+    and the number of edges of a shortest path (-1: none)."""
+    best = np.zeros(len(edges))
+    best[start] = 1.0
+    paths = {start: (start,)}
+    distance = np.full(len(edges), -1)
+    distance[start] = 0
+    for step in range(1, depth + 1):
+        longer = best[:, None] * edges
+        before = longer.argmax(axis=0)
+        value = longer[before, np.arange(len(edges))]
+        # A path through a gene twice is never better than the one without the circle.
+        better = np.flatnonzero(value > best)
+        paths = paths | {int(i): (*paths[int(before[i])], int(i)) for i in better}
+        distance[(distance < 0) & (value > 0)] = step
+        best = np.maximum(best, value)
+    return best, paths, distance

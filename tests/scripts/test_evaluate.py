@@ -1,0 +1,132 @@
+"""scripts/evaluate.py as a user runs it: what it writes, and one line for every mistake."""
+
+import json
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.running import run
+
+TRAINING = (
+    "--config=configs/demo.py",
+    "--config.simulate.n_cells=500",
+    "--config.simulate.n_genes=30",
+    "--config.simulate.n_perturbed=5",
+    "--config.simulate.n_extended=3",
+    "--config.train.max_epochs=2",
+)
+FEW = (
+    "--evaluate.iwelbo_particles=5",
+    "--evaluate.effect_particles=30",
+    "--evaluate.quality_cells=10",
+    "--evaluate.threshold=0.45",
+)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    done = run("train", *TRAINING, f"--workdir={folder / 'run'}")
+    assert done.returncode == 0, done.stderr
+    described = json.loads((folder / "run" / "run.json").read_text())
+    a, b, c = described["treatments"][:3]
+    (folder / "known.tsv").write_text(f"{a}\t{b}\n{b}\t{c}\n")
+    (folder / "other.tsv").write_text(f"{c}\t{a}\n")
+    known = ("--networks", f"KNOWN={folder / 'known.tsv'}", f"OTHER={folder / 'other.tsv'}")
+    done = run("evaluate", f"--workdir={folder / 'run'}", *FEW, *known)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_every_file_is_there_and_every_number_is_plain_json(evaluated):
+    folder, done = evaluated
+    workdir = folder / "run"
+    for name in ("evaluation.csv", "regulators.csv", "known_networks.csv", "curve.csv", "grn.csv"):
+        assert len(pd.read_csv(workdir / name)), name
+        assert str(workdir / name) in done.stdout
+
+    def refuse(text):
+        raise AssertionError(f"{text} is no JSON")
+
+    found = json.loads((workdir / "evaluation.json").read_text(), parse_constant=refuse)
+    assert set(found["known_networks"]) == {"KNOWN", "OTHER", "union"}
+    assert found["known_networks"]["union"]["n_known"] == 3
+    assert found["settings"]["effect_particles"] == 30
+    assert 0 <= found["truth"]["auprc"] <= 1
+    rows = pd.read_csv(workdir / "evaluation.csv").set_index("metric")["value"]
+    value = found["effects"]["perturbseq"]["held_out"]["model"]["pearson"]
+    assert float(rows["effects.perturbseq.held_out.model.pearson"]) == pytest.approx(
+        value, rel=1e-4
+    )
+    assert (workdir / "report.html").read_text().startswith("<!doctype html>")
+    assert list((workdir / "plots").glob("*.png"))
+
+
+def test_the_effects_carry_the_network_by_name(evaluated):
+    workdir = evaluated[0] / "run"
+    effects = anndata.read_h5ad(workdir / "effects.h5ad")
+    matrix = pd.read_csv(workdir / "grn.csv", index_col=0)
+    placed = pd.DataFrame(
+        effects.varp["grn_probability"].toarray(), effects.var_names, effects.var_names
+    )
+    among = [name for name in matrix.index if name in placed.index]
+    np.testing.assert_allclose(
+        placed.loc[among, among], matrix.loc[among, among], rtol=1e-4, atol=1e-6
+    )
+    assert set(effects.obs_names) == set(matrix.index[:5])
+    assert {"reference_perturbseq", "held_out_perturbseq", "spread_mean"} <= set(effects.layers)
+    assert (effects.obs["cells_test"] > 0).all()
+
+
+def test_neither_memory_nor_doing_it_again_changes_a_number(evaluated):
+    folder, _ = evaluated
+    results = []
+    for memory in (0.002, 2.0):
+        output = folder / f"memory_{memory}"
+        more = (f"--output={output}", f"--evaluate.memory_gib={memory}")
+        done = run("evaluate", f"--workdir={folder / 'run'}", *FEW, *more)
+        assert done.returncode == 0, done.stderr
+        found = json.loads((output / "evaluation.json").read_text())
+        results.append({k: v for k, v in found.items() if k != "settings"})
+        assert not (output / "known_networks.csv").exists()
+    first, second = (pd.json_normalize(r).T[0].astype(str) for r in results)
+    for name in first.index:
+        try:
+            assert float(first[name]) == pytest.approx(float(second[name]), rel=2e-5, abs=1e-6)
+        except ValueError:
+            assert first[name] == second[name], name
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--workdir=nowhere",), "nowhere holds no run"),
+        (("--evaluate.effect_particles=0",), "evaluate.effect_particles=0 must be at least 1"),
+        (("--networks", "KNOWN=nowhere.tsv"), "nowhere.tsv"),
+        (("stray",), "unexpected arguments: stray"),
+    ],
+)
+def test_a_mistake_is_one_line(evaluated, tmp_path, args, says):
+    workdir = [] if args[0].startswith("--workdir") else [f"--workdir={evaluated[0] / 'run'}"]
+    done = run("evaluate", *workdir, f"--output={tmp_path / 'out'}", *args)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_is_not_the_run_s_is_refused(evaluated, tmp_path):
+    from gpo_vae_jax import data
+    from gpo_vae_jax.config import PrepareConfig, SimulateConfig
+
+    other = data.prepare(
+        data.simulate(SimulateConfig(n_cells=300, n_genes=20, n_perturbed=3, n_extended=1)),
+        PrepareConfig(),
+    )
+    data.write(other, tmp_path / "other.h5ad")
+    done = run("evaluate", f"--workdir={evaluated[0] / 'run'}", f"--data={tmp_path / 'other.h5ad'}")
+    assert done.returncode == 1
+    assert "was trained on other data than" in done.stderr
