@@ -90,6 +90,7 @@ def evaluate(
     bound = predictive_iwelbo_of_split(
         model.params, dataset.splits["test"], config=model.config, sizes=model.sizes,
         seed=settings.seed, n_particles=settings.iwelbo_particles,
+        memory_gib=settings.memory_gib, progress=progress,
     )  # fmt: skip
     say("average treatment effects")
     effects, metrics = average_effects(model, dataset, settings, progress=progress)

@@ -2,9 +2,11 @@
 
 import jax
 import numpy as np
+import pytest
 
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.evaluate.predictive import (
+    chunk_sizes,
     predictive_iwelbo,
     predictive_iwelbo_of_split,
     sample_shared,
@@ -17,21 +19,22 @@ CONFIG = ModelConfig(
 )
 
 
-def test_every_cell_is_scored_once_whatever_the_batch():
+@pytest.mark.parametrize("memory_gib", [1e-9, 3e-5, 2e-4])
+def test_every_cell_is_scored_once_whatever_the_chunks(memory_gib):
     dataset = tiny_dataset()
     sizes, split = dataset.sizes, dataset.splits["test"]
     params = init_params(jax.random.key(0), CONFIG, sizes)
 
-    def score(batch_size):
+    def score(memory_gib):
         return predictive_iwelbo_of_split(
-            params, split, config=CONFIG, sizes=sizes, n_particles=20, batch_size=batch_size
+            params, split, config=CONFIG, sizes=sizes, n_particles=20, memory_gib=memory_gib
         )
 
     n_cells = len(split.cells.weight)
-    whole, cut = score(n_cells), score(7)
-    assert whole.shape == cut.shape == (n_cells,)
-    assert n_cells % 7
-    np.testing.assert_allclose(cut, whole, rtol=1e-5)
+    assert chunk_sizes(CONFIG, sizes, 20, 2.0) == (20, 256)
+    width, n_rows = chunk_sizes(CONFIG, sizes, 20, memory_gib)
+    assert width < 20 or n_rows < n_cells
+    np.testing.assert_allclose(score(memory_gib), score(2.0), rtol=1e-5)
 
 
 def test_cells_are_scored_independently_of_each_other():
