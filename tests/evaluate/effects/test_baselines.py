@@ -9,7 +9,7 @@ from gpo_vae_jax import data
 from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects import baselines, data_effects, model_effects
 from gpo_vae_jax.evaluate.results import Effects
-from tests.evaluate.test_effects import make
+from tests.evaluate.effects.test_model_effects import make
 
 KEYS = {"pearson": "r", "r2": "r2", "pearson_top": "r_top", "r2_top": "r2_top"}
 KEYS |= {"jaccard_20": "jaccard"}

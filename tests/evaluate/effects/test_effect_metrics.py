@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics, strongest_genes
-from tests.evaluate.test_effects import observed
+from tests.evaluate.effects.test_model_effects import observed
 
 RECORDED = {
     "pearson": "ATE_pearsonr",

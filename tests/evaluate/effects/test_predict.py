@@ -17,7 +17,7 @@ from gpo_vae_jax.evaluate.effects.sampling import Trained
 from gpo_vae_jax.evaluate.opened_run import OpenedRun
 from gpo_vae_jax.types import Conventions
 from tests import builders
-from tests.evaluate.test_effects import GENES, make
+from tests.evaluate.effects.test_model_effects import GENES, make
 
 
 @pytest.fixture(scope="module")

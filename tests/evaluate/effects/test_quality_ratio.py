@@ -11,7 +11,7 @@ from gpo_vae_jax.evaluate.effects.quality_ratio import observed_library_sizes, q
 from gpo_vae_jax.evaluate.effects.sampling import Trained
 from gpo_vae_jax.types import Conventions
 from tests import builders
-from tests.evaluate.test_effects import GENES, make
+from tests.evaluate.effects.test_model_effects import GENES, make
 
 SETTINGS = EvaluateConfig(quality_cells=30, library_size=400.0)
 
