@@ -138,7 +138,12 @@ def _uniform(words: Array, genes: Array, number: Array) -> Array:
     counter = genes * jnp.uint32(0x9E3779B9) + number * jnp.uint32(0x85EBCA6B)
     counter = counter.reshape((1,) * (words.ndim - 1) + counter.shape)
     bits = _scatter(_scatter(counter + words[..., :1]) ^ words[..., 1:2])
-    return ((bits >> 8).astype(jnp.float32) + 0.5) * jnp.float32(2**-24)
+    return _between_0_and_1(bits)
+
+
+def _between_0_and_1(bits: Array) -> Array:
+    """Give the middles of 2^23 equal steps: a 24th bit and the half would round up to 1."""
+    return ((bits >> 9).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)
 
 
 def _scatter(bits: Array) -> Array:
