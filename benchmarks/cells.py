@@ -71,7 +71,7 @@ def statistics(counts: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
       "x_mean", "x_std" of counts and "log_x_mean", "log_x_std" of log(counts + 1), float32 [G].
     """
-    found = {}
+    found, varies = {}, counts.min(0) != counts.max(0)
     for name, transform in (("x", lambda x: x), ("log_x", np.log1p)):
         n = len(counts)
         mean = sum(transform(counts[at].astype(np.float64)).sum(0) for at in _chunks(n)) / n
@@ -80,7 +80,7 @@ def statistics(counts: np.ndarray) -> dict[str, np.ndarray]:
         )
         std = np.sqrt(squares / max(n - 1, 1))
         found[f"{name}_mean"] = mean.astype(np.float32)
-        found[f"{name}_std"] = np.where(std > 0, std, 1).astype(np.float32)
+        found[f"{name}_std"] = np.where(varies, std, 1).astype(np.float32)
     return found
 
 
