@@ -8,7 +8,17 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("anndata", "jax", "numpy", "ott-jax", "POT", "scanpy", "scikit-image", "scipy")
+_PACKAGES = (
+    "anndata",
+    "jax",
+    "numpy",
+    "ott-jax",
+    "POT",
+    "scanpy",
+    "scikit-image",
+    "scipy",
+    "torch",
+)
 
 
 def describe() -> dict[str, object]:
