@@ -1,0 +1,58 @@
+"""Files of results: a list of entries, in which a new measurement replaces the one of its key."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+
+FOLDER = Path(__file__).resolve().parent / "results"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Let the command line choose a small size and the folder of results."""
+    parser.add_argument("--quick", action="store_true", help="tiny; writes only into --results")
+    parser.add_argument(
+        "--results", type=Path, help="folder of results (benchmarks/results, with --quick none)"
+    )
+
+
+def folder_of(asked: argparse.Namespace) -> Path | None:
+    """Give the folder to write into; none for a quick run that names none."""
+    return asked.results or (None if asked.quick else FOLDER)
+
+
+def read(folder: Path | None, name: str) -> list[dict[str, Any]]:
+    """Give the entries of a file; none if it is not there."""
+    path = (folder or FOLDER) / f"{name}.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    return found if isinstance(found, list) else [found]
+
+
+def add(
+    folder: Path | None, name: str, entry: dict[str, Any], key: Sequence[str]
+) -> dict[str, Any]:
+    """Print an entry with the machine it was measured on, and put it in the place of its key.
+
+    Args:
+      key: the fields that say which measurement it is.
+    """
+    entry = {**entry, "machine": machine.describe()}
+    print(json.dumps({name: entry}, indent=1), flush=True)
+    if folder is not None:
+        kept = [e for e in read(folder, name) if any(e.get(k) != entry[k] for k in key)]
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = sorted([*kept, entry], key=lambda e: [str(e.get(k)) for k in key])
+        (folder / f"{name}.json").write_text(json.dumps(entries, indent=1) + "\n")
+    return entry
+
+
+def find(entries: Sequence[dict[str, Any]], **wanted: Any) -> dict[str, Any] | None:
+    """Give the entry that has these values, or none."""
+    return next((e for e in entries if all(e.get(k) == v for k, v in wanted.items())), None)
