@@ -12,6 +12,15 @@ def peak_gib() -> float:
     return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def forget_peak() -> bool:
+    """Let the peak begin at what this process has now; say whether the system allows it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def resident_gib() -> float:
     """Give the memory that this process has now (VmRSS), in GiB; 0 where it cannot be found."""
     return _status("VmRSS") or 0.0

@@ -16,7 +16,7 @@ import argparse
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ STEPS = {  # of one request, by device
     "cuda": {"jax": 40, "torch": 10, "product": 200},
 }
 PUBLISHED_SHAPES = ("rpe1", "k562", "adamson")
-KEY = ("shape", "device", "precision")
+KEY = ("shape", "device", "precision", "beside")
 
 
 def main() -> None:
@@ -49,6 +49,8 @@ def main() -> None:
     )
     parser.add_argument("--torch-python", default=sys.executable, help="a Python with PyTorch")
     parser.add_argument("--torch-worker", help="another program instead of torch_baseline.py")
+    parser.add_argument("--upstream", help="a clone of the original, instead of plain PyTorch")
+    parser.add_argument("--upstream-entry", help="FILE:FUNCTION that steps the clone")
     parser.add_argument("--steps", type=int, help="steps of a request of this package")
     parser.add_argument("--torch-steps", type=int, help="steps of a request of PyTorch")
     asked = parser.parse_args()
@@ -80,6 +82,7 @@ def measure(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
         "shape": shape.name,
         "device": asked.device,
         "precision": asked.precision,
+        "beside": ("upstream" if asked.upstream else "torch") if asked.torch else "nothing",
         **{k: v for k, v in shape._asdict().items() if k in ("genes", "treatments", "perturbed")},
         "batch_size": config.train.batch_size,
         "particles": config.train.n_particles,
@@ -91,7 +94,7 @@ def measure(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
     return entry | (against_torch(entry) if asked.torch else {})
 
 
-def commands_of(shape: Shape, asked: argparse.Namespace, k: int) -> dict[str, Sequence[str]]:
+def commands_of(shape: Shape, asked: argparse.Namespace, k: int) -> dict[str, list[str]]:
     """Give the command line of each worker."""
     here = ROOT / "benchmarks"
     same = ["--worker", "--device", asked.device, "--precision", asked.precision]
@@ -102,6 +105,9 @@ def commands_of(shape: Shape, asked: argparse.Namespace, k: int) -> dict[str, Se
         "torch": [asked.torch_python, torch_file, *same, *of_shape],
         "product": [sys.executable, str(here / "floor.py"), *same, *["--small"] * asked.quick],
     }
+    if asked.upstream:
+        of_clone = ["--upstream", asked.upstream, "--upstream-entry", asked.upstream_entry]
+        commands["torch"] += of_clone
     if not asked.torch:
         del commands["torch"]
     return commands
