@@ -1,0 +1,167 @@
+"""The parts of a training step as functions of their own, each with the bytes it must move.
+
+A part is called with what it is differentiated by (its parameters and the values that come from
+other parts) and with the rest, so that nothing becomes a constant of the compiled program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from benchmarks import floor
+from benchmarks import jax_program as program
+from gpo_vae_jax import objective
+from gpo_vae_jax.config import Config
+from gpo_vae_jax.model import GPOVAE, bind, sample_noise
+from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model.cells import failed
+from gpo_vae_jax.model.generative import prior_effect, prior_mask
+from gpo_vae_jax.train import StepState
+from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
+from gpo_vae_jax.types import Array, Params, Sizes, Split
+
+
+class Part(NamedTuple):
+    """Hold one part of a step."""
+
+    name: str
+    function: Callable[[Any, Any], Any]  # of `by` and `rest`
+    by: Any  # what it is differentiated by
+    rest: Any
+    reads: Any = ()  # what it must read besides `by`
+    backward: bool = True
+    calls: int = 1  # in a step
+    passes: int = 0  # over [P, B, G] in float32, forward; twice that with its gradient
+
+
+def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Part]:
+    """Give all parts of a step on the rows of a batch, with the values that go between them."""
+    state = program.fresh(config, sizes)
+    params, o, context = state.params, config.objective, split.context
+    n = {"n_particles": config.train.n_particles, "n_cells": len(rows)}
+    key = jax.random.key(0)
+    batch = jax.jit(program.take)(split.cells, rows)
+
+    def model(by: Params, rest: Params) -> GPOVAE:
+        return bind(merged(rest, by), config.model, sizes)
+
+    def gather(_, rest):
+        return program.take(*rest)
+
+    def draw(_, key):
+        return sample_noise(key, config.model, sizes, **n)
+
+    def shared_sample(by, rest):
+        return model(by, rest[0]).guide.sample_shared(rest[1])
+
+    def first_posterior(by, rest):
+        (own, shared), (all_params, context, batch, eps) = by, rest
+        guide = model(own, all_params).guide
+        counts = guide.encode_counts(batch.counts, context.statistics)
+        effects = guide.encode_effects(batch, shared)
+        basal = guide.basal_posterior(counts, effects, batch.qc_fail, shared)
+        density = dist.gaussian_sample_log_prob(basal, eps).sum(-1)
+        return counts, effects, dist.gaussian_sample(basal, eps), density
+
+    def counterfactual(by, rest):
+        (own, shared, counts, effects), (all_params, context, batch) = by, rest
+        bound = model(own, all_params)
+        flipped = bound.guide.basal_posterior(counts, effects, 1 - batch.qc_fail, shared)
+        return objective.counterfactual_kl(bound, context, batch, flipped, shared, o)
+
+    def hidden(by, rest):
+        (own, basal, shared), (all_params, batch) = by, rest
+        decoder = model(own, all_params).decoder
+        return decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
+
+    def head(by, rest):
+        (own, hidden), (all_params, batch) = by, rest
+        decoder = model(own, all_params).decoder
+        given = decoder.distribution(hidden, batch.library_size.astype(jnp.float32))
+        return decoder.log_prob(batch.counts, given).sum(-1)
+
+    def priors(by, rest):
+        return (
+            prior_mask(by.mask, config.model).sum(-1),
+            prior_effect(by.embedding, config.model).sum(-1),
+        )
+
+    def alignment(by, rest):
+        return objective.grn_alignment(model(by, rest[0]), rest[1], rest[2], o)
+
+    def optimiser(by, rest):
+        state, gradients = rest
+        update = make_optimizer(config.train).update
+        updates, optimizer = update(gradients, state.optimizer, state.params)
+        new = StepState(optax.apply_updates(state.params, updates), optimizer)
+        return new, global_norm(gradients)
+
+    guide, decoder = "guide", "decoder"
+    mask = f"mask_{config.model.logits_or_probs}"
+    noise = jax.jit(draw)((), key)
+    of_shared = picked(params, guide, mask, "embedding_encoder", "quality_encoder")
+    of_basal = picked(params, guide, "basal_encoder")
+    shared = jax.jit(shared_sample)(of_shared, (params, noise.shared))
+    rest = (params, context, batch, noise.basal)
+    counts, effects, basal, _ = jax.jit(first_posterior)((of_basal, shared), rest)
+    of_hidden = picked(params, decoder, "mlp")
+    last = jax.jit(hidden)((of_hidden, basal, shared), (params, batch))
+    of_head = picked(params, decoder, *(k for k in params[decoder] if k != "mlp"))
+    of_mask = picked(params, guide, mask)
+    return [
+        Part("gather", gather, (), (split.cells, rows), batch, backward=False),
+        Part("noise", draw, (), key, backward=False),
+        Part(
+            "embedding encoder", shared_sample, of_shared, (params, noise.shared), noise.shared,
+            calls=2,
+        ),
+        Part("basal encoder", first_posterior, (of_basal, shared), rest, batch.counts),
+        Part(
+            "counterfactual", counterfactual, (of_basal, shared, counts, effects), rest[:3],
+            batch.counterfactual,
+        ),
+        Part("decoder hidden", hidden, (of_hidden, basal, shared), (params, batch)),
+        Part("decoder head", head, (of_head, last), (params, batch), batch.counts, passes=3),
+        Part("priors", priors, shared, ()),
+        Part("network alignment", alignment, of_mask, (params, context, batch), batch.delta),
+        Part("optimiser", optimiser, (), (state, params), backward=False),
+    ]  # fmt: skip
+
+
+def with_gradient(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Give the function that also goes back, its own value as the gradient that comes in."""
+
+    def both(by, rest):
+        value, back = jax.vjp(lambda b: function(b, rest), by)
+        return value, back(value)
+
+    return both
+
+
+def moved_bytes(part: Part, cells_and_genes: int) -> int:
+    """Count the bytes that a part must at least read and write in a call.
+
+    What it is differentiated by is read, its result written; going back, the other way round.
+    """
+    if part.name == "optimiser":
+        return floor.PARAMETER_ARRAYS * program.n_bytes(part.rest[1])
+    result = jax.eval_shape(part.function, part.by, part.rest)
+    written = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(result))
+    passes = floor.FLOAT32 * part.passes * cells_and_genes
+    there = program.n_bytes(part.by) + written + passes
+    return program.n_bytes(part.reads) + there * (2 if part.backward else 1)
+
+
+def picked(params: Params, room: str, *names: str) -> dict[str, Any]:
+    """Give some entries of the parameters, in the same tree."""
+    return {room: {name: params[room][name] for name in names}}
+
+
+def merged(params: Params, some: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all parameters, some of them replaced."""
+    return {room: {**params[room], **some.get(room, {})} for room in params}
