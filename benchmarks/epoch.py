@@ -13,6 +13,7 @@ steps and batches of its loader, from benchmarks/results/step.json.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from functools import partial
@@ -65,7 +66,7 @@ def n_cells(shape: shapes.Shape, wanted: int | None) -> tuple[int, int]:
     if share < 1:
         n = max(1, int(n * share))
         alternating.to_stderr(f"too little memory for all cells: {n} of them train")
-    return n, max(1, round(n * VALIDATION / TRAIN))
+    return n, math.ceil(n * VALIDATION / TRAIN)
 
 
 def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
@@ -108,6 +109,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "shape": shape.name,
         "device": asked.device,
+        "device_kind": jax.devices()[0].device_kind,
         "precision": asked.precision,
         "train_cells": n_train,
         "validation_cells": n_val,

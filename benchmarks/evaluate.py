@@ -86,6 +86,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "shape": shape.name,
         "device": asked.device,
+        "device_kind": jax.devices()[0].device_kind,
         "precision": asked.precision,
         "particles": asked.particles,
         "cells": n_cells,

@@ -80,8 +80,7 @@ class Runner:
             "resident_before_steps_gib": round(before, 3),
             **(temporary or {}),
             "versions": {"jax": jax.__version__},
-            "device": self.device.device_kind,
-            "platform": self.device.platform,
+            "device_kind": self.device.device_kind,
             "precision": asked.precision,
             "threads": len(os.sched_getaffinity(0)),
         }

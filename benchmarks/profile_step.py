@@ -85,6 +85,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "shape": shape.name,
         "device": asked.device,
+        "device_kind": jax.devices()[0].device_kind,
         "precision": asked.precision,
         "gflop_per_s": alternating.significant(speed["flop_per_s"] / 1e9),
         "gb_per_s": alternating.significant(speed["bytes_per_s"] / 1e9),

@@ -95,6 +95,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
         "shape": shape.name,
         "seeds": asked.seeds,
         "device": asked.device,
+        "device_kind": jax.devices()[0].device_kind,
         "precision": asked.precision,
         "genes": shape.genes,
         "treatments": shape.treatments,

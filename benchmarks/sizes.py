@@ -15,11 +15,14 @@ of the size with which the largest part may grow (pairs of treatments: the secon
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import jax
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -88,17 +91,22 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
             runners[point] = Runner(argparse.Namespace(**point._asdict(), **options), [asked.steps])
             took = time.perf_counter() - start
             alternating.to_stderr(f"{point} is ready after {took:.0f} s")
+    rate = floor.Rate(asked.device, asked.precision, asked.quick)
     seconds: dict[Point, list[float]] = {point: [] for point in runners}
+    products: list[float] = []
     for _ in range(asked.rounds):
+        products.append(rate.run(10)["seconds"][0] / 10)
         for point, runner in runners.items():
             seconds[point] += [sum(runner.run(asked.steps)["seconds"]) / asked.steps]
     return {
         "shape": shape.name,
         "device": asked.device,
+        "device_kind": jax.devices()[0].device_kind,
         "precision": asked.precision,
         "particles": PARTICLES,
         "steps": asked.steps,
         "rounds": asked.rounds,
+        "gflop_per_s": alternating.significant(rate.flop / 1e9 / statistics.median(products)),
         "lines": {
             name: [described(shape, line[f], getattr(line[f], name), f, seconds) for f in FACTORS]
             for name, line in wanted.items()

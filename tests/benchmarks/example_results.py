@@ -1,0 +1,178 @@
+"""Made-up results of every benchmark, of the size that real ones have."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from benchmarks import floor
+from benchmarks.shapes import SHAPES
+from benchmarks.sizes import POWERS
+from tests.paths import ROOT
+
+MACHINE = {
+    "processor": "Example",
+    "cores": 2,
+    "memory_gib": 24,
+    "python": "3.11.7",
+    "commit": "abc1234",
+    "versions": {"jax": "0.10.2", "torch": None},
+}
+EARLIER = ("prepare", "effects", "network_stats")
+
+
+def write(folder: Path, *, gpu: bool = True, earlier: bool = True) -> None:
+    """Write one file for each benchmark."""
+    folder.mkdir(parents=True, exist_ok=True)
+    on = [("cpu", "float32"), *([("cuda", "float32"), ("cuda", "tf32")] if gpu else [])]
+    made = {
+        "step": [step(n, *where) for where in on for n in ("adamson", "rpe1", "k562")],
+        "sizes": [sizes()],
+        "profile": [profile()],
+        "epoch": [epoch()],
+        "evaluate": [evaluate()],
+        "seeds": [seeds()],
+    }
+    for name, entries in made.items():
+        (folder / f"{name}.json").write_text(json.dumps(entries))
+    for name in EARLIER if earlier else ():
+        shutil.copy(ROOT / "benchmarks" / "results" / f"{name}.json", folder)
+
+
+def spread(median: float) -> dict[str, float]:
+    """Give a summary."""
+    return {"median": median, "min": 0.96 * median, "max": 1.13 * median, "iqr": 0.05, "n": 5}
+
+
+def where(shape: str = "rpe1", device: str = "cpu", precision: str = "float32") -> dict:
+    """Give what every entry holds."""
+    return {"shape": shape, "device": device, "precision": precision, "machine": MACHINE}
+
+
+def step(name: str, device: str, precision: str) -> dict:
+    """Give a step that takes twice its floor, PyTorch's forty times."""
+    fast, shape = 200 if device == "cuda" else 1, SHAPES[name]
+    least = floor.flop(shape) / 300e9 / fast
+    peak = "device_peak_gib" if device == "cuda" else "peak_gib"
+    return where(name, device, precision) | {
+        "beside": "torch",
+        "genes": shape.genes,
+        "treatments": shape.treatments,
+        "perturbed": shape.perturbed,
+        "batch_size": 512,
+        "particles": 5,
+        "parameters": floor.n_parameters(shape),
+        "rounds": 5,
+        "jax": {
+            "step_s": spread(2 * least),
+            "compile_s": 9.1,
+            "data_gib": 0.14,
+            "state_gib": 0.1,
+            "temporary_gib": 1.1,
+            peak: 2.0,
+        },
+        "torch": {"step_s": spread(40 * least), peak: 4.3, "versions": {"torch": "2.13"}},
+        "times_faster": 20.0,
+        "memory_share": 0.465,
+        "floor": {
+            "gflop": round(floor.flop(shape) / 1e9, 1),
+            "gflop_per_s": 300.0 * fast,
+            "traffic_gb": 0.8,
+            "gb_per_s": 20.0 * fast,
+            "floor_s": least,
+            "share_reached": 0.5,
+        },
+    }
+
+
+def sizes() -> dict:
+    """Give times that grow as the products do, but for treatments, which break the limit."""
+    lines = {
+        name: [
+            {
+                "factor": f,
+                "value": round(value * f),
+                "step_s": spread(0.1 + 0.7 * f),
+                "gflop": 40 + 65 * f,
+            }
+            for f in (0.25, 0.5, 1)
+        ]
+        for name, value in zip(POWERS, (8749, 655, 4, 512), strict=True)
+    }
+    growth = {
+        name: {"times": 2.6, "products": 1.9, "at_most": 4.0**power, "within": True}
+        for name, power in POWERS.items()
+    }
+    growth["treatments"] |= {"times": 20.0, "within": False}
+    return where() | {"particles": 4, "gflop_per_s": 300.0, "lines": lines, "growth": growth}
+
+
+def profile() -> dict:
+    """Give a few parts."""
+    parts = [
+        {
+            "part": part,
+            "calls": calls,
+            "forward_s": spread(seconds / 3),
+            "in_step_s": seconds,
+            "gflop": 300 * least,
+            "gb": 0.1,
+            "floor_s": least,
+            "bound_by": by,
+            "share_of_floor": least / seconds,
+        }
+        for part, calls, seconds, least, by in (
+            ("decoder head", 1, 0.4, 0.18, "products"),
+            ("embedding encoder", 2, 0.16, 0.1, "products"),
+            ("noise", 1, 0.05, 0.001, "memory"),
+            ("network alignment", 1, 0.02, 0.016, "products"),
+        )
+    ]
+    return where() | {
+        "whole_s": spread(0.7),
+        "sum_of_parts_s": 0.63,
+        "sum_of_floors_s": 0.297,
+        "parts": parts,
+    }
+
+
+def epoch() -> dict:
+    """Give an epoch at RPE1's shape."""
+    return where() | {
+        "train_cells": 58_810,
+        "validation_cells": 14_703,
+        "steps": 115,
+        "epoch_s": spread(92.0),
+        "step_inside_s": 0.75,
+        "validation_share": 0.06,
+        "rest_share": 0.004,
+        "compile_s": 14.0,
+        "above_data_gib": 1.4,
+        "torch_extrapolated": {"training_s": 1900.0, "times_faster": 22.0},
+    }
+
+
+def evaluate() -> dict:
+    """Give a predictive bound."""
+    return where() | {
+        "particles": 100,
+        "cells_per_s": spread(50.0),
+        "test_cells": 18_378,
+        "seconds_of_test_cells": 367.0,
+        "compile_s": 4.0,
+        "above_data_gib": 1.9,
+    }
+
+
+def seeds() -> dict:
+    """Give five seeds."""
+    return where("small") | {
+        "seeds": 5,
+        "train_cells": 3840,
+        "genes": 120,
+        "treatments": 30,
+        "at_once_s": spread(0.2),
+        "one_by_one_s": spread(0.5),
+        "times_faster": 2.5,
+    }
