@@ -3,6 +3,8 @@ PYTHON ?= python3
 WORKERS ?= 2
 CUDA ?= cuda12
 ARGS ?=
+TORCH_PYTHON ?=  # another Python with PyTorch, for the benchmarks
+TORCH := $(if $(TORCH_PYTHON),--torch-python=$(TORCH_PYTHON))
 
 VENV := .venv
 VENV11 := .venv-cuda11
@@ -12,7 +14,7 @@ PINS = $(if $(filter cuda11,$(CUDA)),constraints/cuda11.txt,constraints/current.
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test test-cuda11 lint format bench gpu gpu-check clean
+.PHONY: help venv demo test test-cuda11 lint format bench bench-gpu gpu gpu-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -39,10 +41,27 @@ format: venv  ## mend style and format
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: venv  ## measure preparation, effects and network statistics at RPE1 size (20 minutes; ARGS=--quick: two)
-	$(BIN)/python benchmarks/prepare.py $(if $(ARGS),$(ARGS),--scrublet=slices)
-	$(BIN)/python benchmarks/effects.py $(ARGS)
+bench: venv  ## measure everything on the processor, then write benchmarks/README.md (an hour; ARGS=--quick: minutes, tiny)
 	$(BIN)/python benchmarks/network_stats.py $(ARGS)
+	$(BIN)/python benchmarks/seeds.py $(ARGS)
+	$(BIN)/python benchmarks/evaluate.py $(ARGS)
+	$(BIN)/python benchmarks/profile_step.py $(ARGS)
+	$(BIN)/python benchmarks/sizes.py $(ARGS)
+	$(BIN)/python benchmarks/effects.py $(ARGS)
+	$(BIN)/python benchmarks/prepare.py $(if $(ARGS),$(ARGS),--scrublet=slices)
+	$(BIN)/python benchmarks/step.py $(TORCH) $(ARGS)
+	$(BIN)/python benchmarks/epoch.py $(ARGS)
+	$(BIN)/python benchmarks/render.py
+
+bench-gpu:  ## measure steps, sizes, an epoch and a step's parts on the GPU, with PyTorch beside if BIN has it
+	$(foreach precision,float32 tf32 bf16,\
+	  $(BIN)/python benchmarks/step.py --device=cuda --precision=$(precision) $(TORCH) $(ARGS) &&) true
+	$(BIN)/python benchmarks/profile_step.py --device=cuda $(ARGS)
+	$(BIN)/python benchmarks/sizes.py --device=cuda $(ARGS)
+	$(BIN)/python benchmarks/evaluate.py --device=cuda $(ARGS)
+	$(BIN)/python benchmarks/seeds.py --device=cuda $(ARGS)
+	$(BIN)/python benchmarks/epoch.py --device=cuda $(ARGS)
+	$(BIN)/python benchmarks/render.py
 
 gpu: $(VENV_GPU)/.installed  ## install for a GPU (CUDA=cuda11, cuda12, cuda13), then gpu-check
 	$(MAKE) gpu-check BIN=$(VENV_GPU)/bin

@@ -9,6 +9,7 @@ from benchmarks.shapes import SHAPES
 from tests.benchmarks.programs import FAKE_TORCH, entries, run
 
 
+@pytest.mark.slow
 def test_a_step_beside_a_worker_that_takes_half_a_second(tmp_path):
     worker = tmp_path / "worker.py"
     worker.write_text(FAKE_TORCH)
