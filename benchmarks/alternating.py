@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+GRACE_S = 60.0  # for a worker to end by itself: on a busy machine leaving can take long
 _SHOWN = 4000  # characters of a failed worker's messages
 
 
@@ -29,6 +30,7 @@ class Worker:
         """Start it and wait until it is ready (raises WorkerError)."""
         self.name = name
         self._messages, self._said = tempfile.TemporaryFile(mode="w+"), ""
+        self._killed = False  # by us, because it did not end
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -48,11 +50,11 @@ class Worker:
         return self._answer()
 
     def stop(self) -> dict[str, Any]:
-        """Let it end and give its last words."""
+        """Let it end and give its last words (raises WorkerError if it then fails by itself)."""
         self._tell({"stop": True})
         last = self._answer()
         self.close()
-        if self._process.returncode:
+        if self._process.returncode and not self._killed:
             raise self._failure("ended badly")
         return last
 
@@ -66,8 +68,9 @@ class Worker:
             except BrokenPipeError:
                 pass
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=GRACE_S)
         except subprocess.TimeoutExpired:
+            self._killed = True
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()

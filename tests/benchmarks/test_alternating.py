@@ -62,6 +62,13 @@ def test_a_failing_worker_says_why(text, message):
         alternating.measure({"ours": command(text)}, {"ours": 1}, rounds=1)
 
 
+def test_a_worker_that_is_slow_to_leave_loses_nothing(monkeypatch):
+    monkeypatch.setattr(alternating, "GRACE_S", 0.2)
+    text = FAKE_TORCH + "import time; time.sleep(600)"
+    found = alternating.measure({"slow": command(text)}, {"slow": 1}, rounds=1)
+    assert found["slow"]["last"] == {"peak_gib": 100.0}
+
+
 def test_a_worker_that_dies_while_it_works_says_why():
     text = FAKE_TORCH.replace("    print(", "    raise MemoryError('full')\n    print(")
     with pytest.raises(alternating.WorkerError, match="(?s)worker ours ended.*full"):
