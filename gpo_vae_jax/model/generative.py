@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model import negative_binomial
 from gpo_vae_jax.model.cells import dosage_sum
 from gpo_vae_jax.model.layers import Dense, ResidualMLP
 from gpo_vae_jax.types import Array, Batch, Sizes
@@ -87,6 +88,16 @@ class Decoder(nn.Module):
             return CountDistribution(out, jnp.where(jnp.isposinf(variance), 1e6, variance))
         variance = jnp.exp(self.log_variance) + dist.VARIANCE_FLOOR
         return CountDistribution(out, jnp.broadcast_to(variance[None, None], out.shape))
+
+    def log_likelihood(self, hidden: Array, batch: Batch) -> Array:
+        """Give log p(x | z) of the cells' counts, summed over genes, [P, B]."""
+        library_size = batch.library_size.astype(jnp.float32)
+        if self.config.likelihood_key != "library_nb":
+            return self.log_prob(batch.counts, self.distribution(hidden, library_size)).sum(-1)
+        kernel, bias = self.output.kernel, self.output.bias
+        return negative_binomial.log_likelihood(
+            hidden, kernel, bias, self.log_concentration, batch.counts, library_size
+        )
 
     def log_prob(self, counts: Array, given: CountDistribution) -> Array:
         """Give log p(x | z) of every gene, [P, B, G], of counts [B, G]."""

@@ -1,0 +1,144 @@
+"""The negative binomial head: against its plain form, against autodiff in float64, in chunks."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+
+from gpo_vae_jax.model import negative_binomial
+from gpo_vae_jax.model.negative_binomial import _digamma, _log_gamma, log_likelihood
+from tests.paths import ROOT
+
+
+def draw_head(seed=0, n_particles=3, n_cells=12, n_hidden=5, n_genes=17, spread=1.0):
+    """Draw the head's inputs; concentrations span e^-6 to e^6, counts 0 to thousands."""
+    rng = np.random.default_rng(seed)
+    counts = rng.negative_binomial(0.5, rng.uniform(1e-3, 0.5, n_genes), (n_cells, n_genes))
+    return (
+        jnp.asarray(rng.normal(size=(n_particles, n_cells, n_hidden))),
+        jnp.asarray(rng.normal(0, spread, (n_hidden, n_genes))),
+        jnp.asarray(rng.normal(size=n_genes)),
+        jnp.asarray(rng.uniform(-6, 6, n_genes)),
+        jnp.asarray(counts),
+        jnp.asarray(counts.sum(1) + 1.0),
+    )
+
+
+def plain(hidden, kernel, bias, log_concentration, counts, library_size):
+    """Write the equation of docs/method.md 2 down as it stands."""
+    theta = jnp.exp(log_concentration)[None, None]
+    mu = library_size[None, :, None] * jax.nn.softmax(hidden @ kernel + bias[None, None], -1)
+    floor = jax.lax.stop_gradient(jnp.asarray(1e-6, mu.dtype))
+    rate = theta / (mu + 1e-4)
+    rate = jnp.where(rate >= floor, rate, floor)
+    x = counts.astype(mu.dtype)[None]
+    gammas = _gammaln(x + theta) - _gammaln(theta) - _gammaln(x + 1)
+    return (gammas + theta * jnp.log(rate) - (x + theta) * jnp.log1p(rate)).sum(-1)
+
+
+def _gammaln(x):
+    return jax.scipy.special.gammaln(x)
+
+
+def single(arrays):
+    """Give the arrays in float32; counts as they come from a file."""
+    *floats, counts, library = arrays
+    return (*(jnp.float32(a) for a in floats), counts.astype(jnp.uint16), jnp.float32(library))
+
+
+@settings(max_examples=20)
+@given(
+    seed=st.integers(0, 1000), n_cells=st.sampled_from([1, 6]), spread=st.sampled_from([0.1, 1, 4])
+)
+def test_value_is_that_of_the_equation(seed, n_cells, spread):
+    arrays = single(draw_head(seed, n_cells=n_cells, spread=spread))
+    np.testing.assert_allclose(log_likelihood(*arrays), plain(*arrays), rtol=2e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1 << 30, 2000])
+def test_gradients_equal_autodiff_of_the_equation_in_float64(chunk_bytes):
+    """A process of its own: float64 is a setting of the whole process."""
+    program = f"""
+import jax; jax.config.update("jax_enable_x64", True)
+import jax.numpy as jnp, numpy as np
+from gpo_vae_jax.model import negative_binomial
+from tests.model.test_negative_binomial import draw_head, plain
+negative_binomial._CHUNK_BYTES = {chunk_bytes}
+for seed in range(6):
+    *floats, counts, library = draw_head(seed, spread=(0.1, 1, 8)[seed % 3])
+    library = library * (1e8 if seed == 5 else 1)  # rates reach their floor
+    floats[3] = floats[3] - (4 if seed == 5 else 0)
+    weight = jnp.asarray(np.random.default_rng(seed).normal(size=(3, 12)))
+    def total(head, floats):
+        return (weight * head(*floats, counts, library)).sum()
+    ours = jax.grad(lambda f: total(negative_binomial.log_likelihood, f))(floats)
+    expected = jax.grad(lambda f: total(plain, f))(floats)
+    for a, b in zip(ours, expected, strict=True):
+        assert a.dtype == jnp.float64
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
+    value = total(negative_binomial.log_likelihood, floats)
+    np.testing.assert_allclose(value, total(plain, floats), rtol=1e-8)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("n_cells", [12, 13])
+def test_chunks_change_nothing(n_cells, monkeypatch):
+    arrays = single(draw_head(n_cells=n_cells))
+    whole = jax.value_and_grad(lambda *a: log_likelihood(*a).sum(), (0, 1, 2, 3))
+    value, gradients = whole(*arrays)
+    monkeypatch.setattr(negative_binomial, "_CHUNK_BYTES", 3 * 17 * 4 * 3)  # three cells
+    assert negative_binomial._n_chunks(n_cells, 3 * 17 * 4 * n_cells) == {12: 4, 13: 13}[n_cells]
+    in_chunks, gradients_in_chunks = whole(*arrays)
+    np.testing.assert_allclose(value, in_chunks, rtol=1e-6)
+    for a, b in zip(gradients, gradients_in_chunks, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(jnp.abs(a).max()))
+
+
+def test_a_prime_number_of_cells_is_not_taken_one_by_one():
+    assert negative_binomial._n_chunks(101, 5 * negative_binomial._CHUNK_BYTES) == 1
+    assert negative_binomial._n_chunks(512, 8 * negative_binomial._CHUNK_BYTES - 1) == 8
+
+
+def test_cells_without_counts_and_extreme_concentrations_stay_finite():
+    hidden, kernel, bias, _, counts, library = single(draw_head())
+    counts, library = counts.at[3].set(0), library.at[3].set(0)
+    extremes = jnp.linspace(-40, 40, bias.size)
+    value, gradients = jax.value_and_grad(lambda *a: log_likelihood(*a).sum(), (0, 1, 2, 3))(
+        hidden, kernel, bias, extremes, counts, library
+    )
+    assert np.isfinite(value)
+    for gradient in gradients:
+        assert np.isfinite(gradient).all()
+
+
+def test_zero_counts_add_exactly_nothing_to_the_gammas():
+    theta = jnp.exp(jnp.linspace(-10, 10, 50))[None]
+    assert (negative_binomial._gammas(jnp.zeros((1, 50)), theta) == 0).all()
+
+
+@settings(max_examples=50)
+@given(y=st.floats(2**-20, 2**20, width=32))
+def test_gamma_functions_are_scipys(y):
+    y = np.float32(y)
+    close = {"rtol": 2e-6, "atol": 3e-6}
+    np.testing.assert_allclose(_log_gamma(jnp.float32(y)), special.gammaln(float(y)), **close)
+    np.testing.assert_allclose(_digamma(jnp.float32(y)), special.digamma(float(y)), **close)
+
+
+def test_vmap_over_parameters_is_a_loop():
+    hidden, *rest = single(draw_head())
+    stacked = jnp.stack([hidden, 0.5 * hidden])
+    gradient = jax.grad(lambda h: log_likelihood(h, *rest).sum())
+    together = jax.vmap(gradient)(stacked)
+    for i in range(2):
+        np.testing.assert_allclose(together[i], gradient(stacked[i]), rtol=1e-5, atol=1e-4)
