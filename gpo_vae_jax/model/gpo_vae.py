@@ -14,6 +14,7 @@ from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model.distributions import logits_from_probs
 from gpo_vae_jax.model.generative import Decoder
 from gpo_vae_jax.model.guide import Guide
+from gpo_vae_jax.model.row_noise import logistic_rows, normal_rows
 from gpo_vae_jax.types import Array, Noise, Params, SharedNoise, Sizes
 
 
@@ -72,11 +73,17 @@ def init_params(
 
 
 def sample_noise(
-    key: Array, config: ModelConfig, sizes: Sizes, *, n_particles: int, n_cells: int
+    key: Array,
+    config: ModelConfig,
+    sizes: Sizes,
+    *,
+    n_particles: int,
+    n_cells: int,
+    rows: Array | None = None,
 ) -> Noise:
-    """Draw all the noise of one evaluation of the objective."""
+    """Draw all the noise of one evaluation of the objective (`rows`: see sample_shared_noise)."""
     shared, cells = jax.random.split(key)
-    both = sample_shared_noise(shared, config, sizes, n_particles, n_passes=2)
+    both = sample_shared_noise(shared, config, sizes, n_particles, n_passes=2, rows=rows)
     return Noise(
         shared=jax.tree.map(lambda draws: draws[0], both),
         basal=jax.random.normal(cells, (n_particles, n_cells, config.n_latent)),
@@ -85,17 +92,34 @@ def sample_noise(
 
 
 def sample_shared_noise(
-    key: Array, config: ModelConfig, sizes: Sizes, n_particles: int, n_passes: int
+    key: Array,
+    config: ModelConfig,
+    sizes: Sizes,
+    n_particles: int,
+    n_passes: int,
+    rows: Array | None = None,
 ) -> SharedNoise:
-    """Draw the noise of the variables shared by cells: each [n_passes, P, ...]."""
+    """Draw the noise of the variables shared by cells: each [n_passes, P, ...].
+
+    Args:
+      rows: [R'] the treatments whose rows are drawn; absent: the R perturbed ones. A treatment's
+        draws are the same whatever the other rows.
+    """
     mask, embedding, quality = jax.random.split(key, 3)
     passes = (n_passes, n_particles)
-    rows = (*passes, sizes.n_perturbed, sizes.n_treatments)
+    rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
     return SharedNoise(
-        mask=jax.random.logistic(mask, rows),
-        embedding=jax.random.normal(embedding, rows),
+        mask=logistic_rows(_keys_of_rows(mask, passes, rows), sizes.n_treatments),
+        embedding=normal_rows(_keys_of_rows(embedding, passes, rows), sizes.n_treatments),
         quality=jax.random.normal(quality, (*passes, sizes.n_quality, config.n_latent)),
     )
+
+
+def _keys_of_rows(key: Array, passes: tuple[int, int], rows: Array) -> Array:
+    """Give a key for every pass, particle and row, [n_passes, P, R']."""
+    fold = jax.random.fold_in
+    of_rows = jax.vmap(lambda draw: jax.vmap(lambda row: fold(fold(key, draw), row))(rows))
+    return of_rows(jnp.arange(passes[0] * passes[1])).reshape(*passes, -1)
 
 
 def n_parameters(params: Params) -> int:

@@ -12,6 +12,7 @@ from jax.scipy.special import ndtri
 
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model.generative import CountDistribution
+from gpo_vae_jax.model.row_noise import uniform_rows
 from gpo_vae_jax.types import Array
 
 _UNROLLED = 8  # steps of the search between two looks at whether any number still goes on
@@ -36,7 +37,7 @@ def sample_counts(
       genes: [G] uint32, the number of each gene.
     """
     if config.likelihood_key not in ("library_nb", "poisson"):
-        normal = ndtri(_uniform(jax.random.key_data(keys), genes, jnp.uint32(0)))
+        normal = ndtri(uniform_rows(jax.random.key_data(keys), genes, jnp.uint32(0)))
         return given.mean + jnp.sqrt(given.variance) * normal
     shape = given.mean.shape
     n_rows, n_genes = shape[0] * shape[1], shape[2]
@@ -81,7 +82,7 @@ def _tile(keys: Array, mean: Array, concentration: Array | None, genes: Array) -
 
     def term(state: tuple[Array, Array]) -> tuple[Array, Array]:
         number, counts = state
-        uniform = _uniform(words, genes, number.astype(jnp.uint32))
+        uniform = uniform_rows(words, genes, number.astype(jnp.uint32))
         uniform = jnp.where(number < n_terms, uniform, 0)
         return number + 1, counts + _search(uniform, p0, a, b, mean_part)
 
@@ -127,27 +128,3 @@ def _mixture(keys: Array, mean: Array, concentration: Array | None, genes: Array
     along = None if concentration is None else 0
     by_gene = jax.vmap(one, in_axes=(None, 0, 0, along))
     return jax.vmap(by_gene, in_axes=(0, None, 0, None))(keys, genes, mean, concentration)
-
-
-def _uniform(words: Array, genes: Array, number: Array) -> Array:
-    """Give uniform numbers in (0, 1), words' shape [..., G], by hashing the genes' numbers.
-
-    `words` [..., 2] are random: the hash has to scatter only within a row. Threefry for each
-    number would take longer than all the rest.
-    """
-    counter = genes * jnp.uint32(0x9E3779B9) + number * jnp.uint32(0x85EBCA6B)
-    counter = counter.reshape((1,) * (words.ndim - 1) + counter.shape)
-    bits = _scatter(_scatter(counter + words[..., :1]) ^ words[..., 1:2])
-    return _between_0_and_1(bits)
-
-
-def _between_0_and_1(bits: Array) -> Array:
-    """Give the middles of 2^23 equal steps: a 24th bit and the half would round up to 1."""
-    return ((bits >> 9).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)
-
-
-def _scatter(bits: Array) -> Array:
-    """Turn uint32 into uint32, one to one, each bit of the result hanging on every bit."""
-    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
-    bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
-    return bits ^ (bits >> 16)

@@ -11,7 +11,7 @@ from scipy import stats
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.effects import sampling
-from gpo_vae_jax.evaluate.effects.count_sampling import _between_0_and_1, _uniform, sample_counts
+from gpo_vae_jax.evaluate.effects.count_sampling import sample_counts
 from gpo_vae_jax.evaluate.effects.sampling import Draw, Trained
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model.generative import CountDistribution
@@ -89,22 +89,6 @@ def test_count_hangs_on_its_gene_and_row_alone():
     np.testing.assert_array_equal(
         counts_of(given, genes[order], 3, "library_nb", n), whole[:, order]
     )
-
-
-def test_uniform_numbers_are_never_0_or_1():
-    """All steps of both ends: rounding to 1 would be an infinite value of the normal heads."""
-    ends = np.arange(1 << 12, dtype=np.uint32)
-    values = np.asarray(_between_0_and_1(jnp.asarray(np.concatenate([ends, ~ends]))))
-    assert 0 < values.min() and values.max() < 1
-    np.testing.assert_array_equal(values[: 1 << 12], 1 - values[1 << 12 :].astype(np.float64))
-
-
-def test_uniform_numbers_are_uniform_within_and_across_rows():
-    keys = jax.random.split(jax.random.key(0), 300)
-    values = _uniform(jax.random.key_data(keys), jnp.arange(2000, dtype=jnp.uint32), jnp.uint32(0))
-    bins = (np.asarray(values) * 32).astype(int)
-    for cells in (bins, bins[:, :-1] * 32 + bins[:, 1:], bins[:-1] * 32 + bins[1:]):
-        assert stats.chisquare(np.bincount(cells.ravel())).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["normal", "normal_fixed_variance"])
