@@ -141,6 +141,7 @@ class TrainConfig:
     seed: int = 0
     batch_size: int = 512
     n_particles: int = 5
+    precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products, on a GPU
     max_epochs: int = 2000
     patience: int = 30  # epochs without a new best validation loss
     optimizer: Literal["adam", "sgd"] = "adam"

@@ -30,9 +30,10 @@ class Terms(NamedTuple):
 
 
 class GuidePass(NamedTuple):
-    """Hold what guide pass 1 gives."""
+    """Hold what guide pass 1 gives, and the counts' share of pass 2."""
 
     shared: SharedSample
+    counterfactual_share: Array  # [B, H] of the counterfactual counts, for pass 2
     basal: Posterior  # q(z_basal), [P, B, L]
     basal_sample: Array  # [P, B, L]
     flipped: Posterior  # q_cf(z_basal), told the opposite quality
@@ -51,10 +52,9 @@ def loss(
     model, o = bind(params, config.model, sizes), config.objective
     guided = guide_pass(model, context, batch, noise)
     terms = cell_terms(model, context, batch, noise, guided, o)
-    second = model.guide.sample_shared(noise.counterfactual)
+    second = model.guide.sample_shared(noise.counterfactual, batch.rows)
     parts = {
-        "counterfactual_kl": o.beta
-        * counterfactual_kl(model, context, batch, guided.flipped, second, o),
+        "counterfactual_kl": o.beta * counterfactual_kl(model, batch, guided, second, o),
         "grn": o.gloss_coeff * grn_alignment(model, context, batch, o),
         "penalty": o.penalty_coeff * model.guide.mask_probs().mean(),
     }
@@ -66,12 +66,14 @@ def loss(
 def guide_pass(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> GuidePass:
     """Sample every variable from the guide given the batch (5, pass 1)."""
     guide = model.guide
-    shared = guide.sample_shared(noise.shared)
-    counts = guide.encode_counts(batch.counts, context.statistics)
+    shared = guide.sample_shared(noise.shared, batch.rows)
+    both = jnp.concatenate([batch.counts, batch.counterfactual])
+    counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics), 2)
     effects = guide.encode_effects(batch, shared)
     basal = guide.basal_posterior(counts, effects, batch.qc_fail, shared)
     return GuidePass(
         shared=shared,
+        counterfactual_share=counterfactual,
         basal=basal,
         basal_sample=dist.gaussian_sample(basal, noise.basal),
         flipped=guide.basal_posterior(counts, effects, 1 - batch.qc_fail, shared),
@@ -123,8 +125,7 @@ def log_likelihood(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSamp
     """Give log p(x | z with the cell's own quality), summed over genes, [P, B]."""
     decoder = model.decoder
     hidden = decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
-    given = decoder.distribution(hidden, batch.library_size.astype(jnp.float32))
-    return decoder.log_prob(batch.counts, given).sum(-1)
+    return decoder.log_likelihood(hidden, batch)
 
 
 def bound(terms: Terms, batch: Batch, objective: ObjectiveConfig) -> Array:
@@ -138,19 +139,17 @@ def bound(terms: Terms, batch: Batch, objective: ObjectiveConfig) -> Array:
 
 def counterfactual_kl(
     model: GPOVAE,
-    context: Context,
     batch: Batch,
-    flipped: Posterior,
+    guided: GuidePass,
     second: SharedSample,
     objective: ObjectiveConfig,
 ) -> Array:
     """Give the divergence between q2 and q_cf, summed over cells and latents (5.4)."""
     guide = model.guide
-    counts = guide.encode_counts(batch.counterfactual, context.statistics)
     effects = guide.encode_effects(batch, second)
-    q2 = guide.basal_posterior(counts, effects, 1 - batch.qc_fail, second)
+    q2 = guide.basal_posterior(guided.counterfactual_share, effects, 1 - batch.qc_fail, second)
     exact = objective.counterfactual_kl == "exact"
-    per_cell = dist.gaussian_divergence(q2, flipped, exact).sum(-1).mean(0)  # [B]
+    per_cell = dist.gaussian_divergence(q2, guided.flipped, exact).sum(-1).mean(0)  # [B]
     has_counterfactual = jnp.any(batch.counterfactual != 0, axis=-1)
     return jnp.sum(jnp.where(has_counterfactual, per_cell, 0) * batch.weight)
 

@@ -49,6 +49,8 @@ class Batch(NamedTuple):
     counterfactual: Array  # [B, G] counts of the same perturbation at failed quality, or all zeros
     delta: Array  # [B, T] |log-expression of the cell - of its matched control|
     weight: Array  # [B] 1, or 0 for a row that only fills the last batch of an epoch
+    rows: Array | None = None  # [R'] int32, dosage columns that may have cells here, in whose rows
+    # `perturbation` then counts; None: the first R
 
 
 class InputStatistics(NamedTuple):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 
 from gpo_vae_jax.types import Array, Batch
@@ -29,7 +32,7 @@ def share_of_cells(rows: Array, batch: Batch, treatment_cells: Array) -> Array:
     Returns:
       [P, B] sum over the cell's treatments of value / number of cells.
     """
-    share = _inverse_or_zero(treatment_cells)[: rows.shape[-1]]
+    share = rows_of(_inverse_or_zero(treatment_cells), batch, rows.shape[-1])
     weighted = (rows * share[None, :])[..., None]
     return _gathered_sum(weighted, batch.perturbation, batch.dosage != 0)[..., 0]
 
@@ -38,6 +41,32 @@ def share_of_failed(columns: Array, batch: Batch, quality_cells: Array) -> Array
     """Give each cell its share of what its quality columns are worth: [P, Q] -> [P, B]."""
     share = columns * _inverse_or_zero(quality_cells)[None, :]
     return share @ (batch.qc_fail != 0).astype(share.dtype).T
+
+
+def rows_of(of_treatments: Array, batch: Batch, n_rows: int) -> Array:
+    """Give the rows that the batch's perturbations count in: [T, ...] -> [R', ...]."""
+    return of_treatments[:n_rows] if batch.rows is None else of_treatments[batch.rows]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def for_particles(x: Array, n_particles: int) -> Array:
+    """Repeat what does not depend on particles: [...] -> [P, ...].
+
+    Its gradient is a chain of additions, which is part of what comes before and after; the
+    reduction that broadcasting would leave is a slow pass of its own on a CPU.
+    """
+    return jnp.broadcast_to(x[None], (n_particles, *x.shape))
+
+
+def _for_particles_forward(x: Array, n_particles: int) -> tuple[Array, None]:
+    return for_particles(x, n_particles), None
+
+
+def _for_particles_backward(n_particles: int, _: None, cotangent: Array) -> tuple[Array]:
+    return (sum((cotangent[i] for i in range(1, n_particles)), cotangent[0]),)
+
+
+for_particles.defvjp(_for_particles_forward, _for_particles_backward)
 
 
 def failed(batch: Batch) -> Array:

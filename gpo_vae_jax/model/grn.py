@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.model.cells import dosage_sum
+from gpo_vae_jax.model.cells import dosage_sum, rows_of
 from gpo_vae_jax.types import Array, Batch
 
 
@@ -26,7 +26,7 @@ def alignment_gap(
     """
     if kind == "logits":
         return jnp.abs(_reach_of_cells(values, batch, hop, n_perturbed) - batch.delta + fc_criteria)
-    reach = scaled_reach(values, hop)[:n_perturbed]
+    reach = rows_of(scaled_reach(values, hop), batch, n_perturbed)
     return jnp.abs(dosage_sum(reach, batch) - jax.nn.sigmoid(batch.delta - fc_criteria))
 
 
@@ -56,7 +56,7 @@ def scaled_reach(probs: Array, hop: int) -> Array:
 def _reach_of_cells(logits: Array, batch: Batch, hop: int, n_perturbed: int) -> Array:
     """Give D S of the logits mode, [B, T], by whichever is fewer: treatments or cells."""
     n_treatments, n_cells = logits.shape[0], batch.perturbation.shape[0]
-    if n_perturbed <= n_cells:
-        rows = reach(logits[:n_perturbed], logits, hop, n_treatments)
-        return dosage_sum(rows, batch)
-    return reach(dosage_sum(logits[:n_perturbed], batch), logits, hop, n_treatments)
+    rows = rows_of(logits, batch, n_perturbed)
+    if len(rows) <= n_cells:
+        return dosage_sum(reach(rows, logits, hop, n_treatments), batch)
+    return reach(dosage_sum(rows, batch), logits, hop, n_treatments)

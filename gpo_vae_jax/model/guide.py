@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import distributions as dist
-from gpo_vae_jax.model.cells import dosage_sum
+from gpo_vae_jax.model.cells import dosage_sum, for_particles
 from gpo_vae_jax.model.layers import GaussianHead
 from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNoise, Sizes
 
@@ -81,7 +81,7 @@ class Guide(nn.Module):
         """
         logits = self.mask_logits()
         logits = logits[: self.sizes.n_perturbed] if rows is None else logits[rows]
-        logits = logits[None]
+        logits = for_particles(logits, noise.mask.shape[0])
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.config.temperature)
         embedding = self.embedding_posterior(mask, rows)
         quality = Posterior(*(value[None] for value in self.quality_posterior()))
@@ -100,7 +100,7 @@ class Guide(nn.Module):
         n = self.sizes.n_perturbed if rows is None else self.sizes.n_treatments
         treatment = encoder.rows("treatment", n)
         treatment = treatment if rows is None else treatment[rows]
-        return encoder(encoder.project("mask", mask) + treatment[None])
+        return encoder(encoder.project("mask", mask) + for_particles(treatment, mask.shape[0]))
 
     def quality_posterior(self) -> Posterior:
         """Give q(qcE), [Q, L]: every quality column is encoded from the same constant."""
@@ -127,8 +127,10 @@ class Guide(nn.Module):
           effects_share: [P, B, H] from `encode_effects`.
           qc_fail: [B, Q] the quality that the posterior is told.
         """
-        shares = counts_share[None]
-        if not self.config.mean_field_encoder:
+        if self.config.mean_field_encoder:
+            shares = counts_share[None]
+        else:
+            shares = for_particles(counts_share, effects_share.shape[0])
             quality = self.basal_encoder.project("quality", shared.quality)  # [P, Q, H]
             flags = qc_fail.astype(quality.dtype)
             shares = shares + effects_share + jnp.einsum("bq,pqh->pbh", flags, quality)

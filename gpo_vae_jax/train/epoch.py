@@ -12,8 +12,9 @@ from gpo_vae_jax.config import Config
 from gpo_vae_jax.model import sample_noise
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.train.monitors import network_monitors
+from gpo_vae_jax.train.present import with_rows_present
 from gpo_vae_jax.train.state import NOISE, SHUFFLE, VALIDATION, TrainState, stream
-from gpo_vae_jax.train.step import StepState, train_step
+from gpo_vae_jax.train.step import StepState, apply_gradients, gradients_of, matmul_precision
 from gpo_vae_jax.types import Array, Batch, Metrics, Params, Sizes, Split
 
 
@@ -73,8 +74,13 @@ def validate(params: Params, split: Split, key: Array, *, config: Config, sizes:
     def body(totals, at):
         number, rows, fills = at
         batch = _gather(split.cells, rows, fills)
-        noise = _noise(jax.random.fold_in(key, number), batch, config, sizes)
-        _, parts = loss(params, split.context, batch, noise, config=config, sizes=sizes)
+
+        def parts_of(batch):
+            noise = _noise(jax.random.fold_in(key, number), batch, config, sizes)
+            with matmul_precision(config):
+                return loss(params, split.context, batch, noise, config=config, sizes=sizes)[1]
+
+        parts = with_rows_present(parts_of, batch, sizes.n_perturbed)
         weight = batch.weight.sum()
         return jax.tree.map(lambda total, part: total + part * weight, totals, parts), weight
 
@@ -107,16 +113,47 @@ def _train(
 ) -> tuple[StepState, Metrics]:
     n_cells = split.cells.weight.shape[0]
     order = jax.random.permutation(stream(state.seed, SHUFFLE, state.epoch), n_cells)
-    index, filled = _batches(order, config.train.batch_size)
+    batches = _batches(order, config.train.batch_size)
+    return run_steps(
+        state.current, split, *batches, state.seed, state.step, config=config, sizes=sizes
+    )
+
+
+def run_steps(
+    current: StepState,
+    split: Split,
+    rows: Array,
+    filled: Array,
+    seed: Array,
+    first: Array,
+    *,
+    config: Config,
+    sizes: Sizes,
+) -> tuple[StepState, Metrics]:
+    """Take a step on each batch.
+
+    Args:
+      rows: [n_steps, B] the cells of each batch; `filled`: [n_steps, B] False for those that only
+        fill it.
+      seed: of the noise; `first`: the number of the first step, which the noise follows.
+
+    Returns:
+      The new state, and the parts of each step's loss, [n_steps].
+    """
 
     def body(current, at):
         number, rows, fills = at
         batch = _gather(split.cells, rows, fills)
-        noise = _noise(stream(state.seed, NOISE, state.step + number), batch, config, sizes)
-        return train_step(current, split.context, batch, noise, config=config, sizes=sizes)
 
-    numbers = jnp.arange(index.shape[0])
-    return jax.lax.scan(body, state.current, (numbers, index, filled))
+        def of_batch(batch):
+            noise = _noise(stream(seed, NOISE, first + number), batch, config, sizes)
+            params = current.params
+            return gradients_of(params, split.context, batch, noise, config=config, sizes=sizes)
+
+        gradients, parts = with_rows_present(of_batch, batch, sizes.n_perturbed)
+        return apply_gradients(current, gradients, parts, config)
+
+    return jax.lax.scan(body, current, (jnp.arange(rows.shape[0]), rows, filled))
 
 
 def _batches(order: Array, batch_size: int) -> tuple[Array, Array]:
@@ -141,4 +178,5 @@ def _noise(key: Array, batch: Batch, config: Config, sizes: Sizes):
         sizes,
         n_particles=config.train.n_particles,
         n_cells=batch.weight.shape[0],
+        rows=batch.rows,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,8 @@ from gpo_vae_jax.config import Config
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
 from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params, Sizes
+
+_PRECISION = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}
 
 
 class StepState(NamedTuple):
@@ -29,8 +32,28 @@ def train_step(
       The new state, and the parts of the loss before the update with "gradient_norm" before
       clipping.
     """
-    gradient = jax.grad(loss, has_aux=True)
-    gradients, parts = gradient(state.params, context, batch, noise, config=config, sizes=sizes)
+    gradients, parts = gradients_of(state.params, context, batch, noise, config=config, sizes=sizes)
+    return apply_gradients(state, gradients, parts, config)
+
+
+def gradients_of(
+    params: Params, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
+) -> tuple[Params, Metrics]:
+    """Give the gradients of the loss and its parts, at the precision of `config.train`."""
+    with matmul_precision(config):
+        gradient = jax.grad(loss, has_aux=True)
+        return gradient(params, context, batch, noise, config=config, sizes=sizes)
+
+
+def matmul_precision(config: Config) -> AbstractContextManager[None]:
+    """Give the context in which matrix products are traced at `config.train.precision`."""
+    return jax.default_matmul_precision(_PRECISION[config.train.precision])
+
+
+def apply_gradients(
+    state: StepState, gradients: Params, parts: Metrics, config: Config
+) -> tuple[StepState, Metrics]:
+    """Update the parameters by the gradients of the loss; add "gradient_norm" to its parts."""
     updates, optimizer = make_optimizer(config.train).update(
         gradients, state.optimizer, state.params
     )
