@@ -20,10 +20,7 @@ from benchmarks import cells as simulated  # noqa: E402
 from benchmarks import shapes  # noqa: E402
 from benchmarks.shapes import Shape  # noqa: E402
 from gpo_vae_jax.config import Config  # noqa: E402
-from gpo_vae_jax.errors import ConfigError  # noqa: E402
-from gpo_vae_jax.model import sample_noise  # noqa: E402
-from gpo_vae_jax.train import StepState, init_state, train_step  # noqa: E402
-from gpo_vae_jax.train.state import NOISE, stream  # noqa: E402
+from gpo_vae_jax.train import StepState, init_state, run_steps  # noqa: E402
 from gpo_vae_jax.types import (  # noqa: E402
     Array,
     Batch,
@@ -73,21 +70,10 @@ def configured(
     n_particles: int | None = None,
     precision: str = "float32",
 ) -> tuple[Config, Sizes]:
-    """Give settings and sizes of a shape, with the precision of products asked for.
-
-    Raises:
-      ConfigError: for another precision than float32 where `config.train` has no such setting.
-    """
+    """Give settings and sizes of a shape, with the precision of products asked for."""
     config, sizes = shapes.configuration(shape, batch_size, n_particles)
-    if hasattr(config.train, "precision"):
-        train = dataclasses.replace(config.train, precision=precision)
-        return dataclasses.replace(config, train=train), sizes
-    if precision != "float32":
-        raise ConfigError(
-            f"precision {precision!r} cannot be chosen: this version has no config.train.precision"
-        )
-    jax.config.update("jax_default_matmul_precision", "float32")  # no TF32 unless asked for
-    return config, sizes
+    train = dataclasses.replace(config.train, precision=precision)
+    return dataclasses.replace(config, train=train), sizes
 
 
 def split_of(shape: Shape, n_cells: int, seed: int = 0) -> Split:
@@ -137,19 +123,9 @@ def scan_steps(
       first: number of the first step; the noise of a step follows its number.
     """
 
-    def body(state, at):
-        number, index = at
-        noise = sample_noise(
-            stream(jnp.uint32(0), NOISE, number),
-            config.model,
-            sizes,
-            n_particles=config.train.n_particles,
-            n_cells=index.shape[0],
-        )
-        batch = take(split.cells, index)
-        return train_step(state, split.context, batch, noise, config=config, sizes=sizes)
-
-    return jax.lax.scan(body, current, (first + jnp.arange(rows.shape[0]), rows))
+    filled = jnp.ones(rows.shape, bool)
+    seed = jnp.uint32(0)
+    return run_steps(current, split, rows, filled, seed, first, config=config, sizes=sizes)
 
 
 def compiled_steps(

@@ -23,6 +23,7 @@ from gpo_vae_jax.model.cells import failed
 from gpo_vae_jax.model.generative import prior_effect, prior_mask
 from gpo_vae_jax.train import StepState
 from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
+from gpo_vae_jax.train.present import most_rows, present
 from gpo_vae_jax.types import Array, Params, Sizes, Split
 
 
@@ -46,6 +47,9 @@ def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Pa
     n = {"n_particles": config.train.n_particles, "n_cells": len(rows)}
     key = jax.random.key(0)
     batch = jax.jit(program.take)(split.cells, rows)
+    most = most_rows(sizes.n_perturbed, batch.perturbation.size)
+    if most < sizes.n_perturbed:
+        batch, _ = present(batch, sizes.n_perturbed, most)
 
     def model(by: Params, rest: Params) -> GPOVAE:
         return bind(merged(rest, by), config.model, sizes)
@@ -53,26 +57,29 @@ def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Pa
     def gather(_, rest):
         return program.take(*rest)
 
-    def draw(_, key):
-        return sample_noise(key, config.model, sizes, **n)
+    def draw(_, rest):
+        key, present_rows = rest
+        return sample_noise(key, config.model, sizes, **n, rows=present_rows)
 
     def shared_sample(by, rest):
-        return model(by, rest[0]).guide.sample_shared(rest[1])
+        return model(by, rest[0]).guide.sample_shared(*rest[1:])
 
     def first_posterior(by, rest):
         (own, shared), (all_params, context, batch, eps) = by, rest
         guide = model(own, all_params).guide
-        counts = guide.encode_counts(batch.counts, context.statistics)
+        both = jnp.concatenate([batch.counts, batch.counterfactual])
+        counts, unseen = jnp.split(guide.encode_counts(both, context.statistics), 2)
         effects = guide.encode_effects(batch, shared)
         basal = guide.basal_posterior(counts, effects, batch.qc_fail, shared)
         density = dist.gaussian_sample_log_prob(basal, eps).sum(-1)
-        return counts, effects, dist.gaussian_sample(basal, eps), density
+        return counts, unseen, effects, dist.gaussian_sample(basal, eps), density
 
     def counterfactual(by, rest):
-        (own, shared, counts, effects), (all_params, context, batch) = by, rest
+        (own, shared, counts, unseen, effects), (all_params, batch) = by, rest
         bound = model(own, all_params)
         flipped = bound.guide.basal_posterior(counts, effects, 1 - batch.qc_fail, shared)
-        return objective.counterfactual_kl(bound, context, batch, flipped, shared, o)
+        guided = objective.GuidePass(shared, unseen, flipped, (), flipped)
+        return objective.counterfactual_kl(bound, batch, guided, shared, o)
 
     def hidden(by, rest):
         (own, basal, shared), (all_params, batch) = by, rest
@@ -82,8 +89,7 @@ def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Pa
     def head(by, rest):
         (own, hidden), (all_params, batch) = by, rest
         decoder = model(own, all_params).decoder
-        given = decoder.distribution(hidden, batch.library_size.astype(jnp.float32))
-        return decoder.log_prob(batch.counts, given).sum(-1)
+        return decoder.log_likelihood(hidden, batch)
 
     def priors(by, rest):
         return (
@@ -103,27 +109,31 @@ def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Pa
 
     guide, decoder = "guide", "decoder"
     mask = f"mask_{config.model.logits_or_probs}"
-    noise = jax.jit(draw)((), key)
+    noise = jax.jit(draw)((), (key, batch.rows))
     of_shared = picked(params, guide, mask, "embedding_encoder", "quality_encoder")
     of_basal = picked(params, guide, "basal_encoder")
-    shared = jax.jit(shared_sample)(of_shared, (params, noise.shared))
+    shared = jax.jit(shared_sample)(of_shared, (params, noise.shared, batch.rows))
     rest = (params, context, batch, noise.basal)
-    counts, effects, basal, _ = jax.jit(first_posterior)((of_basal, shared), rest)
+    counts, unseen, effects, basal, _ = jax.jit(first_posterior)((of_basal, shared), rest)
     of_hidden = picked(params, decoder, "mlp")
     last = jax.jit(hidden)((of_hidden, basal, shared), (params, batch))
     of_head = picked(params, decoder, *(k for k in params[decoder] if k != "mlp"))
     of_mask = picked(params, guide, mask)
     return [
         Part("gather", gather, (), (split.cells, rows), batch, backward=False),
-        Part("noise", draw, (), key, backward=False),
+        Part("noise", draw, (), (key, batch.rows), backward=False),
         Part(
-            "embedding encoder", shared_sample, of_shared, (params, noise.shared), noise.shared,
+            "embedding encoder", shared_sample, of_shared, (params, noise.shared, batch.rows),
+            noise.shared,
             calls=2,
         ),
-        Part("basal encoder", first_posterior, (of_basal, shared), rest, batch.counts),
         Part(
-            "counterfactual", counterfactual, (of_basal, shared, counts, effects), rest[:3],
-            batch.counterfactual,
+            "basal encoder", first_posterior, (of_basal, shared), rest,
+            (batch.counts, batch.counterfactual),
+        ),
+        Part(
+            "counterfactual", counterfactual, (of_basal, shared, counts, unseen, effects),
+            (params, batch),
         ),
         Part("decoder hidden", hidden, (of_hidden, basal, shared), (params, batch)),
         Part("decoder head", head, (of_head, last), (params, batch), batch.counts, passes=3),

@@ -39,15 +39,6 @@ def _results():
     return list(FOLDER.iterdir())
 
 
-def test_a_precision_that_cannot_be_had_is_refused(tmp_path):
-    from gpo_vae_jax.config import TrainConfig
-
-    if hasattr(TrainConfig(), "precision"):
-        pytest.skip("this version has the setting")
-    done = run("jax_step.py", "--shape=tiny", "--precision=bf16", fails=True)
-    assert "no config.train.precision" in done.stderr
-
-
 @pytest.mark.parametrize(("name", "gflop", "within"), [("rpe1", 105, 3), ("k562", 205, 5)])
 def test_the_floor_counts_the_products(name, gflop, within):
     assert abs(floor.flop(SHAPES[name]) / 1e9 - gflop) <= within
