@@ -21,6 +21,7 @@ from benchmarks import shapes  # noqa: E402
 from benchmarks.shapes import Shape  # noqa: E402
 from gpo_vae_jax.config import Config  # noqa: E402
 from gpo_vae_jax.train import StepState, init_state, run_steps  # noqa: E402
+from gpo_vae_jax.train.present import rows_of_batches  # noqa: E402
 from gpo_vae_jax.types import (  # noqa: E402
     Array,
     Batch,
@@ -115,24 +116,24 @@ def take(cells: Batch, rows: Array) -> Batch:
 
 
 def scan_steps(
-    current: StepState, split: Split, rows: Array, first: Array, *, config: Config, sizes: Sizes
+    current: StepState, split: Split, rows: Array, first: Array, **static: Any
 ) -> tuple[StepState, Metrics]:
     """Take one step for each row of `rows`, [k, B], as an epoch does: gather, draw, update.
 
     Args:
       first: number of the first step; the noise of a step follows its number.
     """
-
     filled = jnp.ones(rows.shape, bool)
-    seed = jnp.uint32(0)
-    return run_steps(current, split, rows, filled, seed, first, config=config, sizes=sizes)
+    return run_steps(current, split, rows, filled, jnp.uint32(0), first, **static)
 
 
 def compiled_steps(
     current: StepState, split: Split, k: int, batch_size: int, *, config: Config, sizes: Sizes
 ) -> Any:
     """Compile `scan_steps` for k steps; the state given to it is used up."""
-    program = jax.jit(partial(scan_steps, config=config, sizes=sizes), donate_argnums=0)
+    n_rows = rows_of_batches(split, batch_size, sizes.n_perturbed)
+    static = {"config": config, "sizes": sizes, "n_rows": n_rows}
+    program = jax.jit(partial(scan_steps, **static), donate_argnums=0)
     rows = jax.ShapeDtypeStruct((k, batch_size), jnp.int32)
     first = jax.ShapeDtypeStruct((), jnp.int32)
     return program.lower(current, split, rows, first).compile()

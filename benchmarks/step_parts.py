@@ -23,7 +23,7 @@ from gpo_vae_jax.model.cells import failed
 from gpo_vae_jax.model.generative import prior_effect, prior_mask
 from gpo_vae_jax.train import StepState
 from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
-from gpo_vae_jax.train.present import most_rows, present
+from gpo_vae_jax.train.present import present, rows_of_batches
 from gpo_vae_jax.types import Array, Params, Sizes, Split
 
 
@@ -47,9 +47,9 @@ def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Pa
     n = {"n_particles": config.train.n_particles, "n_cells": len(rows)}
     key = jax.random.key(0)
     batch = jax.jit(program.take)(split.cells, rows)
-    most = most_rows(sizes.n_perturbed, batch.perturbation.size)
-    if most < sizes.n_perturbed:
-        batch, _ = present(batch, sizes.n_perturbed, most)
+    n_rows = rows_of_batches(split, len(rows), sizes.n_perturbed)
+    if n_rows is not None:
+        batch, _ = present(batch, sizes.n_perturbed, n_rows)
 
     def model(by: Params, rest: Params) -> GPOVAE:
         return bind(merged(rest, by), config.model, sizes)

@@ -81,6 +81,7 @@ class Guide(nn.Module):
         """
         logits = self.mask_logits()
         logits = logits[: self.sizes.n_perturbed] if rows is None else logits[rows]
+        log_q_nothing = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
         logits = for_particles(logits, noise.mask.shape[0])
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.config.temperature)
         embedding = self.embedding_posterior(mask, rows)
@@ -89,7 +90,7 @@ class Guide(nn.Module):
             mask=mask,
             embedding=dist.gaussian_sample(embedding, noise.embedding),
             quality=dist.gaussian_sample(quality, noise.quality),
-            log_q_mask=dist.bernoulli_log_prob(mask, logits).sum(-1),
+            log_q_mask=(mask * logits).sum(-1) + log_q_nothing,
             log_q_embedding=dist.gaussian_sample_log_prob(embedding, noise.embedding).sum(-1),
             log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
         )

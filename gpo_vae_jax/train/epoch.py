@@ -26,7 +26,7 @@ class EpochReport(NamedTuple):
     network: Metrics  # scalars: shares, edges and mean Wasserstein distances
 
 
-@partial(jax.jit, static_argnames=("config", "sizes"))
+@partial(jax.jit, static_argnames=("config", "sizes", "n_rows"))
 def run_epoch(
     state: TrainState,
     train: Split,
@@ -35,6 +35,7 @@ def run_epoch(
     *,
     config: Config,
     sizes: Sizes,
+    n_rows: int | None = None,
 ) -> tuple[TrainState, EpochReport]:
     """Train for an epoch, validate, and keep the parameters if they are the best so far.
 
@@ -42,8 +43,10 @@ def run_epoch(
 
     Args:
       tables: Wasserstein distances [R, T] by split name (`Dataset.tables`).
+      n_rows: perturbations that a batch seldom exceeds (`present.rows_of_batches`); it changes the
+        time and not the result. None: all.
     """
-    current, steps = _train(state, train, config, sizes)
+    current, steps = _train(state, train, config, sizes, n_rows)
     n_steps = steps["loss"].shape[0]
     metrics = validate(
         current.params,
@@ -51,6 +54,7 @@ def run_epoch(
         stream(state.seed, VALIDATION, state.epoch),
         config=config,
         sizes=sizes,
+        n_rows=n_rows,
     )
     better = metrics["loss"] < state.best_loss
     new = state._replace(
@@ -67,7 +71,15 @@ def run_epoch(
     return new, EpochReport(steps, metrics, network)
 
 
-def validate(params: Params, split: Split, key: Array, *, config: Config, sizes: Sizes) -> Metrics:
+def validate(
+    params: Params,
+    split: Split,
+    key: Array,
+    *,
+    config: Config,
+    sizes: Sizes,
+    n_rows: int | None = None,
+) -> Metrics:
     """Give the parts of the loss over a split, batches weighted by their size."""
     index, filled = _batches(jnp.arange(split.cells.weight.shape[0]), config.train.batch_size)
 
@@ -80,7 +92,7 @@ def validate(params: Params, split: Split, key: Array, *, config: Config, sizes:
             with matmul_precision(config):
                 return loss(params, split.context, batch, noise, config=config, sizes=sizes)[1]
 
-        parts = with_rows_present(parts_of, batch, sizes.n_perturbed)
+        parts = with_rows_present(parts_of, batch, n_rows, sizes.n_perturbed)
         weight = batch.weight.sum()
         return jax.tree.map(lambda total, part: total + part * weight, totals, parts), weight
 
@@ -109,13 +121,20 @@ def n_batches(n_cells: int, batch_size: int) -> int:
 
 
 def _train(
-    state: TrainState, split: Split, config: Config, sizes: Sizes
+    state: TrainState, split: Split, config: Config, sizes: Sizes, n_rows: int | None
 ) -> tuple[StepState, Metrics]:
     n_cells = split.cells.weight.shape[0]
     order = jax.random.permutation(stream(state.seed, SHUFFLE, state.epoch), n_cells)
     batches = _batches(order, config.train.batch_size)
     return run_steps(
-        state.current, split, *batches, state.seed, state.step, config=config, sizes=sizes
+        state.current,
+        split,
+        *batches,
+        state.seed,
+        state.step,
+        config=config,
+        sizes=sizes,
+        n_rows=n_rows,
     )
 
 
@@ -129,6 +148,7 @@ def run_steps(
     *,
     config: Config,
     sizes: Sizes,
+    n_rows: int | None = None,
 ) -> tuple[StepState, Metrics]:
     """Take a step on each batch.
 
@@ -150,7 +170,7 @@ def run_steps(
             params = current.params
             return gradients_of(params, split.context, batch, noise, config=config, sizes=sizes)
 
-        gradients, parts = with_rows_present(of_batch, batch, sizes.n_perturbed)
+        gradients, parts = with_rows_present(of_batch, batch, n_rows, sizes.n_perturbed)
         return apply_gradients(current, gradients, parts, config)
 
     return jax.lax.scan(body, current, (jnp.arange(rows.shape[0]), rows, filled))

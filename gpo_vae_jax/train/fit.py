@@ -23,6 +23,7 @@ from gpo_vae_jax.files import write_text
 from gpo_vae_jax.model import n_parameters
 from gpo_vae_jax.train.checkpoints import Checkpoints
 from gpo_vae_jax.train.epoch import PARTS, EpochReport, n_batches, run_epoch
+from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.run_folder import MetricsFile, RunFolder
 from gpo_vae_jax.train.state import TrainState, init_state
 from gpo_vae_jax.types import Dataset, Params, Sizes
@@ -80,11 +81,14 @@ def fit(
         _announce(dataset, config, state)
 
     settings = compiled_part(config)
+    n_rows = rows_of_batches(dataset.splits["train"], config.train.batch_size, sizes.n_perturbed)
     saved, counted = time.monotonic(), False
     with _stop_on_signal() as stop, _bar(config, state, progress) as bar:
         while not stop.is_set() and not _finished(state, config):
             start = time.perf_counter()
-            new, report = run_epoch(state, *data, tables, config=settings, sizes=sizes)
+            new, report = run_epoch(
+                state, *data, tables, config=settings, sizes=sizes, n_rows=n_rows
+            )
             report = jax.device_get(report)
             bad = first_not_finite(report)
             if bad:

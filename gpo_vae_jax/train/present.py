@@ -13,33 +13,49 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from gpo_vae_jax.types import Array, Batch
+from gpo_vae_jax.types import Array, Batch, Split
 
-_MARGIN = 4.0  # standard deviations above the expected number of rows
+_MARGIN = 1.5  # standard deviations above the expected number of rows, were they independent
 _WORTH_IT = 0.9  # of all rows; above, all are worked on
-_STEP = 16  # numbers of rows are multiples of this
+_STEP = 8  # numbers of rows are multiples of this
 _Result = TypeVar("_Result")
 
 
+def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | None:
+    """Give how many rows the batches of a split seldom exceed; None where there is little to save.
+
+    Computed on the host: it decides what is compiled.
+    """
+    n_cells = len(split.cells.weight)
+    share = np.asarray(split.context.treatment_cells, np.float64)[:n_perturbed] / n_cells
+    met = 1 - (1 - np.minimum(share, 1)) ** min(
+        batch_size, n_cells
+    )  # the chance that a batch has it
+    expected = met.sum() + _MARGIN * np.sqrt((met * (1 - met)).sum())
+    rows = _STEP * math.ceil(max(expected, 1) / _STEP)
+    return rows if rows <= _WORTH_IT * len(share) else None
+
+
 def with_rows_present(
-    function: Callable[[Batch], _Result], batch: Batch, n_perturbed: int
+    function: Callable[[Batch], _Result], batch: Batch, n_rows: int | None, n_perturbed: int
 ) -> _Result:
     """Give function(batch), with rows for the batch's own perturbations only, if they are few.
 
-    `function` is compiled twice, for few rows and for all, and the batch decides which runs. The
-    result is the same: rows that no cell meets enter nothing.
+    `function` is compiled twice, for `n_rows` rows and for all, and the batch decides which runs.
+    The result is the same: rows that no cell meets enter nothing.
 
     Args:
       function: must respect `Batch.rows`.
+      n_rows: from `rows_of_batches`; None: all rows.
       n_perturbed: R.
     """
-    most = most_rows(n_perturbed, batch.perturbation.size)
-    if most == n_perturbed:
+    if n_rows is None or n_rows >= n_perturbed:
         return function(batch)
-    few, number = present(batch, n_perturbed, most)
+    few, number = present(batch, n_perturbed, n_rows)
     return jax.lax.cond(
-        _in_every_lane(number <= most), lambda: function(few), lambda: function(batch)
+        _in_every_lane(number <= n_rows), lambda: function(few), lambda: function(batch)
     )
 
 
@@ -53,19 +69,6 @@ def present(batch: Batch, n_perturbed: int, most: int) -> tuple[Batch, Array]:
     (rows,) = jnp.nonzero(used, size=most, fill_value=0)
     perturbation = jnp.minimum(place[batch.perturbation], most - 1).astype(jnp.int32)
     return batch._replace(rows=rows.astype(jnp.int32), perturbation=perturbation), used.sum()
-
-
-def most_rows(n_perturbed: int, n_draws: int) -> int:
-    """Give how many rows a batch rarely exceeds, were all perturbations equally frequent.
-
-    Unequal ones give fewer. All rows where there is little to save.
-    """
-    missed = math.exp(n_draws * math.log1p(-1 / n_perturbed)) if n_perturbed > 1 else 0.0
-    load = n_draws / n_perturbed
-    spread = math.sqrt(n_perturbed * missed * max(1 - (1 + load) * missed, 0))
-    expected = n_perturbed * (1 - missed) + _MARGIN * spread
-    most = _STEP * math.ceil(expected / _STEP)
-    return most if most <= _WORTH_IT * n_perturbed else n_perturbed
 
 
 @partial(jax.custom_batching.custom_vmap)

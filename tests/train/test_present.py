@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpo_vae_jax.model import sample_noise
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.train import present
-from gpo_vae_jax.types import Sizes
+from gpo_vae_jax.types import Sizes, Split
 from tests import builders
 
 SIZES = Sizes(n_genes=7, n_treatments=60, n_perturbed=50, n_quality=1)
@@ -57,38 +57,64 @@ def test_rows_are_the_perturbations_of_the_batch(seed, width, n_cells):
     np.testing.assert_array_equal(named[where], np.asarray(batch.perturbation)[where])
 
 
+def taken(batch):
+    """Show which rows a function was given."""
+    rows = 0 if batch.rows is None else len(batch.rows)
+    return jnp.int32(rows), batch.perturbation.sum()
+
+
 def test_a_batch_with_too_many_rows_takes_all_of_them():
-    sizes = Sizes(n_genes=7, n_treatments=220, n_perturbed=200)
-    n = 128
-    batch = builders.make_batch(np.random.default_rng(0), sizes, n)
-    most = present.most_rows(sizes.n_perturbed, n)
-    assert most < sizes.n_perturbed
+    n = 40
+    batch = builders.make_batch(np.random.default_rng(0), SIZES, n)
+    crowded = batch._replace(perturbation=jnp.arange(n)[:, None], dosage=jnp.ones((n, 1)))
+    rows, _ = present.with_rows_present(taken, batch, 32, SIZES.n_perturbed)
+    assert rows == 32
+    rows, total = present.with_rows_present(taken, crowded, 32, SIZES.n_perturbed)
+    assert rows == 0 and total == n * (n - 1) // 2
+    for n_rows in (None, 50):
+        rows, _ = present.with_rows_present(taken, batch, n_rows, SIZES.n_perturbed)
+        assert rows == 0
+
+
+def test_lanes_of_a_vmap_take_one_branch_together():
+    n = 40
+    batch = builders.make_batch(np.random.default_rng(0), SIZES, n)
     crowded = batch._replace(perturbation=jnp.arange(n)[:, None], dosage=jnp.ones((n, 1)))
 
-    def taken(batch):
-        rows = 0 if batch.rows is None else len(batch.rows)
-        return jnp.int32(rows), batch.perturbation.sum()
+    def rows(*batches):
+        both = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
+        of_lane = lambda b: present.with_rows_present(taken, b, 32, SIZES.n_perturbed)[0]  # noqa: E731
+        return jax.vmap(of_lane)(both).tolist()
 
-    rows, _ = present.with_rows_present(taken, batch, sizes.n_perturbed)
-    assert rows == most
-    rows, total = present.with_rows_present(taken, crowded, sizes.n_perturbed)
-    assert rows == 0 and total == n * (n - 1) // 2
-    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), batch, crowded)
-    rows, _ = jax.vmap(lambda b: present.with_rows_present(taken, b, sizes.n_perturbed))(both)
-    assert rows.tolist() == [0, 0], "lanes of a vmap take one branch together"
+    assert rows(batch, batch) == [32, 32]
+    assert rows(batch, crowded) == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("n_perturbed", "n_draws", "expected"),
-    [(383, 512, range(288, 321)), (622, 512, range(352, 393)), (68, 512, [68]), (1, 8, [1])],
-)
-def test_most_rows_of_published_shapes(n_perturbed, n_draws, expected):
-    assert present.most_rows(n_perturbed, n_draws) in expected
+def split_of(frequency, n_cells):
+    rng = np.random.default_rng(0)
+    perturbation = rng.choice(len(frequency), p=frequency, size=n_cells)
+    context = builders.make_context(rng, builders.SIZES)
+    cells = np.bincount(perturbation, minlength=len(frequency)).astype(np.float32)
+    batch = builders.make_batch(rng, builders.SIZES, n_cells)
+    return Split(batch, context._replace(treatment_cells=cells)), perturbation
 
 
 @settings(max_examples=20)
-@given(n_perturbed=st.integers(2, 400), n_draws=st.integers(1, 600), seed=st.integers(0, 99))
-def test_equally_frequent_perturbations_rarely_exceed_it(n_perturbed, n_draws, seed):
-    most = present.most_rows(n_perturbed, n_draws)
-    drawn = np.random.default_rng(seed).integers(n_perturbed, size=(20, n_draws))
-    assert max(len(np.unique(row)) for row in drawn) <= most
+@given(n_perturbed=st.integers(30, 400), batch_size=st.integers(1, 300), spread=st.floats(0, 2))
+def test_batches_seldom_meet_more_rows(n_perturbed, batch_size, spread):
+    frequency = np.exp(np.random.default_rng(1).normal(0, spread, n_perturbed))
+    split, perturbation = split_of(frequency / frequency.sum(), 2000)
+    n_rows = present.rows_of_batches(split, batch_size, n_perturbed)
+    rng = np.random.default_rng(2)
+    met = [len(np.unique(rng.permutation(perturbation)[:batch_size])) for _ in range(50)]
+    if n_rows is None:
+        assert max(met) > 0.7 * n_perturbed
+    else:
+        assert np.mean(np.array(met) > n_rows) <= 0.1
+        assert n_rows <= np.mean(met) + 0.75 * np.sqrt(n_perturbed) + 8
+
+
+def test_few_perturbations_are_all_worked_on():
+    split, _ = split_of(np.full(68, 1 / 68), 2000)
+    assert present.rows_of_batches(split, 512, 68) is None
+    assert present.rows_of_batches(split, 10_000, 68) is None
