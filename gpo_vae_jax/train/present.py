@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_batching import custom_vmap
 
 from gpo_vae_jax.types import Array, Batch, Split
 
@@ -30,9 +30,7 @@ def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | No
     """
     n_cells = len(split.cells.weight)
     share = np.asarray(split.context.treatment_cells, np.float64)[:n_perturbed] / n_cells
-    met = 1 - (1 - np.minimum(share, 1)) ** min(
-        batch_size, n_cells
-    )  # the chance that a batch has it
+    met = 1 - (1 - np.minimum(share, 1)) ** min(batch_size, n_cells)  # its chance in a batch
     expected = met.sum() + _MARGIN * np.sqrt((met * (1 - met)).sum())
     rows = _STEP * math.ceil(max(expected, 1) / _STEP)
     return rows if rows <= _WORTH_IT * len(share) else None
@@ -71,7 +69,7 @@ def present(batch: Batch, n_perturbed: int, most: int) -> tuple[Batch, Array]:
     return batch._replace(rows=rows.astype(jnp.int32), perturbation=perturbation), used.sum()
 
 
-@partial(jax.custom_batching.custom_vmap)
+@custom_vmap
 def _in_every_lane(condition: Array) -> Array:
     """Let all lanes of a vmap take the same branch: both would run in every lane otherwise."""
     return condition
