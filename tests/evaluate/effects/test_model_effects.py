@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -160,7 +161,7 @@ def test_perturbation_without_test_cells_is_nan_and_left_out(trained, found):
     whole = make()
     test = whole.splits["test"]
     keep = whole.labels["test"] != "A"
-    cells = test.cells._replace(**{f: getattr(test.cells, f)[keep] for f in test.cells._fields})
+    cells = jax.tree.map(lambda column: column[keep], test.cells)
     smaller = dataclasses.replace(
         whole,
         splits={**whole.splits, "test": test._replace(cells=cells)},
