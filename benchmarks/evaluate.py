@@ -35,18 +35,11 @@ TEST = 0.2  # share of all cells
 def main() -> None:
     """Measure and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    results_file.add_options(parser)
-    parser.add_argument("--shape", choices=shapes.SHAPES, default="rpe1")
+    program.add_run_options(parser, rounds=3)
     parser.add_argument("--cells", type=int, help="cells scored in a round (8 chunks)")
     parser.add_argument("--particles", type=int, default=100)
     parser.add_argument("--memory-gib", type=float, default=2.0, help="of one chunk")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", choices=program.DEVICES, default="cpu")
-    parser.add_argument("--precision", choices=program.PRECISIONS, default="float32")
-    asked = parser.parse_args()
-    if asked.quick:
-        asked.shape, asked.rounds = "tiny", min(asked.rounds, 2)
-    program.use_device(asked.device)
+    asked = program.parsed(parser)
     entry = measure(shapes.SHAPES[asked.shape], asked)
     results_file.add(
         results_file.folder_of(asked), "evaluate", entry, ("shape", "device", "precision")

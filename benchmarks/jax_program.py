@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import cells as simulated  # noqa: E402
-from benchmarks import shapes  # noqa: E402
+from benchmarks import results_file, shapes  # noqa: E402
 from benchmarks.shapes import Shape  # noqa: E402
 from gpo_vae_jax.config import Config  # noqa: E402
 from gpo_vae_jax.train import StepState, init_state, run_steps  # noqa: E402
@@ -43,6 +43,24 @@ def use_device(name: str) -> None:
     """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     jax.config.update("jax_platforms", {"cpu": "cpu", "cuda": "cuda,cpu"}[name])
+
+
+def add_run_options(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """Let the command line choose shape, rounds, device, precision and where results go."""
+    results_file.add_options(parser)
+    parser.add_argument("--shape", choices=shapes.SHAPES, default="rpe1")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the options of `add_run_options`, make --quick tiny, and choose the device."""
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.shape, asked.rounds = "tiny", min(asked.rounds, 2)
+    use_device(asked.device)
+    return asked
 
 
 def add_shape_options(parser: argparse.ArgumentParser, default: str = "rpe1") -> None:

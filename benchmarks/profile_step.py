@@ -33,17 +33,10 @@ WHOLE = "whole step"
 def main() -> None:
     """Measure and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    results_file.add_options(parser)
-    parser.add_argument("--shape", choices=shapes.SHAPES, default="rpe1")
-    parser.add_argument("--rounds", type=int, default=7)
+    program.add_run_options(parser, rounds=7)
     parser.add_argument("--repeat", type=int, help="calls of one measurement (1, on a GPU 20)")
-    parser.add_argument("--device", choices=program.DEVICES, default="cpu")
-    parser.add_argument("--precision", choices=program.PRECISIONS, default="float32")
-    asked = parser.parse_args()
-    if asked.quick:
-        asked.shape, asked.rounds = "tiny", min(asked.rounds, 2)
+    asked = program.parsed(parser)
     asked.repeat = asked.repeat or (20 if asked.device == "cuda" else 1)
-    program.use_device(asked.device)
     entry = measure(shapes.SHAPES[asked.shape], asked)
     folder = results_file.folder_of(asked)
     results_file.add(folder, "profile", entry, ("shape", "device", "precision"))

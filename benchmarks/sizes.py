@@ -50,18 +50,11 @@ class Point(NamedTuple):
 def main() -> None:
     """Measure every size and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    results_file.add_options(parser)
-    parser.add_argument("--shape", choices=shapes.SHAPES, default="rpe1")
+    program.add_run_options(parser, rounds=5)
     parser.add_argument("--only", nargs="+", choices=POWERS, default=tuple(POWERS))
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="of one measurement (2, on a GPU 40)")
-    parser.add_argument("--device", choices=program.DEVICES, default="cpu")
-    parser.add_argument("--precision", choices=program.PRECISIONS, default="float32")
-    asked = parser.parse_args()
-    if asked.quick:
-        asked.shape, asked.rounds = "tiny", min(asked.rounds, 2)
+    asked = program.parsed(parser)
     asked.steps = asked.steps or (40 if asked.device == "cuda" else 2)
-    program.use_device(asked.device)
     results_file.add(
         results_file.folder_of(asked), "sizes", measure(asked), ("shape", "device", "precision")
     )
