@@ -17,7 +17,7 @@ from jax.custom_batching import custom_vmap
 
 from gpo_vae_jax.types import Array, Batch, Split
 
-_MARGIN = 1.5  # standard deviations above the expected number of rows, were they independent
+_MARGIN = 2.0  # standard deviations above the expected number of rows, were they independent
 _WORTH_IT = 0.9  # of all rows; above, all are worked on
 _STEP = 8  # numbers of rows are multiples of this
 _Result = TypeVar("_Result")
