@@ -20,9 +20,8 @@ from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Pos
 
 
 class Terms(NamedTuple):
-    """Hold each cell's terms of the evidence bound, [P, B]: to be added up and maximised."""
+    """Hold log p(v) - log q(v) of every variable v, [P, B]: to be added up and maximised."""
 
-    reconstruction: Array
     mask: Array
     embedding: Array
     quality: Array
@@ -52,15 +51,16 @@ def loss(
     model, o = bind(params, config.model, sizes), config.objective
     guided = guide_pass(model, context, batch, noise)
     terms = cell_terms(model, context, batch, noise, guided, o)
+    bound, reconstruction = evidence_bound(model, batch, guided, terms, o)
     second = model.guide.sample_shared(noise.counterfactual, batch.rows)
     parts = {
         "counterfactual_kl": o.beta * counterfactual_kl(model, batch, guided, second, o),
         "grn": o.gloss_coeff * grn_alignment(model, context, batch, o),
         "penalty": o.penalty_coeff * model.guide.mask_probs().mean(),
     }
-    total = -bound(terms, batch, o) + sum(parts.values())
+    total = -bound + sum(parts.values())
     flipped = {k: -mean_over_cells(v, batch) for k, v in terms._asdict().items()}
-    return total, {"loss": total, **flipped, **parts}
+    return total, {"loss": total, "reconstruction": -reconstruction, **flipped, **parts}
 
 
 def guide_pass(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> GuidePass:
@@ -88,13 +88,8 @@ def cell_terms(
     guided: GuidePass,
     objective: ObjectiveConfig,
 ) -> Terms:
-    """Give the reconstruction and log p(v) - log q(v) of every variable v, per cell (5.1, 5.2)."""
+    """Give log p(v) - log q(v) of every variable v, per cell (5.2)."""
     c, shared = model.config, guided.shared
-    bad = failed(batch)
-    if objective.alpha is None:
-        alpha = jnp.sum(bad * batch.weight) / jnp.sum(batch.weight)
-    else:
-        alpha = objective.alpha
     prior, term, observation = _weights(objective)
 
     log_p = {
@@ -112,8 +107,6 @@ def cell_terms(
     log_p_basal = prior_basal(guided.basal_sample).sum(-1)
     log_q_basal = dist.gaussian_sample_log_prob(guided.basal, noise.basal).sum(-1)
     return Terms(
-        reconstruction=jnp.where(bad, 1 - alpha, alpha)[None]
-        * log_likelihood(model, batch, guided.basal_sample, shared),
         mask=share_of_cells(gap["mask"], batch, treatments),
         embedding=share_of_cells(gap["embedding"], batch, treatments),
         quality=share_of_failed(gap["quality"], batch, qualities),
@@ -121,20 +114,41 @@ def cell_terms(
     )
 
 
+def evidence_bound(
+    model: GPOVAE, batch: Batch, guided: GuidePass, terms: Terms, objective: ObjectiveConfig
+) -> tuple[Array, Array]:
+    """Give the bound that is maximised (5.3), and the reconstruction's mean (5.1).
+
+    All bounds but the importance-weighted one weigh cells in a way that is known beforehand.
+    """
+    quality, decoder = reconstruction_weight(batch, objective), model.decoder
+    hidden = last_hidden(model, batch, guided.basal_sample, guided.shared)
+    n_particles, others = hidden.shape[0], sum(terms)
+    if objective.objective == "iwelbo":
+        reconstruction = quality[None] * decoder.log_likelihood(hidden, batch)
+        per_cell = jax.nn.logsumexp(reconstruction + others, axis=0) - math.log(n_particles)
+        return mean_over_cells(per_cell[None], batch), mean_over_cells(reconstruction, batch)
+    weight = quality * batch.weight / (n_particles * jnp.sum(batch.weight))
+    reconstruction = decoder.weighted_log_likelihood(hidden, batch, weight)
+    return reconstruction + mean_over_cells(others, batch), reconstruction
+
+
+def reconstruction_weight(batch: Batch, objective: ObjectiveConfig) -> Array:
+    """Give alpha for a cell that passed quality control and 1 - alpha for one that failed, [B]."""
+    bad, alpha = failed(batch), objective.alpha
+    if alpha is None:
+        alpha = jnp.sum(bad * batch.weight) / jnp.sum(batch.weight)
+    return jnp.where(bad, 1 - alpha, alpha)
+
+
 def log_likelihood(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
     """Give log p(x | z with the cell's own quality), summed over genes, [P, B]."""
-    decoder = model.decoder
-    hidden = decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
-    return decoder.log_likelihood(hidden, batch)
+    return model.decoder.log_likelihood(last_hidden(model, batch, basal, shared), batch)
 
 
-def bound(terms: Terms, batch: Batch, objective: ObjectiveConfig) -> Array:
-    """Reduce the terms to the bound that is maximised (5.3)."""
-    per_cell = sum(terms)
-    if objective.objective == "iwelbo":
-        n_particles = per_cell.shape[0]
-        per_cell = (jax.nn.logsumexp(per_cell, axis=0) - math.log(n_particles))[None]
-    return mean_over_cells(per_cell, batch)
+def last_hidden(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
+    """Give the decoder's last hidden layer, each cell with its own quality, [P, B, H]."""
+    return model.decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
 
 
 def counterfactual_kl(

@@ -91,13 +91,23 @@ class Decoder(nn.Module):
 
     def log_likelihood(self, hidden: Array, batch: Batch) -> Array:
         """Give log p(x | z) of the cells' counts, summed over genes, [P, B]."""
+        if self.config.likelihood_key == "library_nb":
+            return negative_binomial.log_likelihood(*self._head(hidden, batch))
         library_size = batch.library_size.astype(jnp.float32)
-        if self.config.likelihood_key != "library_nb":
-            return self.log_prob(batch.counts, self.distribution(hidden, library_size)).sum(-1)
-        kernel, bias = self.output.kernel, self.output.bias
-        return negative_binomial.log_likelihood(
-            hidden, kernel, bias, self.log_concentration, batch.counts, library_size
-        )
+        return self.log_prob(batch.counts, self.distribution(hidden, library_size)).sum(-1)
+
+    def weighted_log_likelihood(self, hidden: Array, batch: Batch, weight: Array) -> Array:
+        """Give the sum of weight [B] * log p(x | z) over particles, cells and genes: a scalar.
+
+        Cheaper to differentiate than `log_likelihood`: the gradient comes with the value.
+        """
+        if self.config.likelihood_key == "library_nb":
+            return negative_binomial.weighted_log_likelihood(*self._head(hidden, batch), weight)
+        return jnp.sum(weight[None] * self.log_likelihood(hidden, batch))
+
+    def _head(self, hidden: Array, batch: Batch) -> tuple[Array, ...]:
+        parameters = (self.output.kernel, self.output.bias, self.log_concentration)
+        return hidden, *parameters, batch.counts, batch.library_size.astype(jnp.float32)
 
     def log_prob(self, counts: Array, given: CountDistribution) -> Array:
         """Give log p(x | z) of every gene, [P, B, G], of counts [B, G]."""

@@ -1,11 +1,12 @@
-"""The negative binomial head: the log-likelihood of counts, with a gradient of its own.
+"""The negative binomial head: the log-likelihood of counts, with gradients of its own.
 
-Mathematics: docs/method.md 2. With r = (mu + 1e-4) / theta, the inverse of the rate,
+Mathematics: docs/method.md 2. With m = mu + 1e-4 and r = m / theta, the inverse of the rate,
 
-    log p(x) = gammas(x, theta) + x log r - (x + theta) log(1 + r),
+    log p(x) = log_gammas(x, theta) + x log r - (x + theta) log(1 + r),
 
-and its gradients are written out here. On a CPU cells go through in chunks that stay in the cache:
-of the P x B x G block only the logits are written down.
+and its gradients are written out here. Cells go through in chunks that stay in a processor's cache:
+logits, likelihood, gradients and their products with the weights are done before the next chunk, and
+nothing of the size P x B x G is kept.
 """
 
 from __future__ import annotations
@@ -18,26 +19,36 @@ import jax
 import jax.numpy as jnp
 
 from gpo_vae_jax.model.distributions import RATE_FLOOR
+from gpo_vae_jax.model.gammas import log_gammas, log_gammas_by_theta
 from gpo_vae_jax.types import Array
 
 MEAN_FLOOR = 1e-4
 _CHUNK_BYTES = 12 << 20  # of one P x cells x G block on a CPU: what its cache holds
-_HALF_LOG_2_PI = 0.9189385332046727
+_TOGETHER = 5  # particles under one logarithm: (1e-4)^5 and (4e7)^5 are within float32
+
+
+class _Head(NamedTuple):
+    """Hold the head's parameters."""
+
+    kernel: Array  # [H, G]
+    bias: Array  # [G]
+    theta: Array  # [G]
 
 
 class _Cells(NamedTuple):
-    """Hold what the head needs of some cells; they come first here, so that chunks are views."""
+    """Hold some cells, the cell on the first axis but one of `hidden`: chunks are views."""
 
-    logits: Array  # [b, P, G]
+    hidden: Array  # [H, b P], a column for each cell's each particle
     counts: Array  # [b, G]
     library_size: Array  # [b]
+    weight: Array  # [b, K] of the particles of each of K groups, in the gradient
 
 
-class _Sums(NamedTuple):
-    """Hold what the backward pass needs of all genes of a cell."""
+class _Shares(NamedTuple):
+    """Hold the softmax of the logits, in K groups of n particles: exponential / total."""
 
-    log_total: Array  # [b, P] log-sum-exp of the logits
-    slope: Array  # [b, P] sum over genes of mu times the derivative by mu
+    exponential: Array  # [b, K, n, G]
+    total: Array  # [b, K, n]
 
 
 @jax.custom_vjp
@@ -49,7 +60,7 @@ def log_likelihood(
     counts: Array,
     library_size: Array,
 ) -> Array:
-    """Give log p(x | z) summed over genes, [P, B].
+    """Give log p(x | z) summed over genes, [P, B]; its gradient takes the logits once more.
 
     Args:
       hidden: [P, B, H] the decoder's last hidden layer.
@@ -58,137 +69,235 @@ def log_likelihood(
       counts: [B, G] of any type; no gradient.
       library_size: [B]; no gradient.
     """
-    return _forward(hidden, kernel, bias, log_concentration, counts, library_size)[0]
+    weight = jnp.ones(hidden.shape[:2], hidden.dtype)
+    return _values(hidden, kernel, bias, log_concentration, counts, library_size, weight)
 
 
-def _forward(hidden, kernel, bias, log_concentration, counts, library_size):
-    theta, hidden = jnp.exp(log_concentration), jnp.swapaxes(hidden, 0, 1)
-    logits = (_rows(hidden) @ kernel + bias[None]).reshape(*hidden.shape[:2], -1)
-    cells = _Cells(logits, counts, library_size)
-    _, (value, sums) = _by_chunks(partial(_value, theta), None, cells)
-    return value.T, (hidden, kernel, theta, cells, sums)
+def _likelihood_forward(*arrays: Array) -> tuple[Array, tuple[Array, ...]]:
+    return log_likelihood(*arrays), arrays
 
 
-def _backward(kept, cotangent):
-    hidden, kernel, theta, cells, sums = kept
-    zeros = (jnp.zeros_like(kernel), jnp.zeros_like(theta), jnp.zeros_like(theta))
-    (d_kernel, d_bias, d_theta), d_hidden = _by_chunks(
-        partial(_gradients, kernel, theta), zeros, (cells, sums, hidden, cotangent.T)
+def _likelihood_backward(arrays: tuple[Array, ...], cotangent: Array) -> tuple[Array | None, ...]:
+    return *_values_and_gradients(*arrays, cotangent)[1], None, None
+
+
+log_likelihood.defvjp(_likelihood_forward, _likelihood_backward)
+
+
+@jax.custom_vjp
+def weighted_log_likelihood(
+    hidden: Array,
+    kernel: Array,
+    bias: Array,
+    log_concentration: Array,
+    counts: Array,
+    library_size: Array,
+    weight: Array,
+) -> Array:
+    """Give the sum over cells of weight * log p(x | z), over particles too: a scalar.
+
+    Where the weights are known beforehand, value and gradient come out of one pass.
+
+    Args:
+      weight: [B], the same for all particles.
+    """
+    weights = _of_groups(hidden, weight)
+    return jnp.sum(
+        weights * _values(hidden, kernel, bias, log_concentration, counts, library_size, weights)
     )
-    return jnp.swapaxes(d_hidden, 0, 1), d_kernel, d_bias, d_theta * theta, None, None
 
 
-log_likelihood.defvjp(_forward, _backward)
+def _weighted_forward(*arrays: Array) -> tuple[Array, tuple[tuple[Array, ...], Array]]:
+    *given, weight = arrays
+    weights = _of_groups(given[0], weight)
+    values, gradients = _values_and_gradients(*given, weights)
+    return jnp.sum(weights * values), (gradients, values.sum(0))
 
 
-def _value(theta: Array, cells: _Cells) -> tuple[None, tuple[Array, _Sums]]:
-    shift = cells.logits.max(-1)
-    exponential = jnp.exp(cells.logits - shift[..., None])
-    total = exponential.sum(-1)
-    x, theta = cells.counts.astype(theta.dtype)[:, None], theta[None, None]
-    mu = exponential * (cells.library_size[:, None] / total)[..., None]
-    inverse_rate = _inverse_rate(mu + MEAN_FLOOR, theta)
-    rates = x * jnp.log(inverse_rate) - (x + theta) * jnp.log1p(inverse_rate)
-    value = rates.sum(-1) + _gammas(x, theta).sum(-1)
-    return None, (value, _Sums(shift + jnp.log(total), _by_mu(x, mu, theta)[0].sum(-1)))
+def _weighted_backward(
+    kept: tuple[tuple[Array, ...], Array], cotangent: Array
+) -> tuple[Array | None, ...]:
+    gradients, by_weight = kept
+    scaled = jax.tree.map(lambda gradient: gradient * cotangent, (*gradients, by_weight))
+    return *scaled[:-1], None, None, scaled[-1]
 
 
-def _gradients(
-    kernel: Array, theta: Array, given: tuple[_Cells, _Sums, Array, Array]
-) -> tuple[tuple[Array, Array, Array], Array]:
-    """Give the gradients by kernel, bias and theta of some cells, and that by their hidden."""
-    cells, sums, hidden, cotangent = given
-    x, wide, weight = (
-        cells.counts.astype(theta.dtype)[:, None],
-        theta[None, None],
-        cotangent[..., None],
+weighted_log_likelihood.defvjp(_weighted_forward, _weighted_backward)
+
+
+def _of_groups(hidden: Array, weight: Array) -> Array:
+    """Repeat [B] over the fewest equal groups of at most `_TOGETHER` particles, [K, B]."""
+    n_particles = hidden.shape[0]
+    divisors = [k for k in range(1, n_particles + 1) if n_particles % k == 0]
+    n_groups = next(k for k in divisors if n_particles // k <= _TOGETHER)
+    return jnp.broadcast_to(weight[None], (n_groups, *weight.shape))
+
+
+def _values(hidden, kernel, bias, log_concentration, counts, library_size, weight) -> Array:
+    """Give log p(x | z) summed over genes and over the particles of each group, [K, B]."""
+    head = _Head(kernel, bias, jnp.exp(log_concentration))
+
+    def of_chunk(cells: _Cells) -> tuple[None, Array]:
+        shares = _shares(head, cells)
+        return None, _value(head, cells, _by_gene(head, cells, shares)[0])
+
+    cells = _Cells(hidden, counts, library_size, weight.T)
+    return _by_chunks(of_chunk, None, cells, kernel.shape[1])[1].T
+
+
+def _values_and_gradients(
+    hidden, kernel, bias, log_concentration, counts, library_size, weight
+) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    """Give `_values` too, and the gradients of the sum of weight * value.
+
+    Args:
+      weight: [K, B] of the particles, in K groups one after the other.
+
+    Returns:
+      The values [K, B]; the gradients by hidden, kernel, bias and log_concentration.
+    """
+    head = _Head(kernel, bias, jnp.exp(log_concentration))
+    zeros = jax.tree.map(jnp.zeros_like, head)
+    cells = _Cells(hidden, counts, library_size, weight.T)
+    total, (values, by_hidden) = _by_chunks(partial(_chunk, head), zeros, cells, kernel.shape[1])
+    by_hidden = jnp.swapaxes(by_hidden.reshape(hidden.shape[1], -1, hidden.shape[2]), 0, 1)
+    return values.T, (by_hidden, total.kernel, total.bias, total.theta * head.theta)
+
+
+def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
+    """Give the gradients by the parameters of some cells; their values and those by hidden."""
+    shares = _shares(head, cells)
+    rates, by_theta = _by_gene(head, cells, shares)
+    value = _value(head, cells, rates)
+
+    by_mu = _by_mu(head, cells, shares)
+    slope = _over_genes(by_mu) / shares.total
+    by_logits = by_mu - shares.exponential * slope[..., None]  # [b, K, n, G], not yet weighted
+    n = by_logits.shape[2]
+    by_logits = by_logits.reshape(-1, by_logits.shape[-1])
+    weights = jnp.repeat(cells.weight, n, axis=1).reshape(-1)  # [b P]
+
+    x, weight = cells.counts.astype(head.theta.dtype), cells.weight
+    gammas = _over_rows(n * weight.sum(1), log_gammas_by_theta(x, head.theta[None]))
+    rows = (-1, x.shape[-1])
+    gradients = _Head(
+        kernel=(cells.hidden * weights[None]) @ by_logits,
+        bias=_over_rows(weights, by_logits),
+        theta=gammas - _over_rows(weight.reshape(-1), by_theta.reshape(rows)),
     )
-    share = jnp.exp(cells.logits - sums.log_total[..., None])
-    mu = share * cells.library_size[:, None, None]
-    by_mu, fall = _by_mu(x, mu, wide)
-    by_logits = _rows((by_mu - share * sums.slope[..., None]) * weight)
-    by_theta = (-weight * (fall + jnp.log1p(_inverse_rate(mu + MEAN_FLOOR, wide)))).sum((0, 1))
-    by_theta += (cotangent.sum(1)[:, None] * _gammas_by_theta(x[:, 0], theta[None])).sum(0)
-    d_hidden = (by_logits @ kernel.T).reshape(hidden.shape)
-    return (_rows(hidden).T @ by_logits, by_logits.sum(0), by_theta), d_hidden
+    by_hidden = (by_logits @ head.kernel.T) * weights[:, None]
+    return gradients, (value, by_hidden.reshape(x.shape[0], -1))
 
 
-def _by_mu(x: Array, mu: Array, theta: Array) -> tuple[Array, Array]:
-    """Give mu times the derivative by mu, and (x - mean) / (mean + theta)."""
+def _shares(head: _Head, cells: _Cells) -> _Shares:
+    """Multiply the hidden layer by the kernel, and take the exponentials.
+
+    The hidden layer comes transposed: XLA's CPU backend would else join product, maximum and
+    exponential into one operation that multiplies twice.
+    """
+    logits = jax.lax.dot_general(cells.hidden, head.kernel, (((0,), (0,)), ((), ())))
+    logits = logits.reshape(*cells.weight.shape, -1, logits.shape[-1]) + _wide(head.bias)
+    exponential = jnp.exp(logits - logits.max(-1, keepdims=True))
+    return _Shares(exponential, _over_genes(exponential))
+
+
+def _value(head: _Head, cells: _Cells, rates: Array) -> Array:
+    """Add the gammas and sum over genes, [b, K]."""
+    n = cells.hidden.shape[1] // cells.weight.size
+    x = cells.counts.astype(head.theta.dtype)
+    return _over_genes(rates) + n * _over_genes(log_gammas(x, head.theta[None]))[:, None]
+
+
+def _by_gene(head: _Head, cells: _Cells, shares: _Shares) -> tuple[Array, Array]:
+    """Give x log r - (x + theta) log(1 + r) and minus its derivative by theta, [b, K, G].
+
+    Both are summed over the n particles of a group, whose logarithms are taken of products.
+    """
+    theta = head.theta[None, None]
+    x = cells.counts.astype(theta.dtype)[:, None]
+    inverse = 1 / theta
+    per_unit = jnp.maximum(inverse, 1)  # in units of min(theta, 1) no mean is too small or large
+    scale = cells.library_size[:, None, None] / shares.total
+    product, grown, falls = 1.0, 0.0, 0.0  # of means; of 1 + r, less 1; the sum of `_fall`
+    n = shares.total.shape[2]
+    for particle in range(n):
+        mean = shares.exponential[:, :, particle] * scale[:, :, particle, None] + MEAN_FLOOR
+        falls = falls + _fall(x, mean, theta)
+        mean = jnp.minimum(mean, theta / RATE_FLOOR)
+        product = product * (mean * per_unit)
+        grown = grown + mean * inverse * (1 + grown)
+    log_rates = jnp.log1p(grown)
+    in_units = jnp.log(product) - n * jnp.maximum(jnp.log(theta), 0)
+    return x * in_units - (x + theta) * log_rates, log_rates + falls
+
+
+def _by_mu(head: _Head, cells: _Cells, shares: _Shares) -> Array:
+    """Give mu times the derivative by mu, [b, K, n, G]."""
+    theta = _wide(head.theta)
+    x = cells.counts.astype(theta.dtype)[:, None, None]
+    scale = cells.library_size[:, None, None] / shares.total
+    mu = shares.exponential * scale[..., None]
     mean = mu + MEAN_FLOOR
-    inside = mean <= theta / RATE_FLOOR  # a rate at its floor does not move
-    fall = jnp.where(inside, (x - mean) / (mean + theta), 0)
-    return mu * fall * theta / mean, fall
+    return _fall(x, mean, theta) * (theta * (mu / mean))
 
 
-def _inverse_rate(mean: Array, theta: Array) -> Array:
-    return jnp.minimum(mean / theta, 1 / RATE_FLOOR)
+def _fall(x: Array, mean: Array, theta: Array) -> Array:
+    """Give (x - m) / (m + theta); 0 where the rate is at its floor and does not move."""
+    return jnp.where(mean <= theta / RATE_FLOOR, (x - mean) / (mean + theta), 0)
 
 
-def _gammas(x: Array, theta: Array) -> Array:
-    """Give log Gamma(x + theta) - log Gamma(theta) - log Gamma(x + 1); exactly 0 for x = 0."""
-    return jnp.where(x == 0, 0, _log_gamma(x + theta) - _log_gamma(theta) - _log_gamma(x + 1))
-
-
-def _gammas_by_theta(x: Array, theta: Array) -> Array:
-    return jnp.where(x == 0, 0, _digamma(x + theta) - _digamma(theta))
-
-
-def _log_gamma(y: Array) -> Array:
-    """Give log Gamma(y), y > 0: Stirling's series, from y + 8 where y is below 8."""
-    product, _, z = _shifted(y)
-    i = 1 / z
-    series = i * (1 / 12 - i * i * (1 / 360 - i * i / 1260))
-    return (z - 0.5) * jnp.log(z) - z + _HALF_LOG_2_PI + series - jnp.log(product)
-
-
-def _digamma(y: Array) -> Array:
-    """Give the derivative of log Gamma(y), y > 0, likewise."""
-    _, slope, z = _shifted(y)
-    i = 1 / z
-    i2 = i * i
-    return jnp.log(z) - i / 2 - i2 * (1 / 12 - i2 * (1 / 120 - i2 / 252)) - slope
-
-
-def _shifted(y: Array) -> tuple[Array, Array, Array]:
-    """Give y (y+1) ... (y+7), the slope of its logarithm, and y + 8; from 8 on 1, 0 and y."""
-    small = y < 8
-    near = jnp.where(small, y, 1)
-    u = near * (near + 7)  # (y+1)(y+6) = u + 6, (y+2)(y+5) = u + 10, (y+3)(y+4) = u + 12
-    a, b = u * (u + 6), (u + 10) * (u + 12)
-    slope = (2 * near + 7) * ((2 * u + 6) / a + (2 * u + 22) / b)
-    return jnp.where(small, a * b, 1), jnp.where(small, slope, 0), jnp.where(small, y + 8, y)
-
-
-def _by_chunks(function: Callable, zeros, cells):
+def _by_chunks(function: Callable, zeros, cells: _Cells, n_genes: int):
     """Give the sum of `function`'s first result over chunks of cells, and its second for all.
 
     Args:
+      function: takes cells as `_Cells` says.
       zeros: where the sum starts.
-      cells: arrays with the cells on the first axis.
+      cells: with `hidden` [P, B, H].
     """
-    logits = jax.tree.leaves(cells)[0]
-    n_chunks = _n_chunks(logits.shape[0], logits.nbytes)
+    n_particles, n_cells, n_hidden = cells.hidden.shape
+    n_bytes = n_particles * n_cells * n_genes * cells.hidden.dtype.itemsize
+    n_chunks = _n_chunks(n_cells, n_bytes)
+    hidden = cells.hidden.reshape(n_particles, n_chunks, -1, n_hidden)
+    hidden = hidden.transpose(1, 3, 2, 0).reshape(n_chunks, n_hidden, -1)
+    rest = jax.tree.map(lambda a: a.reshape(n_chunks, -1, *a.shape[1:]), cells[1:])
+    chunks = _Cells(hidden, *rest)
     if n_chunks == 1:
-        return function(cells)
+        return function(jax.tree.map(lambda a: a[0], chunks))
 
     def body(total, chunk):
         terms, of_cells = function(chunk)
         return jax.tree.map(jnp.add, total, terms), of_cells
 
-    chunks = jax.tree.map(lambda a: a.reshape(n_chunks, -1, *a.shape[1:]), cells)
     total, found = jax.lax.scan(body, zeros, chunks)
     return total, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
 
 
 def _n_chunks(n_cells: int, n_bytes: int) -> int:
     """Give the number of chunks, a divisor of the number of cells; 1 except on a CPU."""
-    if jax.default_backend() != "cpu":
+    if not _on_cpu():
         return 1
     wanted = -(-n_bytes // _CHUNK_BYTES)
     found = next((n for n in range(wanted, n_cells + 1) if n_cells % n == 0), 1)
     return found if found <= 4 * wanted else 1  # a prime number of cells is not taken one by one
 
 
-def _rows(a: Array) -> Array:
-    return a.reshape(-1, a.shape[-1])
+def _over_genes(a: Array) -> Array:
+    """Sum over the last axis: on a CPU as a product with ones, which is faster there."""
+    if not _on_cpu():
+        return a.sum(-1)
+    return jnp.matmul(a, jnp.ones(a.shape[-1], a.dtype), precision="highest")
+
+
+def _over_rows(weight: Array, rows: Array) -> Array:
+    """Sum rows [n, G] with weights [n]: on a CPU as a product."""
+    if not _on_cpu():
+        return (weight[:, None] * rows).sum(0)
+    return jnp.matmul(weight, rows, precision="highest")
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def _wide(of_genes: Array) -> Array:
+    return of_genes[None, None, None]

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
 
 from gpo_vae_jax.model import negative_binomial
-from gpo_vae_jax.model.negative_binomial import _digamma, _log_gamma, log_likelihood
+from gpo_vae_jax.model.negative_binomial import log_likelihood, weighted_log_likelihood
 from tests.paths import ROOT
 
 
@@ -84,6 +83,16 @@ for seed in range(6):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
     value = total(negative_binomial.log_likelihood, floats)
     np.testing.assert_allclose(value, total(plain, floats), rtol=1e-8)
+
+    def known(head, floats, weight):
+        return head(*floats, counts, library, weight)
+    def plainly(*arrays):
+        return (arrays[-1][None] * plain(*arrays[:-1])).sum()
+    given = (floats, weight[0])
+    ours = jax.value_and_grad(lambda g: 3 * known(negative_binomial.weighted_log_likelihood, *g))
+    expected = jax.value_and_grad(lambda g: 3 * known(plainly, *g))
+    for a, b in zip(*(jax.tree.leaves(f(given)) for f in (ours, expected)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
@@ -91,15 +100,41 @@ for seed in range(6):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@settings(max_examples=12)
+@given(seed=st.integers(0, 1000), n_particles=st.sampled_from([1, 2, 5, 6, 7, 10]))
+def test_weights_known_beforehand_give_what_weighting_afterwards_gives(seed, n_particles):
+    """Whatever the number of particles: they share logarithms in groups of at most five."""
+    arrays = single(draw_head(seed, n_particles=n_particles, n_cells=6))
+    weight = jnp.float32(np.random.default_rng(seed).uniform(0, 1, 6))
+    numbers = (0, 1, 2, 3)
+    known = jax.value_and_grad(lambda *a: weighted_log_likelihood(*a, weight), numbers)
+    after = jax.value_and_grad(lambda *a: (weight[None] * log_likelihood(*a)).sum(), numbers)
+    value, gradients = known(*arrays)
+    expected_value, expected = after(*arrays)
+    assert value == weighted_log_likelihood(*arrays, weight)
+    np.testing.assert_allclose(value, expected_value, rtol=1e-5)
+    for a, b in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * float(jnp.abs(b).max()))
+
+
+def test_groups_hold_five_particles_at_most():
+    for n_particles, n_groups in ((1, 1), (5, 1), (6, 2), (7, 7), (10, 2), (12, 3), (100, 20)):
+        of_groups = negative_binomial._of_groups(jnp.zeros((n_particles, 2, 3)), jnp.ones(2))
+        assert of_groups.shape == (n_groups, 2)
+
+
 @pytest.mark.parametrize("n_cells", [12, 13])
 def test_chunks_change_nothing(n_cells, monkeypatch):
     arrays = single(draw_head(n_cells=n_cells))
-    whole = jax.value_and_grad(lambda *a: log_likelihood(*a).sum(), (0, 1, 2, 3))
+    weight = jnp.linspace(0.5, 2, n_cells)
+    whole = jax.value_and_grad(lambda *a: weighted_log_likelihood(*a, weight), (0, 1, 2, 3))
     value, gradients = whole(*arrays)
+    one_by_one = log_likelihood(*arrays)
     monkeypatch.setattr(negative_binomial, "_CHUNK_BYTES", 3 * 17 * 4 * 3)  # three cells
     assert negative_binomial._n_chunks(n_cells, 3 * 17 * 4 * n_cells) == {12: 4, 13: 13}[n_cells]
     in_chunks, gradients_in_chunks = whole(*arrays)
     np.testing.assert_allclose(value, in_chunks, rtol=1e-6)
+    np.testing.assert_allclose(log_likelihood(*arrays), one_by_one, rtol=2e-5)
     for a, b in zip(gradients, gradients_in_chunks, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(jnp.abs(a).max()))
 
@@ -110,29 +145,21 @@ def test_a_prime_number_of_cells_is_not_taken_one_by_one():
 
 
 def test_cells_without_counts_and_extreme_concentrations_stay_finite():
-    hidden, kernel, bias, _, counts, library = single(draw_head())
+    hidden, kernel, bias, _, counts, library = single(draw_head(n_particles=5))
     counts, library = counts.at[3].set(0), library.at[3].set(0)
+    library = library.at[4].set(1e6)
     extremes = jnp.linspace(-40, 40, bias.size)
-    value, gradients = jax.value_and_grad(lambda *a: log_likelihood(*a).sum(), (0, 1, 2, 3))(
-        hidden, kernel, bias, extremes, counts, library
-    )
-    assert np.isfinite(value)
-    for gradient in gradients:
-        assert np.isfinite(gradient).all()
-
-
-def test_zero_counts_add_exactly_nothing_to_the_gammas():
-    theta = jnp.exp(jnp.linspace(-10, 10, 50))[None]
-    assert (negative_binomial._gammas(jnp.zeros((1, 50)), theta) == 0).all()
-
-
-@settings(max_examples=50)
-@given(y=st.floats(2**-20, 2**20, width=32))
-def test_gamma_functions_are_scipys(y):
-    y = np.float32(y)
-    close = {"rtol": 2e-6, "atol": 3e-6}
-    np.testing.assert_allclose(_log_gamma(jnp.float32(y)), special.gammaln(float(y)), **close)
-    np.testing.assert_allclose(_digamma(jnp.float32(y)), special.digamma(float(y)), **close)
+    arrays = (hidden, kernel, bias, extremes, counts, library)
+    ones = jnp.ones(len(library))
+    for head in (
+        lambda *a: log_likelihood(*a).sum(),
+        lambda *a: weighted_log_likelihood(*a, ones),
+    ):
+        value, gradients = jax.value_and_grad(head, (0, 1, 2, 3))(*arrays)
+        np.testing.assert_allclose(value, log_likelihood(*arrays).sum(), rtol=1e-5)
+        assert np.isfinite(value)
+        for gradient in gradients:
+            assert np.isfinite(gradient).all()
 
 
 def test_vmap_over_parameters_is_a_loop():
