@@ -86,7 +86,9 @@ def sample_noise(
     both = sample_shared_noise(shared, config, sizes, n_particles, n_passes=2, rows=rows)
     return Noise(
         shared=jax.tree.map(lambda draws: draws[0], both),
-        basal=jax.random.normal(cells, (n_particles, n_cells, config.n_latent)),
+        basal=normal_rows(
+            _keys_of_rows(cells, (1, n_particles), jnp.arange(n_cells))[0], config.n_latent
+        ),
         counterfactual=jax.tree.map(lambda draws: draws[1], both),
     )
 

@@ -141,7 +141,7 @@ class Guide(nn.Module):
         x = counts.astype(jnp.float32)
         kind = self.config.input_normalization
         if kind == "log_standardize":
-            return (jnp.log1p(x) - statistics.log_mean[None]) / statistics.log_std[None]
+            return (jnp.log(1 + x) - statistics.log_mean[None]) / statistics.log_std[None]
         if kind == "standardize":
             return (x - statistics.mean[None]) / statistics.std[None]
         return x

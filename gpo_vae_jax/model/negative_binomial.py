@@ -4,9 +4,9 @@ Mathematics: docs/method.md 2. With m = mu + 1e-4 and r = m / theta, the inverse
 
     log p(x) = log_gammas(x, theta) + x log r - (x + theta) log(1 + r),
 
-and its gradients are written out here. Cells go through in chunks that stay in a processor's cache:
-logits, likelihood, gradients and their products with the weights are done before the next chunk, and
-nothing of the size P x B x G is kept.
+and its gradients are written out here. Cells go through in chunks that stay in a CPU's cache:
+logits, likelihood, gradients and their products with the weights are done before the next chunk,
+and nothing of the size P x B x G is kept.
 """
 
 from __future__ import annotations

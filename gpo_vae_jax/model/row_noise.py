@@ -12,17 +12,38 @@ import numpy as np
 
 from gpo_vae_jax.types import Array
 
+# Of w = -log(1 - x^2), highest power first: around 2.5, and of its root around 3 from w = 5 on.
+_CENTRAL = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
+)  # fmt: skip
+_TAIL = (
+    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
+)  # fmt: skip
+
 
 def logistic_rows(keys: Array, n_columns: int) -> Array:
     """Draw standard logistic numbers, keys' shape [...] to [..., n_columns]."""
     uniform = _of_columns(keys, n_columns)
-    return jnp.log(uniform) - jnp.log1p(-uniform)
+    return jnp.log(uniform / (1 - uniform))  # 1 - u is exact
 
 
 def normal_rows(keys: Array, n_columns: int) -> Array:
     """Draw standard normal numbers, keys' shape [...] to [..., n_columns]."""
-    uniform = _of_columns(keys, n_columns)
-    return np.float32(np.sqrt(2)) * jax.lax.erf_inv(2 * uniform - 1)
+    return normal_quantile(_of_columns(keys, n_columns))
+
+
+def normal_quantile(uniform: Array) -> Array:
+    """Give the standard normal number below which a share `uniform` in (0, 1) of them lies.
+
+    sqrt(2) times the inverse error function of x = 2 u - 1 in single precision (Giles 2012), with
+    1 - x^2 taken as 4 u (1 - u), which does not cancel. XLA's own takes longer on a CPU.
+    """
+    w = -jnp.log(4 * uniform * (1 - uniform))
+    central = _polynomial(_CENTRAL, w - 2.5)
+    tail = _polynomial(_TAIL, jnp.sqrt(w) - 3)
+    return np.float32(np.sqrt(2)) * (2 * uniform - 1) * jnp.where(w < 5, central, tail)
 
 
 def uniform_rows(words: Array, columns: Array, number: Array) -> Array:
@@ -47,6 +68,13 @@ def _of_columns(keys: Array, n_columns: int) -> Array:
 def _between_0_and_1(bits: Array) -> Array:
     """Give the middles of 2^23 equal steps: a 24th bit and the half would round up to 1."""
     return ((bits >> 9).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+    value = jnp.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        value = value * x + coefficient
+    return value
 
 
 def _scatter(bits: Array) -> Array:

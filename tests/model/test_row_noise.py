@@ -9,6 +9,7 @@ from scipy import stats
 from gpo_vae_jax.model.row_noise import (
     _between_0_and_1,
     logistic_rows,
+    normal_quantile,
     normal_rows,
     uniform_rows,
 )
@@ -41,6 +42,13 @@ def test_rows_follow_their_distribution_and_do_not_hang_together(draw, distribut
     scores = stats.norm.ppf(distribution.cdf(values.astype(np.float64)))
     for a, b in ((scores[:, 1:], scores[:, :-1]), (scores[1:], scores[:-1])):
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4 / np.sqrt(a.size)
+
+
+def test_normal_quantile_is_scipys_to_its_last_steps():
+    u = np.concatenate([(np.arange(1 << 12) + 0.5) * 2.0**-23, np.linspace(1e-3, 0.5, 10_000)])
+    u = np.concatenate([u, 1 - u]).astype(np.float32)
+    expected = stats.norm.ppf(u.astype(np.float64))
+    np.testing.assert_allclose(normal_quantile(jnp.asarray(u)), expected, rtol=3e-6, atol=3e-6)
 
 
 def test_a_row_is_the_same_whatever_is_drawn_with_it():
