@@ -18,12 +18,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gpo_vae_jax.model import blocks
+from gpo_vae_jax.model.blocks import over_genes, over_rows
 from gpo_vae_jax.model.distributions import RATE_FLOOR
 from gpo_vae_jax.model.gammas import log_gammas, log_gammas_by_theta
 from gpo_vae_jax.types import Array
 
 MEAN_FLOOR = 1e-4
-_CHUNK_BYTES = 12 << 20  # of one P x cells x G block on a CPU: what its cache holds
 _TOGETHER = 5  # particles under one logarithm: (1e-4)^5 and (4e7)^5 are within float32
 
 
@@ -171,19 +172,19 @@ def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
     value = _value(head, cells, rates)
 
     by_mu = _by_mu(head, cells, shares)
-    slope = _over_genes(by_mu) / shares.total
+    slope = over_genes(by_mu) / shares.total
     by_logits = by_mu - shares.exponential * slope[..., None]  # [b, K, n, G], not yet weighted
     n = by_logits.shape[2]
     by_logits = by_logits.reshape(-1, by_logits.shape[-1])
     weights = jnp.repeat(cells.weight, n, axis=1).reshape(-1)  # [b P]
 
     x, weight = cells.counts.astype(head.theta.dtype), cells.weight
-    gammas = _over_rows(n * weight.sum(1), log_gammas_by_theta(x, head.theta[None]))
+    gammas = over_rows(n * weight.sum(1), log_gammas_by_theta(x, head.theta[None]))
     rows = (-1, x.shape[-1])
     gradients = _Head(
         kernel=(cells.hidden * weights[None]) @ by_logits,
-        bias=_over_rows(weights, by_logits),
-        theta=gammas - _over_rows(weight.reshape(-1), by_theta.reshape(rows)),
+        bias=over_rows(weights, by_logits),
+        theta=gammas - over_rows(weight.reshape(-1), by_theta.reshape(rows)),
     )
     by_hidden = (by_logits @ head.kernel.T) * weights[:, None]
     return gradients, (value, by_hidden.reshape(x.shape[0], -1))
@@ -198,14 +199,14 @@ def _shares(head: _Head, cells: _Cells) -> _Shares:
     logits = jax.lax.dot_general(cells.hidden, head.kernel, (((0,), (0,)), ((), ())))
     logits = logits.reshape(*cells.weight.shape, -1, logits.shape[-1]) + _wide(head.bias)
     exponential = jnp.exp(logits - logits.max(-1, keepdims=True))
-    return _Shares(exponential, _over_genes(exponential))
+    return _Shares(exponential, over_genes(exponential))
 
 
 def _value(head: _Head, cells: _Cells, rates: Array) -> Array:
     """Add the gammas and sum over genes, [b, K]."""
     n = cells.hidden.shape[1] // cells.weight.size
     x = cells.counts.astype(head.theta.dtype)
-    return _over_genes(rates) + n * _over_genes(log_gammas(x, head.theta[None]))[:, None]
+    return over_genes(rates) + n * over_genes(log_gammas(x, head.theta[None]))[:, None]
 
 
 def _by_gene(head: _Head, cells: _Cells, shares: _Shares) -> tuple[Array, Array]:
@@ -247,56 +248,14 @@ def _fall(x: Array, mean: Array, theta: Array) -> Array:
 
 
 def _by_chunks(function: Callable, zeros, cells: _Cells, n_genes: int):
-    """Give the sum of `function`'s first result over chunks of cells, and its second for all.
-
-    Args:
-      function: takes cells as `_Cells` says.
-      zeros: where the sum starts.
-      cells: with `hidden` [P, B, H].
-    """
+    """Apply blocks.by_chunks to cells whose `hidden` is still [P, B, H]."""
     n_particles, n_cells, n_hidden = cells.hidden.shape
     n_bytes = n_particles * n_cells * n_genes * cells.hidden.dtype.itemsize
-    n_chunks = _n_chunks(n_cells, n_bytes)
+    n_chunks = blocks.n_chunks(n_cells, n_bytes)
     hidden = cells.hidden.reshape(n_particles, n_chunks, -1, n_hidden)
     hidden = hidden.transpose(1, 3, 2, 0).reshape(n_chunks, n_hidden, -1)
     rest = jax.tree.map(lambda a: a.reshape(n_chunks, -1, *a.shape[1:]), cells[1:])
-    chunks = _Cells(hidden, *rest)
-    if n_chunks == 1:
-        return function(jax.tree.map(lambda a: a[0], chunks))
-
-    def body(total, chunk):
-        terms, of_cells = function(chunk)
-        return jax.tree.map(jnp.add, total, terms), of_cells
-
-    total, found = jax.lax.scan(body, zeros, chunks)
-    return total, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
-
-
-def _n_chunks(n_cells: int, n_bytes: int) -> int:
-    """Give the number of chunks, a divisor of the number of cells; 1 except on a CPU."""
-    if not _on_cpu():
-        return 1
-    wanted = -(-n_bytes // _CHUNK_BYTES)
-    found = next((n for n in range(wanted, n_cells + 1) if n_cells % n == 0), 1)
-    return found if found <= 4 * wanted else 1  # a prime number of cells is not taken one by one
-
-
-def _over_genes(a: Array) -> Array:
-    """Sum over the last axis: on a CPU as a product with ones, which is faster there."""
-    if not _on_cpu():
-        return a.sum(-1)
-    return jnp.matmul(a, jnp.ones(a.shape[-1], a.dtype), precision="highest")
-
-
-def _over_rows(weight: Array, rows: Array) -> Array:
-    """Sum rows [n, G] with weights [n]: on a CPU as a product."""
-    if not _on_cpu():
-        return (weight[:, None] * rows).sum(0)
-    return jnp.matmul(weight, rows, precision="highest")
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
+    return blocks.by_chunks(function, zeros, _Cells(hidden, *rest))
 
 
 def _wide(of_genes: Array) -> Array:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpo_vae_jax.model import negative_binomial
+from gpo_vae_jax.model import blocks, negative_binomial
 from gpo_vae_jax.model.negative_binomial import log_likelihood, weighted_log_likelihood
 from tests.paths import ROOT
 
@@ -66,9 +66,9 @@ def test_gradients_equal_autodiff_of_the_equation_in_float64(chunk_bytes):
     program = f"""
 import jax; jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp, numpy as np
-from gpo_vae_jax.model import negative_binomial
+from gpo_vae_jax.model import blocks, negative_binomial
 from tests.model.test_negative_binomial import draw_head, plain
-negative_binomial._CHUNK_BYTES = {chunk_bytes}
+blocks.CHUNK_BYTES = {chunk_bytes}
 for seed in range(6):
     *floats, counts, library = draw_head(seed, spread=(0.1, 1, 8)[seed % 3])
     library = library * (1e8 if seed == 5 else 1)  # rates reach their floor
@@ -130,8 +130,8 @@ def test_chunks_change_nothing(n_cells, monkeypatch):
     whole = jax.value_and_grad(lambda *a: weighted_log_likelihood(*a, weight), (0, 1, 2, 3))
     value, gradients = whole(*arrays)
     one_by_one = log_likelihood(*arrays)
-    monkeypatch.setattr(negative_binomial, "_CHUNK_BYTES", 3 * 17 * 4 * 3)  # three cells
-    assert negative_binomial._n_chunks(n_cells, 3 * 17 * 4 * n_cells) == {12: 4, 13: 13}[n_cells]
+    monkeypatch.setattr(blocks, "CHUNK_BYTES", 3 * 17 * 4 * 3)  # three cells
+    assert blocks.n_chunks(n_cells, 3 * 17 * 4 * n_cells) == {12: 4, 13: 13}[n_cells]
     in_chunks, gradients_in_chunks = whole(*arrays)
     np.testing.assert_allclose(value, in_chunks, rtol=1e-6)
     np.testing.assert_allclose(log_likelihood(*arrays), one_by_one, rtol=2e-5)
@@ -140,8 +140,8 @@ def test_chunks_change_nothing(n_cells, monkeypatch):
 
 
 def test_a_prime_number_of_cells_is_not_taken_one_by_one():
-    assert negative_binomial._n_chunks(101, 5 * negative_binomial._CHUNK_BYTES) == 1
-    assert negative_binomial._n_chunks(512, 8 * negative_binomial._CHUNK_BYTES - 1) == 8
+    assert blocks.n_chunks(101, 5 * blocks.CHUNK_BYTES) == 1
+    assert blocks.n_chunks(512, 8 * blocks.CHUNK_BYTES - 1) == 8
 
 
 def test_cells_without_counts_and_extreme_concentrations_stay_finite():

@@ -1,6 +1,7 @@
 """An epoch: what it visits, what it compiles, and that lanes of a vmap are single runs."""
 
 import dataclasses
+import re
 from functools import partial
 
 import chex
@@ -115,5 +116,7 @@ def test_precision_reaches_every_matrix_product(dataset, config):
         text = run_epoch.lower(state, *args, config=at, sizes=sizes).as_text()
         products = [line for line in text.splitlines() if "dot_general" in line]
         assert len(products) > 50
-        for line in products:
-            assert f"[{name}, {name}]" in line, line
+        for line in products:  # sums, written as products with a vector, stay exact
+            is_sum = re.search(r"[(, ]tensor<\d+xf32>[,)]", line)
+            expected = "HIGHEST" if is_sum else name
+            assert f"[{expected}, {expected}]" in line, line
