@@ -30,9 +30,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import alternating, memory, results_file, shapes  # noqa: E402
 from benchmarks import jax_program as program  # noqa: E402
 from gpo_vae_jax.config import Config, compiled_part  # noqa: E402
-from gpo_vae_jax.train import init_state, run_epoch  # noqa: E402
+from gpo_vae_jax.train import init_state  # noqa: E402
 from gpo_vae_jax.train.epoch import n_batches, validate  # noqa: E402
 from gpo_vae_jax.train.present import rows_of_batches  # noqa: E402
+from gpo_vae_jax.train.program import epoch_program  # noqa: E402
 from gpo_vae_jax.types import Sizes, Split  # noqa: E402
 
 TRAIN, VALIDATION = 0.64, 0.16  # shares of all cells
@@ -77,7 +78,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     n_rows = rows_of_batches(train, config.train.batch_size, sizes.n_perturbed)
     static = {"config": settings, "sizes": sizes, "n_rows": n_rows}
-    epoch = run_epoch.lower(state, train, validation, tables, **static).compile()
+    epoch = epoch_program((state, train, validation, tables), **static)
     compile_s = time.perf_counter() - start
     key = jax.random.key(1)
     validating = jax.jit(partial(validate, **static))

@@ -22,6 +22,7 @@ from benchmarks.shapes import Shape  # noqa: E402
 from gpo_vae_jax.config import Config  # noqa: E402
 from gpo_vae_jax.train import StepState, init_state, run_steps  # noqa: E402
 from gpo_vae_jax.train.present import rows_of_batches  # noqa: E402
+from gpo_vae_jax.train.program import give_memory_back  # noqa: E402
 from gpo_vae_jax.types import (  # noqa: E402
     Array,
     Batch,
@@ -154,7 +155,9 @@ def compiled_steps(
     program = jax.jit(partial(scan_steps, **static), donate_argnums=0)
     rows = jax.ShapeDtypeStruct((k, batch_size), jnp.int32)
     first = jax.ShapeDtypeStruct((), jnp.int32)
-    return program.lower(current, split, rows, first).compile()
+    compiled = program.lower(current, split, rows, first).compile()
+    give_memory_back()  # as training does
+    return compiled
 
 
 def fresh(config: Config, sizes: Sizes, seed: int = 0) -> StepState:

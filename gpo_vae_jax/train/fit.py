@@ -22,8 +22,9 @@ from gpo_vae_jax.errors import ConfigError, TrainingError
 from gpo_vae_jax.files import write_text
 from gpo_vae_jax.model import n_parameters
 from gpo_vae_jax.train.checkpoints import Checkpoints
-from gpo_vae_jax.train.epoch import PARTS, EpochReport, n_batches, run_epoch
+from gpo_vae_jax.train.epoch import PARTS, EpochReport, n_batches
 from gpo_vae_jax.train.present import rows_of_batches
+from gpo_vae_jax.train.program import epoch_program
 from gpo_vae_jax.train.run_folder import MetricsFile, RunFolder
 from gpo_vae_jax.train.state import TrainState, init_state
 from gpo_vae_jax.types import Dataset, Params, Sizes
@@ -86,9 +87,8 @@ def fit(
     with _stop_on_signal() as stop, _bar(config, state, progress) as bar:
         while not stop.is_set() and not _finished(state, config):
             start = time.perf_counter()
-            new, report = run_epoch(
-                state, *data, tables, config=settings, sizes=sizes, n_rows=n_rows
-            )
+            arguments = (state, *data, tables)
+            new, report = epoch_program(arguments, settings, sizes, n_rows)(*arguments)
             report = jax.device_get(report)
             bad = first_not_finite(report)
             if bad:
