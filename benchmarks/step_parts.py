@@ -88,8 +88,8 @@ def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Pa
 
     def head(by, rest):
         (own, hidden), (all_params, batch) = by, rest
-        decoder = model(own, all_params).decoder
-        return decoder.log_likelihood(hidden, batch)
+        weight = objective.reconstruction_weight(batch, o)
+        return model(own, all_params).decoder.weighted_log_likelihood(hidden, batch, weight)
 
     def priors(by, rest):
         return (
