@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from gpo_vae_jax.config import Config, ObjectiveConfig
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model.blocks import over_last
 from gpo_vae_jax.model.cells import failed, share_of_cells, share_of_failed
 from gpo_vae_jax.model.generative import prior_basal, prior_effect, prior_mask
 from gpo_vae_jax.model.gpo_vae import GPOVAE
@@ -93,8 +94,8 @@ def cell_terms(
     prior, term, observation = _weights(objective)
 
     log_p = {
-        "mask": prior_mask(shared.mask, c).sum(-1),
-        "embedding": prior_effect(shared.embedding, c).sum(-1),
+        "mask": over_last(prior_mask(shared.mask, c)),
+        "embedding": over_last(prior_effect(shared.embedding, c)),
         "quality": prior_effect(shared.quality, c).sum(-1),
     }
     log_q = {

@@ -142,8 +142,7 @@ def evaluate(
 def latent_effects(run: OpenedRun, labels: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """Give the mean latent effect D(E * M) of each label, [T], over draws from the guide."""
     (params, config, sizes), rule = run.trained, run.dataset.conventions
-    noise = sample_shared_noise(jax.random.key(seed), config, sizes, _LATENT_PARTICLES, n_passes=1)
-    noise = jax.tree.map(lambda draws: draws[0], noise)
+    noise = sample_shared_noise(jax.random.key(seed), config, sizes, _LATENT_PARTICLES)
     rows = np.asarray(sample_shared(params, noise, config=config, sizes=sizes).effect.mean(0))
     column = {name: i for i, name in enumerate(run.dataset.treatments[: sizes.n_perturbed])}
     found = {}

@@ -126,8 +126,8 @@ def _noise_of_particles(
     key: Array, particles: Array, config: ModelConfig, sizes: Sizes
 ) -> SharedNoise:
     def draw(particle):
-        noise = sample_shared_noise(jax.random.fold_in(key, particle), config, sizes, 1, n_passes=1)
-        return jax.tree.map(lambda draws: draws[0, 0], noise)
+        noise = sample_shared_noise(jax.random.fold_in(key, particle), config, sizes, 1)
+        return jax.tree.map(lambda draws: draws[0], noise)
 
     return jax.vmap(draw)(particles)
 

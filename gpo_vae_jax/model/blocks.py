@@ -44,7 +44,7 @@ def by_chunks(
     return total, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
 
 
-def over_genes(a: Array) -> Array:
+def over_last(a: Array) -> Array:
     """Sum over the last axis: on a CPU as a product with ones, which is faster there."""
     if not _on_cpu():
         return a.sum(-1)

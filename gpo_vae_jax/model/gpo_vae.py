@@ -82,46 +82,38 @@ def sample_noise(
     rows: Array | None = None,
 ) -> Noise:
     """Draw all the noise of one evaluation of the objective (`rows`: see sample_shared_noise)."""
-    shared, cells = jax.random.split(key)
-    both = sample_shared_noise(shared, config, sizes, n_particles, n_passes=2, rows=rows)
+    first, second, cells = jax.random.split(key, 3)
+    of_cells = _keys_of_rows(cells, n_particles, jnp.arange(n_cells))
     return Noise(
-        shared=jax.tree.map(lambda draws: draws[0], both),
-        basal=normal_rows(
-            _keys_of_rows(cells, (1, n_particles), jnp.arange(n_cells))[0], config.n_latent
-        ),
-        counterfactual=jax.tree.map(lambda draws: draws[1], both),
+        shared=sample_shared_noise(first, config, sizes, n_particles, rows),
+        basal=normal_rows(of_cells, config.n_latent),
+        counterfactual=sample_shared_noise(second, config, sizes, n_particles, rows),
     )
 
 
 def sample_shared_noise(
-    key: Array,
-    config: ModelConfig,
-    sizes: Sizes,
-    n_particles: int,
-    n_passes: int,
-    rows: Array | None = None,
+    key: Array, config: ModelConfig, sizes: Sizes, n_particles: int, rows: Array | None = None
 ) -> SharedNoise:
-    """Draw the noise of the variables shared by cells: each [n_passes, P, ...].
+    """Draw the noise of the variables shared by cells, for one guide pass: each [P, ...].
 
     Args:
       rows: [R'] the treatments whose rows are drawn; absent: the R perturbed ones. A treatment's
         draws are the same whatever the other rows.
     """
     mask, embedding, quality = jax.random.split(key, 3)
-    passes = (n_passes, n_particles)
     rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
     return SharedNoise(
-        mask=logistic_rows(_keys_of_rows(mask, passes, rows), sizes.n_treatments),
-        embedding=normal_rows(_keys_of_rows(embedding, passes, rows), sizes.n_treatments),
-        quality=jax.random.normal(quality, (*passes, sizes.n_quality, config.n_latent)),
+        mask=logistic_rows(_keys_of_rows(mask, n_particles, rows), sizes.n_treatments),
+        embedding=normal_rows(_keys_of_rows(embedding, n_particles, rows), sizes.n_treatments),
+        quality=jax.random.normal(quality, (n_particles, sizes.n_quality, config.n_latent)),
     )
 
 
-def _keys_of_rows(key: Array, passes: tuple[int, int], rows: Array) -> Array:
-    """Give a key for every pass, particle and row, [n_passes, P, R']."""
+def _keys_of_rows(key: Array, n_particles: int, rows: Array) -> Array:
+    """Give a key for every particle and row, [P, R']."""
     fold = jax.random.fold_in
     of_rows = jax.vmap(lambda draw: jax.vmap(lambda row: fold(fold(key, draw), row))(rows))
-    return of_rows(jnp.arange(passes[0] * passes[1])).reshape(*passes, -1)
+    return of_rows(jnp.arange(n_particles))
 
 
 def n_parameters(params: Params) -> int:

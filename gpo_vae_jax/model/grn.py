@@ -6,6 +6,8 @@ up to hop + 1 edges.
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -30,18 +32,38 @@ def alignment_gap(
     return jnp.abs(dosage_sum(reach, batch) - jax.nn.sigmoid(batch.delta - fc_criteria))
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def reach(start: Array, network: Array, hop: int, shrink: float) -> Array:
     """Give sum over k = 0..hop of start @ (network / shrink)^k, row by row.
 
+    Its gradient by the network is one product over all paths' lengths at once.
+
     Args:
-      start: [..., T] rows to propagate.
+      start: [n, T] rows to propagate.
       network: [T, T].
     """
-    total = step = start
+    return _reach_forward(start, network, hop, shrink)[0]
+
+
+def _reach_forward(start: Array, network: Array, hop: int, shrink: float):
+    steps = [start]
     for _ in range(hop):
-        step = (step @ network) / shrink
-        total = total + step
-    return total
+        steps.append((steps[-1] @ network) / shrink)
+    return sum(steps[1:], start), (steps[:-1], network)
+
+
+def _reach_backward(hop: int, shrink: float, kept, cotangent: Array) -> tuple[Array, Array]:
+    steps, network = kept
+    returned = [cotangent]
+    for _ in range(hop):
+        returned.append(cotangent + (returned[-1] @ network.T) / shrink)
+    if not hop:
+        return cotangent, jnp.zeros_like(network)
+    by_network = jnp.concatenate(steps).T @ jnp.concatenate(returned[-2::-1])
+    return returned[-1], by_network / shrink
+
+
+reach.defvjp(_reach_forward, _reach_backward)
 
 
 def scaled_reach(probs: Array, hop: int) -> Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model.blocks import over_last
 from gpo_vae_jax.model.cells import dosage_sum, for_particles
 from gpo_vae_jax.model.layers import GaussianHead
 from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNoise, Sizes
@@ -90,8 +91,8 @@ class Guide(nn.Module):
             mask=mask,
             embedding=dist.gaussian_sample(embedding, noise.embedding),
             quality=dist.gaussian_sample(quality, noise.quality),
-            log_q_mask=(mask * logits).sum(-1) + log_q_nothing,
-            log_q_embedding=dist.gaussian_sample_log_prob(embedding, noise.embedding).sum(-1),
+            log_q_mask=over_last(mask * logits) + log_q_nothing,
+            log_q_embedding=over_last(dist.gaussian_sample_log_prob(embedding, noise.embedding)),
             log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
         )
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from gpo_vae_jax.model import blocks
-from gpo_vae_jax.model.blocks import over_genes, over_rows
+from gpo_vae_jax.model.blocks import over_last, over_rows
 from gpo_vae_jax.model.distributions import RATE_FLOOR
 from gpo_vae_jax.model.gammas import log_gammas, log_gammas_by_theta
 from gpo_vae_jax.types import Array
@@ -172,7 +172,7 @@ def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
     value = _value(head, cells, rates)
 
     by_mu = _by_mu(head, cells, shares)
-    slope = over_genes(by_mu) / shares.total
+    slope = over_last(by_mu) / shares.total
     by_logits = by_mu - shares.exponential * slope[..., None]  # [b, K, n, G], not yet weighted
     n = by_logits.shape[2]
     by_logits = by_logits.reshape(-1, by_logits.shape[-1])
@@ -199,14 +199,14 @@ def _shares(head: _Head, cells: _Cells) -> _Shares:
     logits = jax.lax.dot_general(cells.hidden, head.kernel, (((0,), (0,)), ((), ())))
     logits = logits.reshape(*cells.weight.shape, -1, logits.shape[-1]) + _wide(head.bias)
     exponential = jnp.exp(logits - logits.max(-1, keepdims=True))
-    return _Shares(exponential, over_genes(exponential))
+    return _Shares(exponential, over_last(exponential))
 
 
 def _value(head: _Head, cells: _Cells, rates: Array) -> Array:
     """Add the gammas and sum over genes, [b, K]."""
     n = cells.hidden.shape[1] // cells.weight.size
     x = cells.counts.astype(head.theta.dtype)
-    return over_genes(rates) + n * over_genes(log_gammas(x, head.theta[None]))[:, None]
+    return over_last(rates) + n * over_last(log_gammas(x, head.theta[None]))[:, None]
 
 
 def _by_gene(head: _Head, cells: _Cells, shares: _Shares) -> tuple[Array, Array]:

@@ -41,9 +41,7 @@ def test_cells_are_scored_independently_of_each_other():
     dataset = tiny_dataset()
     sizes, split = dataset.sizes, dataset.splits["test"]
     params = init_params(jax.random.key(0), CONFIG, sizes)
-    shared = jax.tree.map(
-        lambda draws: draws[0], sample_shared_noise(jax.random.key(1), CONFIG, sizes, 5, 1)
-    )
+    shared = sample_shared_noise(jax.random.key(1), CONFIG, sizes, 5)
     shared = sample_shared(params, shared, config=CONFIG, sizes=sizes)
     basal = np.random.default_rng(0).normal(size=(5, 10, 3)).astype(np.float32)
     batch = jax.tree.map(lambda a: a[:10], split.cells)

@@ -1,5 +1,8 @@
 """Effects along paths of the network, against explicit powers of its matrix."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ from gpo_vae_jax.model.grn import alignment_gap, reach, scaled_reach
 from gpo_vae_jax.types import Sizes
 from tests import reference
 from tests.builders import make_batch
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize("hop", [0, 1, 2, 5])
@@ -18,6 +22,38 @@ def test_reach_is_the_sum_of_shrunk_powers(hop):
     ours = reach(network, network, hop, 5.0)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(reach(network[:2], network, hop, 5.0), expected[:2], 1e-4, 1e-5)
+
+
+def plain_reach(start, network, hop, shrink):
+    total = step = start
+    for _ in range(hop):
+        step = step @ network / shrink
+        total = total + step
+    return total
+
+
+def test_gradients_of_reach_equal_autodiff_in_float64():
+    """A process of its own: float64 is a setting of the whole process."""
+    program = """
+import jax; jax.config.update("jax_enable_x64", True)
+import jax.numpy as jnp, numpy as np
+from gpo_vae_jax.model.grn import reach
+from tests.model.test_grn import plain_reach
+rng = np.random.default_rng(0)
+start, network, weight = (jnp.asarray(rng.normal(size=(n, 6))) for n in (3, 6, 3))
+for hop in (0, 1, 2, 5):
+    def gradients(function):
+        return jax.grad(lambda *a: (weight * function(*a, hop, 2.0)).sum(), (0, 1))(start, network)
+    def through_both(function):
+        return jax.grad(lambda a: (function(a, a, hop, 2.0) ** 2).sum())(network)
+    for a, b in zip(gradients(reach), gradients(plain_reach), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(through_both(reach), through_both(plain_reach), rtol=1e-11)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_reach_follows_a_chain_one_edge_for_each_hop():
