@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
+from scipy.special import gammaln
 
 from gpo_vae_jax.types import Array, Batch, Split
 
-_MARGIN = 2.0  # standard deviations above the expected number of rows, were they independent
+_MARGIN = 2.0  # standard deviations above the expected number of rows
 _WORTH_IT = 0.9  # of all rows; above, all are worked on
 _STEP = 8  # numbers of rows are multiples of this
 _Result = TypeVar("_Result")
@@ -29,11 +30,32 @@ def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | No
     Computed on the host: it decides what is compiled.
     """
     n_cells = len(split.cells.weight)
-    share = np.asarray(split.context.treatment_cells, np.float64)[:n_perturbed] / n_cells
-    met = 1 - (1 - np.minimum(share, 1)) ** min(batch_size, n_cells)  # its chance in a batch
-    expected = met.sum() + _MARGIN * np.sqrt((met * (1 - met)).sum())
-    rows = _STEP * math.ceil(max(expected, 1) / _STEP)
-    return rows if rows <= _WORTH_IT * len(share) else None
+    cells = np.asarray(split.context.treatment_cells)[:n_perturbed]
+    mean, deviation = rows_met(cells, n_cells, min(batch_size, n_cells))
+    rows = _STEP * math.ceil(max(mean + _MARGIN * deviation, 1) / _STEP)
+    return rows if rows <= _WORTH_IT * len(cells) else None
+
+
+def rows_met(cells: np.ndarray, n_cells: int, batch_size: int) -> tuple[float, float]:
+    """Give mean and standard deviation of the number of perturbations that a batch meets.
+
+    A batch is drawn without replacement. Which perturbations it misses hangs together: one cell is
+    of one, so their covariance is negative (to first order of a perturbation's share of the cells).
+
+    Args:
+      cells: [R] cells of each perturbation.
+    """
+    cells, left = np.asarray(cells, np.float64), n_cells - batch_size
+    if left == 0:
+        return float(np.count_nonzero(cells)), 0.0
+    possible = cells <= left  # else a batch cannot miss it
+    c = np.where(possible, cells, 0)
+    log_missed = gammaln(n_cells - c + 1) - gammaln(n_cells + 1)
+    log_missed += gammaln(left + 1) - gammaln(left - c + 1)
+    missed = np.where(possible, np.exp(np.minimum(log_missed, 0)), 0)
+    together = ((c * missed).sum() ** 2 - ((c * missed) ** 2).sum()) * batch_size / (n_cells * left)
+    variance = (missed * (1 - missed)).sum() - together
+    return float((1 - missed).sum()), math.sqrt(max(variance, 0))
 
 
 def with_rows_present(

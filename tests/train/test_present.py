@@ -107,11 +107,25 @@ def test_batches_seldom_meet_more_rows(n_perturbed, batch_size, spread):
     n_rows = present.rows_of_batches(split, batch_size, n_perturbed)
     rng = np.random.default_rng(2)
     met = [len(np.unique(rng.permutation(perturbation)[:batch_size])) for _ in range(50)]
+    most = np.mean(met) + 0.75 * np.sqrt(n_perturbed) + 8
     if n_rows is None:
-        assert max(met) > 0.7 * n_perturbed
+        assert most > 0.9 * n_perturbed
     else:
         assert np.mean(np.array(met) > n_rows) <= 0.1
-        assert n_rows <= np.mean(met) + 0.75 * np.sqrt(n_perturbed) + 8
+        assert n_rows <= most
+
+
+@pytest.mark.parametrize("batch_size", [10, 40, 500, 1900, 2000])
+@pytest.mark.parametrize("spread", [0, 1.5])
+def test_mean_and_deviation_of_rows_are_those_of_drawn_batches(batch_size, spread):
+    frequency = np.exp(np.random.default_rng(1).normal(0, spread, 300))
+    split, perturbation = split_of(frequency / frequency.sum(), 2000)
+    cells = np.asarray(split.context.treatment_cells)[:300]
+    mean, deviation = present.rows_met(cells, len(perturbation), batch_size)
+    rng = np.random.default_rng(2)
+    met = [len(np.unique(rng.permutation(perturbation)[:batch_size])) for _ in range(1000)]
+    assert abs(mean - np.mean(met)) <= 4 * np.std(met) / np.sqrt(1000) + 1e-6
+    assert abs(deviation - np.std(met)) <= 0.1 * (np.std(met) + 1)
 
 
 def test_few_perturbations_are_all_worked_on():
