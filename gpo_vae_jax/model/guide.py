@@ -87,12 +87,13 @@ class Guide(nn.Module):
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.config.temperature)
         embedding = self.embedding_posterior(mask, rows)
         quality = Posterior(*(value[None] for value in self.quality_posterior()))
+        sample, log_q_embedding = dist.gaussian_sampled(embedding, noise.embedding)
         return SharedSample(
             mask=mask,
-            embedding=dist.gaussian_sample(embedding, noise.embedding),
+            embedding=sample,
             quality=dist.gaussian_sample(quality, noise.quality),
             log_q_mask=over_last(mask * logits) + log_q_nothing,
-            log_q_embedding=over_last(dist.gaussian_sample_log_prob(embedding, noise.embedding)),
+            log_q_embedding=log_q_embedding,
             log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
         )
 

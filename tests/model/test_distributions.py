@@ -9,6 +9,7 @@ import scipy.stats
 
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.types import Posterior
+from tests.float64 import run_in_float64
 
 
 def test_negative_binomial_is_scipys():
@@ -112,3 +113,34 @@ def test_relaxed_bernoulli_is_hard_forwards_and_soft_backwards(temperature):
     soft = scipy.special.expit(np.asarray(logits + noise, float) / temperature)
     expected = (np.asarray(weights) * soft * (1 - soft) / temperature).sum(0, keepdims=True)
     np.testing.assert_allclose(pull(weights)[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_of_samples_equal_autodiff_in_float64():
+    run_in_float64("""
+from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.types import Posterior
+from tests.float64 import run_in_float64
+rng = np.random.default_rng(0)
+mean, noise, logits, weight = (jnp.asarray(rng.normal(size=(2, 3, 5))) for _ in range(4))
+variance, of_rows = jnp.asarray(rng.uniform(1e-4, 3, (2, 3, 5))), weight[..., 0]
+def plain(posterior, noise):
+    density = dist.gaussian_sample_log_prob(posterior, noise).sum(-1)
+    return dist.gaussian_sample(posterior, noise), density
+def plain_mask(logits, noise):
+    soft = jax.nn.sigmoid((logits + noise) / 0.3)
+    return (soft > 0.5) + soft - jax.lax.stop_gradient(soft)
+def gradients(function, *arguments):
+    def total(*arguments):
+        result = function(*arguments)
+        sample, density = result if isinstance(result, tuple) else (result, 0)
+        return (sample * weight).sum() + (of_rows * density).sum()
+    numbers = tuple(range(len(arguments)))
+    return jax.tree.leaves(jax.value_and_grad(total, numbers)(*arguments))
+for ours, expected, arguments in (
+    (dist.gaussian_sampled, plain, (Posterior(mean, variance), noise)),
+    (lambda *a: dist.relaxed_bernoulli(*a, 0.3), plain_mask, (logits[:1], noise)),
+):
+    found = zip(gradients(ours, *arguments), gradients(expected, *arguments), strict=True)
+    for a, b in found:
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+""")

@@ -1,8 +1,5 @@
 """Effects along paths of the network, against explicit powers of its matrix."""
 
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +9,7 @@ from gpo_vae_jax.model.grn import alignment_gap, reach, scaled_reach
 from gpo_vae_jax.types import Sizes
 from tests import reference
 from tests.builders import make_batch
-from tests.paths import ROOT
+from tests.float64 import run_in_float64
 
 
 @pytest.mark.parametrize("hop", [0, 1, 2, 5])
@@ -33,10 +30,7 @@ def plain_reach(start, network, hop, shrink):
 
 
 def test_gradients_of_reach_equal_autodiff_in_float64():
-    """A process of its own: float64 is a setting of the whole process."""
     program = """
-import jax; jax.config.update("jax_enable_x64", True)
-import jax.numpy as jnp, numpy as np
 from gpo_vae_jax.model.grn import reach
 from tests.model.test_grn import plain_reach
 rng = np.random.default_rng(0)
@@ -50,10 +44,7 @@ for hop in (0, 1, 2, 5):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(through_both(reach), through_both(plain_reach), rtol=1e-11)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_in_float64(program)
 
 
 def test_reach_follows_a_chain_one_edge_for_each_hop():

@@ -1,8 +1,5 @@
 """The negative binomial head: against its plain form, against autodiff in float64, in chunks."""
 
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +9,7 @@ from hypothesis import strategies as st
 
 from gpo_vae_jax.model import blocks, negative_binomial
 from gpo_vae_jax.model.negative_binomial import log_likelihood, weighted_log_likelihood
-from tests.paths import ROOT
+from tests.float64 import run_in_float64
 
 
 def draw_head(seed=0, n_particles=3, n_cells=12, n_hidden=5, n_genes=17, spread=1.0):
@@ -62,10 +59,7 @@ def test_value_is_that_of_the_equation(seed, n_cells, spread):
 
 @pytest.mark.parametrize("chunk_bytes", [1 << 30, 2000])
 def test_gradients_equal_autodiff_of_the_equation_in_float64(chunk_bytes):
-    """A process of its own: float64 is a setting of the whole process."""
     program = f"""
-import jax; jax.config.update("jax_enable_x64", True)
-import jax.numpy as jnp, numpy as np
 from gpo_vae_jax.model import blocks, negative_binomial
 from tests.model.test_negative_binomial import draw_head, plain
 blocks.CHUNK_BYTES = {chunk_bytes}
@@ -94,10 +88,7 @@ for seed in range(6):
     for a, b in zip(*(jax.tree.leaves(f(given)) for f in (ours, expected)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_in_float64(program)
 
 
 @settings(max_examples=12)
