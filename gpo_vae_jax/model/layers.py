@@ -40,7 +40,7 @@ class Dense(nn.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map [..., n_inputs] to [..., features]."""
-        return x @ self.kernel + _row(self.bias, x.ndim)
+        return _product(x, self.kernel) + _row(self.bias, x.ndim)
 
 
 class BlockDense(nn.Module):
@@ -62,7 +62,7 @@ class BlockDense(nn.Module):
 
     def project(self, block: str, x: Array) -> Array:
         """Give the block's share of the layer's output, without the bias."""
-        return x @ self.kernels[block]
+        return _product(x, self.kernels[block])
 
     def rows(self, block: str, n: int) -> Array:
         """Give `project(block, identity)[:n]`: the shares of the first n one-hot inputs."""
@@ -125,6 +125,15 @@ class GaussianHead(nn.Module):
         """Map the summed shares of the first layer, [..., H], to a Gaussian, [..., features]."""
         h = self.mlp(shares)
         return Posterior(self.mean(h), jnp.exp(self.log_variance(h)) + VARIANCE_FLOOR)
+
+
+def _product(x: Array, kernel: Array) -> Array:
+    """Give x @ kernel as one product of two matrices, [..., n] x [n, m] -> [..., m].
+
+    Its gradient by the kernel is then one too: over several axes XLA's CPU backend would first
+    copy the incoming gradient into another order.
+    """
+    return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def _row(bias: Array, ndim: int) -> Array:
