@@ -53,7 +53,7 @@ class Runner:
             shape, asked.batch_size, asked.particles, asked.precision
         )
         self.device, self.size = jax.devices()[0], config.train.batch_size
-        n_batches = max(asked.batches, *ks)
+        n_batches = asked.batches
         self.split = jax.device_put(program.split_of(shape, n_batches * self.size), self.device)
         self.rows = jnp.arange(n_batches * self.size, dtype=jnp.int32).reshape(n_batches, self.size)
         self.state, self.done = program.fresh(config, sizes), 0
