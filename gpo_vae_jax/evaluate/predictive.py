@@ -16,6 +16,7 @@ from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.generative import prior_basal
 from gpo_vae_jax.model.guide import SharedSample
+from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.objective import log_likelihood
 from gpo_vae_jax.types import Array, Batch, InputStatistics, Params, SharedNoise, Sizes, Split
 
@@ -23,6 +24,7 @@ _MOST_CELLS = 256  # scored at a time
 
 
 @partial(jax.jit, static_argnames=("config", "sizes"))
+@exact_products
 def predictive_iwelbo(
     params: Params,
     statistics: InputStatistics,
@@ -54,6 +56,7 @@ def predictive_iwelbo(
 
 
 @partial(jax.jit, static_argnames=("config", "sizes"))
+@exact_products
 def sample_shared(
     params: Params, noise: SharedNoise, *, config: ModelConfig, sizes: Sizes
 ) -> SharedSample:

@@ -15,6 +15,7 @@ from gpo_vae_jax.config import Config
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.predictive import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import bind
+from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.parity import records
 from gpo_vae_jax.parity.records import Record, Settings
@@ -56,7 +57,7 @@ def check(path: str | Path) -> Result:
     """
     record, settings = records.read(path)
     try:
-        with jax.default_matmul_precision("float32"):
+        with products_at("float32"):
             return _kind_of(record)(record, settings)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.model import sample_noise
+from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.train.monitors import network_monitors
 from gpo_vae_jax.train.present import with_rows_present
 from gpo_vae_jax.train.state import NOISE, SHUFFLE, VALIDATION, TrainState, stream
-from gpo_vae_jax.train.step import StepState, apply_gradients, gradients_of, matmul_precision
+from gpo_vae_jax.train.step import StepState, apply_gradients, gradients_of
 from gpo_vae_jax.types import Array, Batch, Metrics, Params, Sizes, Split
 
 
@@ -89,7 +90,7 @@ def validate(
 
         def parts_of(batch):
             noise = _noise(jax.random.fold_in(key, number), batch, config, sizes)
-            with matmul_precision(config):
+            with products_at(config.train.precision):
                 return loss(params, split.context, batch, noise, config=config, sizes=sizes)[1]
 
         parts = with_rows_present(parts_of, batch, n_rows, sizes.n_perturbed)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import jax
 import optax
 
 from gpo_vae_jax.config import Config
+from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
 from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params, Sizes
-
-_PRECISION = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}
 
 
 class StepState(NamedTuple):
@@ -40,14 +38,9 @@ def gradients_of(
     params: Params, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
 ) -> tuple[Params, Metrics]:
     """Give the gradients of the loss and its parts, at the precision of `config.train`."""
-    with matmul_precision(config):
+    with products_at(config.train.precision):
         gradient = jax.grad(loss, has_aux=True)
         return gradient(params, context, batch, noise, config=config, sizes=sizes)
-
-
-def matmul_precision(config: Config) -> AbstractContextManager[None]:
-    """Give the context in which matrix products are traced at `config.train.precision`."""
-    return jax.default_matmul_precision(_PRECISION[config.train.precision])
 
 
 def apply_gradients(

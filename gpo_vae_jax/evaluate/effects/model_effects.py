@@ -23,6 +23,7 @@ from gpo_vae_jax.evaluate.effects.data_effects import (
 from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
 from gpo_vae_jax.evaluate.effects.sampling import Conditions, Draw, Trained
 from gpo_vae_jax.evaluate.results import Effects
+from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.types import Array, Dataset, Params, Sizes
 
 _BLOCK = 64  # particles summed in float32 on the device before they join the sums in float64
@@ -127,6 +128,7 @@ def model_effects(
 
 
 @partial(jax.jit, static_argnames=("step", "failed", "config", "sizes"))
+@exact_products
 def _block_sums(
     params: Params,
     conditions: Conditions,

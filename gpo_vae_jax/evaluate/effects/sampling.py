@@ -22,6 +22,7 @@ from gpo_vae_jax.data.labels import meant
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.effects.count_sampling import sample_counts
 from gpo_vae_jax.model import bind
+from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.types import Array, Params, SharedNoise, Sizes
 
 _CPU_ROWS = 512  # cells drawn at a time on a CPU: more leave its cache and gain nothing
@@ -272,6 +273,7 @@ def library_of(
 
 
 @partial(jax.jit, static_argnames=("failed", "expected", "config", "sizes"))
+@exact_products
 def _cells(
     params: Params,
     conditions: Conditions,

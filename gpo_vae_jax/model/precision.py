@@ -1,0 +1,48 @@
+"""What a matrix product is rounded to: `config.train.precision` on each backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import jax
+
+from gpo_vae_jax.errors import ConfigError
+
+_NAMES = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}  # jax's
+_BF16_ON_GPU = "BF16_BF16_F32"  # what jax calls "bfloat16" multiplies in TF32 there
+_Given, _Result = ParamSpec("_Given"), TypeVar("_Result")
+
+
+def products_at(precision: str) -> AbstractContextManager[None]:
+    """Give the context in which matrix products are traced at a precision.
+
+    Args:
+      precision: "float32", "tf32" or "bf16": what factors are rounded to, on a GPU. Sums are
+        float32 always, and so is everything on a CPU.
+
+    Raises:
+      ConfigError: "bf16" on a GPU, and jax is too old to know it there.
+    """
+    name = _NAMES[precision]
+    if precision == "bf16" and jax.default_backend() == "gpu":
+        if not hasattr(jax.lax, "DotAlgorithmPreset"):
+            raise ConfigError(
+                f"config.train.precision='bf16' needs jax 0.4.36 or newer on a GPU, and this is "
+                f"jax {jax.__version__}: set config.train.precision='tf32'"
+            )
+        name = _BF16_ON_GPU
+    return jax.default_matmul_precision(name)
+
+
+def exact_products(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Let the matrix products of a function be traced in float32: a GPU's own default is TF32."""
+
+    @wraps(function)
+    def traced(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        with products_at("float32"):
+            return function(*args, **kwargs)
+
+    return traced

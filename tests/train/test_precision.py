@@ -1,0 +1,89 @@
+"""What matrix products are rounded to: the setting reaches every product, on every backend."""
+
+import dataclasses
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from gpo_vae_jax.errors import ConfigError
+from gpo_vae_jax.evaluate.predictive import predictive_iwelbo, sample_shared
+from gpo_vae_jax.model import init_params, sample_shared_noise
+from gpo_vae_jax.model.precision import products_at
+from gpo_vae_jax.train import init_state, run_epoch
+from tests.train.test_epoch import on_device
+
+HAS_ALGORITHMS = hasattr(jax.lax, "DotAlgorithmPreset")
+with_algorithms = pytest.mark.skipif(not HAS_ALGORITHMS, reason="jax cannot name algorithms")
+
+
+def epoch_text(dataset, config, precision, platform="cpu"):
+    config = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, precision=precision)
+    )
+    state = init_state(0, config=config, sizes=dataset.sizes)
+    args = (state, *on_device(dataset))
+    if platform == "cpu":
+        return run_epoch.lower(*args, config=config, sizes=dataset.sizes).as_text()
+
+    def epoch(*args):  # not traced before, for another backend
+        return run_epoch.__wrapped__(*args, config=config, sizes=dataset.sizes)
+
+    return jax.jit(epoch).trace(*args).lower(lowering_platforms=(platform,)).as_text()
+
+
+def products(text):
+    found = [line for line in text.splitlines() if "dot_general" in line]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("precision", "name"), [("float32", "HIGHEST"), ("tf32", "HIGH"), ("bf16", "DEFAULT")]
+)
+def test_the_setting_reaches_every_product(dataset, config, precision, name):
+    lines = products(epoch_text(dataset, config(), precision))
+    assert len(lines) > 50
+    for line in lines:  # sums, written as products with a vector, stay exact
+        is_sum = re.search(r"[(, ]tensor<\d+xf32>[,)]", line)
+        expected = "HIGHEST" if is_sum else name
+        assert f"[{expected}, {expected}]" in line, line
+
+
+@with_algorithms
+def test_bf16_on_a_gpu_is_bf16_and_not_tf32(dataset, config, monkeypatch):
+    settings = config()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    lines = products(epoch_text(dataset, settings, "bf16", platform="cuda"))
+    assert len(lines) > 30
+    for line in lines:
+        assert "lhs_precision_type = bf16" in line and "accumulation_type = f32" in line, line
+
+
+def test_bf16_on_a_gpu_says_which_jax_it_needs(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.delattr(jax.lax, "DotAlgorithmPreset", raising=False)
+    with pytest.raises(ConfigError, match=r"config\.train\.precision='bf16' needs jax .*'tf32'"):
+        products_at("bf16")
+    with products_at("tf32"), products_at("float32"):  # these every jax knows
+        pass
+
+
+def test_evaluation_multiplies_in_float32_whatever_jax_would(dataset, config):
+    model, sizes, split = config().model, dataset.sizes, dataset.splits["test"]
+    params = init_params(jax.random.key(0), model, sizes)
+    noise = sample_shared_noise(jax.random.key(1), model, sizes, 2)
+    batch = jax.tree.map(lambda a: a[:4], split.cells)
+    basal = np.zeros((2, 4, model.n_latent), np.float32)
+
+    def score(params, noise, batch, basal):
+        shared = sample_shared(params, noise, config=model, sizes=sizes)
+        return predictive_iwelbo(
+            params, split.context.statistics, batch, shared, basal, config=model, sizes=sizes
+        )
+
+    with jax.default_matmul_precision("bfloat16"):
+        text = jax.jit(score).lower(params, noise, batch, basal).as_text()
+    for line in products(text):
+        assert "[HIGHEST, HIGHEST]" in line, line
