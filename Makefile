@@ -47,6 +47,7 @@ bench: venv  ## measure everything on the processor, then write benchmarks/READM
 	$(BIN)/python benchmarks/evaluate.py $(ARGS)
 	$(BIN)/python benchmarks/profile_step.py $(ARGS)
 	$(BIN)/python benchmarks/sizes.py $(ARGS)
+	$(BIN)/python benchmarks/precision.py $(ARGS)
 	$(BIN)/python benchmarks/effects.py $(ARGS)
 	$(BIN)/python benchmarks/prepare.py $(if $(ARGS),$(ARGS),--scrublet=slices)
 	$(BIN)/python benchmarks/step.py $(TORCH) $(ARGS)
@@ -58,6 +59,7 @@ bench-gpu:  ## measure steps, sizes, an epoch and a step's parts on the GPU, wit
 	  $(BIN)/python benchmarks/step.py --device=cuda --precision=$(precision) $(TORCH) $(ARGS) &&) true
 	$(BIN)/python benchmarks/profile_step.py --device=cuda $(ARGS)
 	$(BIN)/python benchmarks/sizes.py --device=cuda $(ARGS)
+	$(BIN)/python benchmarks/precision.py --device=cuda $(ARGS)
 	$(BIN)/python benchmarks/evaluate.py --device=cuda $(ARGS)
 	$(BIN)/python benchmarks/seeds.py --device=cuda $(ARGS)
 	$(BIN)/python benchmarks/epoch.py --device=cuda $(ARGS)

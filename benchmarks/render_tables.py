@@ -201,6 +201,32 @@ def evaluations(entries: Sequence[Entry]) -> str | None:
     return table(head, rows) if entries else None
 
 
+def rounded_by(entries: Sequence[Entry]) -> str:
+    """Say who rounded, where it was not a GPU."""
+    emulated = any(e["device"] == "cpu" for e in entries)
+    return "On a CPU `benchmarks/rounded.py` rounds the factors as a GPU would. " * emulated
+
+
+def precision(entries: Sequence[Entry]) -> str | None:
+    """Write what lower precision does to the loss, to its gradient and to what is learned."""
+    head = ("precision", "device", "first loss apart", "its gradient's norm apart",
+            "best validation loss", "apart", "IWELBO", "apart", "AUPRC",
+            "probabilities correlate with float32's", "edges that differ")  # fmt: skip
+
+    def of_seeds(entry: Entry, name: str, digits: int) -> str:
+        return ", ".join(f"{value:.{digits}f}" for value in entry[name])
+
+    rows = (
+        (e["precision"], e["device"], f"{e['first_loss_apart']:.1g}",
+         f"{e['first_gradient_norm_apart']:.1g}", of_seeds(e, "best_validation_loss", 3),
+         f"{e['best_validation_loss_apart']:.1g}", of_seeds(e, "iwelbo", 2),
+         f"{e['iwelbo_apart']:.1g}", of_seeds(e, "auprc", 3),
+         f"{e['probabilities_correlate']:.4f}", e["edges_that_differ"])
+        for e in [*ordered(entries, "cpu"), *ordered(entries, "cuda")]
+    )  # fmt: skip
+    return table(head, rows) if entries else None
+
+
 def several_seeds(entries: Sequence[Entry]) -> str | None:
     """Write what training seeds at once gains."""
     head = ("data", "device", "seeds", "an epoch of all at once", "one after the other",

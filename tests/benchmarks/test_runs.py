@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from benchmarks import results_file
 from tests.benchmarks import example_results
 from tests.benchmarks.programs import entries, run
 
@@ -51,6 +52,18 @@ def test_too_little_memory_means_fewer_cells(monkeypatch):
     monkeypatch.setattr(memory, "available_gib", lambda: 4.0)
     train, validation = epoch.n_cells(SHAPES["rpe1"], None)
     assert 8_000 < train < 14_000 and validation == pytest.approx(train / 4, abs=1)
+
+
+@pytest.mark.slow
+def test_precision(tmp_path):
+    run("precision.py", "--quick", "--results", tmp_path)
+    exact, tf32, bf16 = (
+        results_file.find(entries(tmp_path, "precision"), precision=name)
+        for name in ("float32", "tf32", "bf16")
+    )
+    assert exact["first_loss_apart"] == exact["edges_that_differ"] == 0
+    assert exact["probabilities_correlate"] == 1
+    assert 0 < tf32["first_loss_apart"] < bf16["first_loss_apart"] < 1e-2
 
 
 def test_evaluation(tmp_path):

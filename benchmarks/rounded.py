@@ -1,0 +1,81 @@
+"""Let a CPU round the factors of matrix products as a GPU's TF32 and bfloat16 units do.
+
+A CPU multiplies in float32 whatever precision a product asks for. `rounded(function)` traces a
+function, gradients and loops included, and runs it with the factors of each product rounded to what
+the product asks for; sums stay float32, as on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import lax
+from jax.extend import core
+
+MANTISSA_BITS = {lax.Precision.HIGH: 10, lax.Precision.DEFAULT: 7}  # TF32, bfloat16
+_INNER = ("call_jaxpr", "fun_jaxpr", "call")  # of a function with gradients or a vmap of its own
+_Jaxpr = core.ClosedJaxpr
+
+
+def rounded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function with the same arguments and results, and rounded products.
+
+    Not to be differentiated: the gradient's own products would be exact.
+    """
+
+    def run(*args: Any) -> Any:
+        jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        results = _evaluate(jaxpr, jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+    return run
+
+
+def bits_of(precision: Any) -> int | None:
+    """Give the bits that a product's factors keep, of the 23 after the point; None: all."""
+    if isinstance(precision, tuple):
+        precision = precision[0]
+    return MANTISSA_BITS.get(precision)
+
+
+def _evaluate(jaxpr: _Jaxpr, args: Sequence[Any]) -> list[Any]:
+    """Run the operations of a traced function one after the other."""
+    values = dict(zip(jaxpr.jaxpr.constvars, jaxpr.consts, strict=True))
+    values |= zip(jaxpr.jaxpr.invars, args, strict=True)
+
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, core.Literal) else values[atom]
+
+    for equation in jaxpr.jaxpr.eqns:
+        results = _apply(equation, [read(atom) for atom in equation.invars])
+        values |= zip(equation.outvars, results, strict=True)
+    return [read(atom) for atom in jaxpr.jaxpr.outvars]
+
+
+def _apply(equation: Any, args: list[Any]) -> Sequence[Any]:
+    params = equation.params
+    for name in _INNER:
+        if name in params:
+            return _evaluate(_closed(params[name]), args)
+    if equation.primitive.name == "dot_general":
+        bits = bits_of(params["precision"])
+        if bits is not None:
+            args = [lax.reduce_precision(a, exponent_bits=8, mantissa_bits=bits) for a in args]
+    converted = {name: _converted(value) for name, value in params.items()}
+    results = equation.primitive.bind(*args, **converted)
+    return results if equation.primitive.multiple_results else [results]
+
+
+def _converted(value: Any) -> Any:
+    """Round inside the bodies of loops, branches and calls too."""
+    if isinstance(value, tuple) and any(isinstance(part, _Jaxpr) for part in value):
+        return tuple(_converted(part) for part in value)
+    if not isinstance(value, _Jaxpr):
+        return value
+    return jax.make_jaxpr(lambda *args: _evaluate(value, args))(*value.in_avals)
+
+
+def _closed(jaxpr: Any) -> _Jaxpr:
+    return jaxpr if isinstance(jaxpr, _Jaxpr) else _Jaxpr(jaxpr, ())
