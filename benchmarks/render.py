@@ -51,7 +51,8 @@ over [P, B, G] in float32 and seven over the parameters."""
 SIZES = """\
 From RPE1's shape, with four particles, one size at a time; treatments take the perturbed ones with
 them. "Products grow" counts operations, "at most" is what the mathematics allows the largest part:
-treatments act in pairs, everything else linearly."""
+treatments act in pairs, everything else linearly. Products are counted for all perturbations' rows:
+a small batch leaves most of them out, so a step grows faster with the batch than they do."""
 
 PROFILE = """\
 Each part compiled and timed alone, forward and backward. Its floor is the longer of its products at
@@ -60,8 +61,8 @@ memory, so their sum need not be the whole step."""
 
 PRECISION = """\
 Training with `train.precision` float32, TF32 and bfloat16 on the demo's cells, whose network is
-known. {by}"Apart" is the largest relative difference from float32 of the same seed. Evaluation
-multiplies in float32 always."""
+known.{by} "Apart" is the largest relative difference
+from float32 of the same seed. Evaluation multiplies in float32 always."""
 
 EPOCH = """\
 Shuffle, all steps and validation as one compiled program. "Beyond steps and validation" is what an
@@ -70,7 +71,7 @@ many of its steps and loaded batches, without validation, beside our epoch witho
 
 EVALUATION = "Predictive IWELBO of held-out cells, in chunks of particles and cells."
 
-SEEDS = "Several seeds trained at once by `vmap`, beside single runs, on data small enough to gain."
+SEEDS = "Several seeds trained at once by `vmap`, beside single runs, on small data."
 
 
 def main() -> None:

@@ -77,7 +77,8 @@ def _step_row(axes: Axes, y: int, entry: dict[str, Any]) -> None:
     least, at = floor["floor_s"], ours["median"]
     axes.plot([least, at], [y, y], color=LINE, linewidth=6, solid_capstyle="butt")
     axes.plot([least, least], [y - 0.28, y + 0.28], color=FLOOR, linewidth=2.4)
-    _label(axes, least, y, f"floor {seconds(least)}", FLOOR, (-7, -4), "right")
+    left = min(least, ours["min"])  # a step that leaves out rows can be faster than the floor
+    _label(axes, left, y, f"floor {seconds(least)}", FLOOR, (-9, -4), "right")
     if "torch" in entry:
         beside, name = entry["torch"]["step_s"], BESIDE[entry["beside"]]
         axes.plot([at, beside["median"]], [y, y], color=LINE, linewidth=1.2, zorder=1)
@@ -151,7 +152,9 @@ def _sizes_labels(several: Sequence[Axes], lines: dict[str, Any], entry: dict[st
     x, floor = first[1]["value"], first[1]["gflop"] / entry["gflop_per_s"]
     limit = first[0]["step_s"]["median"] * entry["growth"][name]["at_most"] ** 0.5
     _label(several[0], x, limit, "at most", MUTED, (-8, 5), "right")
-    _label(several[0], x, first[1]["step_s"]["median"], "a step", MODEL, (4, -15), "left", True)
+    last = first[-1]
+    at = (last["value"], last["step_s"]["median"])
+    _label(several[0], *at, "a step", MODEL, (-12, 2), "right", True)
     _label(several[0], x, floor, "floor", FLOOR, (4, -14), "left")
     several[0].set_ylabel("time of a step, log scale")
     _seconds_on(several[0].yaxis)

@@ -204,7 +204,7 @@ def evaluations(entries: Sequence[Entry]) -> str | None:
 def rounded_by(entries: Sequence[Entry]) -> str:
     """Say who rounded, where it was not a GPU."""
     emulated = any(e["device"] == "cpu" for e in entries)
-    return "On a CPU `benchmarks/rounded.py` rounds the factors as a GPU would. " * emulated
+    return " On a CPU `benchmarks/rounded.py` rounds the factors as a GPU would." * emulated
 
 
 def precision(entries: Sequence[Entry]) -> str | None:
