@@ -12,11 +12,14 @@ from typing import Any
 
 import jax
 from jax import lax
-from jax.extend import core
+
+try:
+    from jax.extend.core import ClosedJaxpr, Literal
+except ImportError:  # jax 0.4.25, of the CUDA 11 set
+    from jax.core import ClosedJaxpr, Literal
 
 MANTISSA_BITS = {lax.Precision.HIGH: 10, lax.Precision.DEFAULT: 7}  # TF32, bfloat16
 _INNER = ("call_jaxpr", "fun_jaxpr", "call")  # of a function with gradients or a vmap of its own
-_Jaxpr = core.ClosedJaxpr
 
 
 def rounded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,13 +43,13 @@ def bits_of(precision: Any) -> int | None:
     return MANTISSA_BITS.get(precision)
 
 
-def _evaluate(jaxpr: _Jaxpr, args: Sequence[Any]) -> list[Any]:
+def _evaluate(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
     """Run the operations of a traced function one after the other."""
     values = dict(zip(jaxpr.jaxpr.constvars, jaxpr.consts, strict=True))
     values |= zip(jaxpr.jaxpr.invars, args, strict=True)
 
     def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, core.Literal) else values[atom]
+        return atom.val if isinstance(atom, Literal) else values[atom]
 
     for equation in jaxpr.jaxpr.eqns:
         results = _apply(equation, [read(atom) for atom in equation.invars])
@@ -70,12 +73,12 @@ def _apply(equation: Any, args: list[Any]) -> Sequence[Any]:
 
 def _converted(value: Any) -> Any:
     """Round inside the bodies of loops, branches and calls too."""
-    if isinstance(value, tuple) and any(isinstance(part, _Jaxpr) for part in value):
+    if isinstance(value, tuple) and any(isinstance(part, ClosedJaxpr) for part in value):
         return tuple(_converted(part) for part in value)
-    if not isinstance(value, _Jaxpr):
+    if not isinstance(value, ClosedJaxpr):
         return value
     return jax.make_jaxpr(lambda *args: _evaluate(value, args))(*value.in_avals)
 
 
-def _closed(jaxpr: Any) -> _Jaxpr:
-    return jaxpr if isinstance(jaxpr, _Jaxpr) else _Jaxpr(jaxpr, ())
+def _closed(jaxpr: Any) -> ClosedJaxpr:
+    return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
