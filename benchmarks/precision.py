@@ -1,11 +1,13 @@
 r"""Measure what rounding the factors of matrix products does to the loss and to what is learned.
 
     python benchmarks/precision.py --quick     (tiny, a minute)
-    python benchmarks/precision.py     (the demo's data, three seeds, ten minutes on two cores)
+    python benchmarks/precision.py     (the demo's data, three seeds, five minutes on two cores)
+    python benchmarks/precision.py --recorded FOLDER --seeds 1 --epochs 150     (ten minutes)
 
-Trains with `train.precision` float32, tf32 and bf16 on simulated cells whose network is known. On a
-CPU, which multiplies in float32, benchmarks/rounded.py rounds the factors; a GPU does so itself
-(--device cuda). Evaluation multiplies in float32 always. The result is printed and, but for
+Trains with `train.precision` float32, tf32 and bf16 on simulated cells whose network is known, or
+on the arrays of a recorded run (FOLDER as in benchmarks/reference_run.py). On a CPU, which
+multiplies in float32, benchmarks/rounded.py rounds the factors; a GPU does so itself (--device
+cuda). Evaluation multiplies in float32 always. The result is printed and, but for
 --quick, goes into benchmarks/results/precision.json.
 """
 
@@ -25,7 +27,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import alternating, results_file  # noqa: E402
+from benchmarks import alternating, reference_run, results_file  # noqa: E402
 from benchmarks import jax_program as program  # noqa: E402
 from benchmarks.rounded import rounded  # noqa: E402
 from configs import demo  # noqa: E402
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--device", choices=program.DEVICES, default="cpu")
+    parser.add_argument("--recorded", type=Path, help="folder of a recorded run's arrays")
     asked = parser.parse_args()
     config = from_config_dict(demo.get_config())
     if asked.quick:
@@ -53,7 +56,11 @@ def main() -> None:
         small = dataclasses.replace(config.simulate, n_cells=600, n_genes=40)
         config = dataclasses.replace(config, simulate=small)
     program.use_device(asked.device)
-    dataset = data.from_config(config)
+    if asked.recorded:
+        config = reference_run.CONFIG
+        dataset = reference_run.recorded_dataset(asked.recorded / reference_run.ARRAYS)
+    else:
+        dataset = data.from_config(config)
     exact = [trained(dataset, config, "float32", seed, asked) for seed in range(asked.seeds)]
     for precision in program.PRECISIONS:
         runs = exact
@@ -92,20 +99,21 @@ def trained(
         state.best_params, dataset.splits["test"], config=config.model, sizes=sizes, seed=seed
     )
     probabilities = edge_probabilities(state.best_params, config.model, sizes)
-    found = recovery(probabilities, dataset.true_network, dataset.n_perturbed)
+    truth = dataset.true_network
+    known = None if truth is None else recovery(probabilities, truth, dataset.n_perturbed)
     return {
         "first_loss": float(first.steps["loss"][0]),
         "first_gradient_norm": float(first.steps["gradient_norm"][0]),
         "best_validation_loss": float(state.best_loss),
         "iwelbo": float(scores.mean()),
-        "auprc": found.auprc,
+        "auprc": known and known.auprc,
         "probabilities": probabilities,
     }
 
 
 def compared(runs: list[dict[str, Any]], exact: list[dict[str, Any]]) -> dict[str, Any]:
     """Give each number of all seeds, and how far they are from float32's of the same seed."""
-    names = [name for name in runs[0] if name != "probabilities"]
+    names = [name for name, value in runs[0].items() if isinstance(value, float)]
     found: dict[str, Any] = {
         name: [alternating.significant(run[name], 7) for run in runs] for name in names
     }

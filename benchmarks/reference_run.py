@@ -22,6 +22,7 @@ from gpo_vae_jax.evaluate.predictive import predictive_iwelbo_of_split
 from gpo_vae_jax.train import fit
 from gpo_vae_jax.types import Dataset
 
+ARRAYS = "schraivogel_prepared.npz"
 CONFIG = Config(name="reference", model=ModelConfig(n_latent=50), train=TrainConfig(max_epochs=150))
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
-    dataset = recorded_dataset(args.folder / "schraivogel_prepared.npz")
+    dataset = recorded_dataset(args.folder / ARRAYS)
     recorded = json.loads((args.folder / "schraivogel.json").read_text())["runs"]
     print(f"{'':10}{'seed':>5}{'best validation loss':>22}{'predictive IWELBO':>20}")
     for run in recorded:

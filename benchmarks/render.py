@@ -60,9 +60,10 @@ the machine's rate and of the bytes it must read and write. Compiled together pa
 memory, so their sum need not be the whole step."""
 
 PRECISION = """\
-Training with `train.precision` float32, TF32 and bfloat16 on the demo's cells, whose network is
-known.{by} "Apart" is the largest relative difference
-from float32 of the same seed. Evaluation multiplies in float32 always."""
+Training with `train.precision` float32, TF32 and bfloat16: on the demo's cells, whose network is
+known, and on the arrays of a recorded run (`reference`, a real screen).{by} "Apart" is
+the largest relative difference from float32 of the same seed. Evaluation multiplies in float32
+always."""
 
 EPOCH = """\
 Shuffle, all steps and validation as one compiled program. "Beyond steps and validation" is what an

@@ -209,20 +209,21 @@ def rounded_by(entries: Sequence[Entry]) -> str:
 
 def precision(entries: Sequence[Entry]) -> str | None:
     """Write what lower precision does to the loss, to its gradient and to what is learned."""
-    head = ("precision", "device", "first loss apart", "its gradient's norm apart",
+    head = ("data", "precision", "device", "first loss apart", "its gradient's norm apart",
             "best validation loss", "apart", "IWELBO", "apart", "AUPRC",
             "probabilities correlate with float32's", "edges that differ")  # fmt: skip
 
     def of_seeds(entry: Entry, name: str, digits: int) -> str:
-        return ", ".join(f"{value:.{digits}f}" for value in entry[name])
+        return ", ".join(f"{value:.{digits}f}" for value in entry.get(name, ()))
 
     rows = (
-        (e["precision"], e["device"], f"{e['first_loss_apart']:.1g}",
+        (e["data"], e["precision"], e["device"], f"{e['first_loss_apart']:.1g}",
          f"{e['first_gradient_norm_apart']:.1g}", of_seeds(e, "best_validation_loss", 3),
          f"{e['best_validation_loss_apart']:.1g}", of_seeds(e, "iwelbo", 2),
          f"{e['iwelbo_apart']:.1g}", of_seeds(e, "auprc", 3),
          f"{e['probabilities_correlate']:.4f}", e["edges_that_differ"])
-        for e in [*ordered(entries, "cpu"), *ordered(entries, "cuda")]
+        for device in ("cpu", "cuda")
+        for e in sorted(ordered(entries, device), key=lambda e: e["data"])
     )  # fmt: skip
     return table(head, rows) if entries else None
 

@@ -26,7 +26,7 @@ def test_every_result_is_on_the_page(tmp_path):
     assert "| treatments | 275 ms at 164 |" in text and "| 20 | 1.9 | 16 | **no** |" in text
     assert "| embedding encoder (2 times) | 160 ms |" in text
     assert "| 58,810 + 14,703 | 115 |" in text
-    assert "| bf16 | cpu | 0.001 | 0.001 | 150.150, 151.151 | 0.001 |" in text
+    assert "| demo | bf16 | cpu | 0.001 | 0.001 | 150.150, 151.151 | 0.001 |" in text
     assert "| 0.440, 0.450 | 0.9990 | 2 |" in text
     for name in ("step", "sizes", "profile"):
         assert f"(plots/{name}.png)" in text
