@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from gpo_vae_jax.model.cells import dosage_sum, failed, share_of_cells, share_of_failed
 from gpo_vae_jax.types import Batch
+from tests.float64 import run_in_float64
 from tests.reference import dense_dosage
 
 N_PERTURBED, N_TREATMENTS, N_CELLS = 4, 6, 5
@@ -94,3 +95,17 @@ def test_a_quality_column_without_cells_is_worth_nothing():
 def test_a_cell_has_failed_if_any_column_has():
     batch = cells(qc_fail=np.int32([[0, 0], [0, 1], [1, 0], [1, 1]]))
     np.testing.assert_array_equal(failed(batch), [0, 1, 1, 1])
+
+
+def test_the_gradient_of_repeating_equals_autodiff_in_float64():
+    run_in_float64("""
+from gpo_vae_jax.model.cells import for_particles
+rng = np.random.default_rng(0)
+for n in (1, 2, 5):
+    x, weight = jnp.asarray(rng.normal(size=(3, 4))), jnp.asarray(rng.normal(size=(n, 3, 4)))
+    def gradient(repeated):
+        return jax.grad(lambda x: (weight * jnp.sin(repeated(x))).sum())(x)
+    ours = gradient(lambda x: for_particles(x, n))
+    plain = gradient(lambda x: jnp.broadcast_to(x[None], (n, 3, 4)))
+    np.testing.assert_allclose(ours, plain, rtol=1e-12, atol=1e-12)
+""")

@@ -119,7 +119,6 @@ def test_gradients_of_samples_equal_autodiff_in_float64():
     run_in_float64("""
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.types import Posterior
-from tests.float64 import run_in_float64
 rng = np.random.default_rng(0)
 mean, noise, logits, weight = (jnp.asarray(rng.normal(size=(2, 3, 5))) for _ in range(4))
 variance, of_rows = jnp.asarray(rng.uniform(1e-4, 3, (2, 3, 5))), weight[..., 0]
