@@ -38,7 +38,7 @@ from gpo_vae_jax.evaluate.network.edges import edge_probabilities  # noqa: E402
 from gpo_vae_jax.evaluate.network.recovery import recovery  # noqa: E402
 from gpo_vae_jax.evaluate.predictive import predictive_iwelbo_of_split  # noqa: E402
 from gpo_vae_jax.train import init_state, run_epoch  # noqa: E402
-from gpo_vae_jax.types import Dataset  # noqa: E402
+from gpo_vae_jax.types import Dataset, Params  # noqa: E402
 
 
 def main() -> None:
@@ -61,11 +61,10 @@ def main() -> None:
         dataset = reference_run.recorded_dataset(asked.recorded / reference_run.ARRAYS)
     else:
         dataset = data.from_config(config)
-    exact = [trained(dataset, config, "float32", seed, asked) for seed in range(asked.seeds)]
+    runs = {
+        precision: trained(dataset, config, precision, asked) for precision in program.PRECISIONS
+    }
     for precision in program.PRECISIONS:
-        runs = exact
-        if precision != "float32":
-            runs = [trained(dataset, config, precision, s, asked) for s in range(asked.seeds)]
         entry = {
             "data": config.name,
             "device": asked.device,
@@ -73,47 +72,56 @@ def main() -> None:
             "precision": precision,
             "seeds": asked.seeds,
             "epochs": asked.epochs,
-            **compared(runs, exact),
+            **compared(runs[precision], runs["float32"]),
         }
         key = ("data", "device", "precision")
         results_file.add(results_file.folder_of(asked), "precision", entry, key)
 
 
 def trained(
-    dataset: Dataset, config: Config, precision: str, seed: int, asked: argparse.Namespace
-) -> dict[str, Any]:
-    """Train for a number of epochs and evaluate the best parameters."""
-    train = dataclasses.replace(config.train, seed=seed, precision=precision)
+    dataset: Dataset, config: Config, precision: str, asked: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Train each seed for a number of epochs, by one program, and evaluate the best parameters."""
+    train = dataclasses.replace(config.train, precision=precision)
     config, sizes = dataclasses.replace(config, train=train), dataset.sizes
     epoch = partial(run_epoch, config=compiled_part(config), sizes=sizes)
-    if asked.device == "cpu":
-        epoch = rounded(epoch)
+    epoch = jax.jit(rounded(epoch) if asked.device == "cpu" else epoch)
     given = jax.device_put((dataset.splits["train"], dataset.splits["val"]))
     tables = {name: jnp.asarray(table, jnp.float32) for name, table in dataset.tables.items()}
-    state = jax.device_put(init_state(seed, config=config, sizes=sizes))
-    compiled = jax.jit(epoch).lower(state, *given, tables).compile()
-    state, first = compiled(state, *given, tables)
-    for _ in range(asked.epochs - 1):
-        state, _ = compiled(state, *given, tables)
+    runs = []
+    for seed in range(asked.seeds):
+        state = jax.device_put(init_state(seed, config=config, sizes=sizes))
+        state, first = epoch(state, *given, tables)
+        for _ in range(asked.epochs - 1):
+            state, _ = epoch(state, *given, tables)
+        of_first = {name: float(values[0]) for name, values in first.steps.items()}
+        runs.append(
+            {
+                "first_loss": of_first["loss"],
+                "first_gradient_norm": of_first["gradient_norm"],
+                "best_validation_loss": float(state.best_loss),
+                **evaluated(state.best_params, dataset, config, seed),
+            }
+        )
+    return runs
+
+
+def evaluated(params: Params, dataset: Dataset, config: Config, seed: int) -> dict[str, Any]:
+    """Score the test cells, and compare the network with the true one where it is known."""
+    model, sizes, truth = config.model, dataset.sizes, dataset.true_network
     scores = predictive_iwelbo_of_split(
-        state.best_params, dataset.splits["test"], config=config.model, sizes=sizes, seed=seed
+        params, dataset.splits["test"], config=model, sizes=sizes, seed=seed
     )
-    probabilities = edge_probabilities(state.best_params, config.model, sizes)
-    truth = dataset.true_network
-    known = None if truth is None else recovery(probabilities, truth, dataset.n_perturbed)
-    return {
-        "first_loss": float(first.steps["loss"][0]),
-        "first_gradient_norm": float(first.steps["gradient_norm"][0]),
-        "best_validation_loss": float(state.best_loss),
-        "iwelbo": float(scores.mean()),
-        "auprc": known and known.auprc,
-        "probabilities": probabilities,
-    }
+    probabilities = edge_probabilities(params, model, sizes)
+    found = {"iwelbo": float(scores.mean()), "probabilities": probabilities}
+    if truth is not None:
+        found["auprc"] = recovery(probabilities, truth, dataset.n_perturbed).auprc
+    return found
 
 
 def compared(runs: list[dict[str, Any]], exact: list[dict[str, Any]]) -> dict[str, Any]:
     """Give each number of all seeds, and how far they are from float32's of the same seed."""
-    names = [name for name, value in runs[0].items() if isinstance(value, float)]
+    names = [name for name in runs[0] if name != "probabilities"]
     found: dict[str, Any] = {
         name: [alternating.significant(run[name], 7) for run in runs] for name in names
     }

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import alternating, floor, results_file, shapes  # noqa: E402
 from benchmarks.shapes import Shape  # noqa: E402
 
-STEPS = {  # of one request, by device: all take about as long, and a call's set-up weighs little
+STEPS = {  # of one request, by device: so many of ours that a call's set-up weighs little
     "cpu": {"jax": 16, "torch": 1, "product": 10},
     "cuda": {"jax": 40, "torch": 10, "product": 200},
 }

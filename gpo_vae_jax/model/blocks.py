@@ -16,7 +16,7 @@ _Sum, _Found = TypeVar("_Sum"), TypeVar("_Found")
 
 def n_chunks(n_cells: int, n_bytes: int) -> int:
     """Give the number of chunks, a divisor of the number of cells; 1 except on a CPU."""
-    if not _on_cpu():
+    if not on_cpu():
         return 1
     wanted = -(-n_bytes // CHUNK_BYTES)
     found = next((n for n in range(wanted, n_cells + 1) if n_cells % n == 0), 1)
@@ -46,17 +46,18 @@ def by_chunks(
 
 def over_last(a: Array) -> Array:
     """Sum over the last axis: on a CPU as a product with ones, which is faster there."""
-    if not _on_cpu():
+    if not on_cpu():
         return a.sum(-1)
     return jnp.matmul(a, jnp.ones(a.shape[-1], a.dtype), precision="highest")
 
 
 def over_rows(weight: Array, rows: Array) -> Array:
     """Sum rows [n, G] with weights [n]: on a CPU as a product."""
-    if not _on_cpu():
+    if not on_cpu():
         return (weight[:, None] * rows).sum(0)
     return jnp.matmul(weight, rows, precision="highest")
 
 
-def _on_cpu() -> bool:
+def on_cpu() -> bool:
+    """Say whether jax computes on a CPU."""
     return jax.default_backend() == "cpu"

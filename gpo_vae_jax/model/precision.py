@@ -10,9 +10,11 @@ from typing import ParamSpec, TypeVar
 import jax
 
 from gpo_vae_jax.errors import ConfigError
+from gpo_vae_jax.model.blocks import on_cpu
 
 _NAMES = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}  # jax's
 _BF16_ON_GPU = "BF16_BF16_F32"  # what jax calls "bfloat16" multiplies in TF32 there
+_NAMES_IT = (0, 4, 36)  # the first jax that takes this name
 _Given, _Result = ParamSpec("_Given"), TypeVar("_Result")
 
 
@@ -27,8 +29,8 @@ def products_at(precision: str) -> AbstractContextManager[None]:
       ConfigError: "bf16" on a GPU, and jax is too old to know it there.
     """
     name = _NAMES[precision]
-    if precision == "bf16" and jax.default_backend() == "gpu":
-        if not hasattr(jax.lax, "DotAlgorithmPreset"):
+    if precision == "bf16" and not on_cpu():
+        if jax.__version_info__ < _NAMES_IT:
             raise ConfigError(
                 f"config.train.precision='bf16' needs jax 0.4.36 or newer on a GPU, and this is "
                 f"jax {jax.__version__}: set config.train.precision='tf32'"

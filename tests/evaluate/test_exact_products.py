@@ -1,0 +1,46 @@
+"""What evaluation compiles multiplies in float32, whatever jax would do by itself."""
+
+import jax
+import numpy as np
+import pytest
+
+from gpo_vae_jax.evaluate.effects import model_effects, sampling
+from gpo_vae_jax.evaluate.predictive import predictive_iwelbo, sample_shared
+from gpo_vae_jax.model import init_params, sample_shared_noise
+from tests.evaluate.test_predictive import CONFIG
+from tests.tiny import tiny_dataset
+
+
+@pytest.fixture(scope="module")
+def lowered():
+    """Give the program of each jitted function of the model, lowered where jax would round."""
+    dataset = tiny_dataset()
+    sizes, split = dataset.sizes, dataset.splits["test"]
+    of_model = {"config": CONFIG, "sizes": sizes}
+    params = init_params(jax.random.key(0), CONFIG, sizes)
+    noise = sample_shared_noise(jax.random.key(1), CONFIG, sizes, 2)
+    shared = sample_shared(params, noise, **of_model)
+    batch = jax.tree.map(lambda a: a[:4], split.cells)
+    basal = np.zeros((2, 4, CONFIG.n_latent), np.float32)
+    names = dataset.treatments[: sizes.n_perturbed]
+    conditions = sampling.with_control(sampling.conditions_of([names[:1], names[1:2]], names))
+    genes, library = np.arange(sizes.n_genes, dtype=np.uint32), np.full((2, 3), 1e4, np.float32)
+    cells = (params, conditions, np.arange(2), library, 0, genes)
+    sums = (params, conditions, 0, 2, np.float32(1e4), 0, genes)
+    with jax.default_matmul_precision("bfloat16"):
+        return {
+            "bound": predictive_iwelbo.lower(
+                params, split.context.statistics, batch, shared, basal, **of_model
+            ),
+            "guide": sample_shared.lower(params, noise, **of_model),
+            "cells": sampling._cells.lower(*cells, failed=False, expected=False, **of_model),
+            "effects": model_effects._block_sums.lower(*sums, step=2, failed=False, **of_model),
+        }
+
+
+@pytest.mark.parametrize("name", ["bound", "guide", "cells", "effects"])
+def test_evaluation_multiplies_in_float32(lowered, name):
+    products = [line for line in lowered[name].as_text().splitlines() if "dot_general" in line]
+    assert len(products) > 3
+    for line in products:
+        assert "[HIGHEST, HIGHEST]" in line, line
