@@ -2,7 +2,8 @@
 
     python scripts/train.py --config=configs/demo.py --workdir=runs/demo
 
-Expected time: half a minute on two CPU cores, of which the epochs take 16 to 19 seconds, 11 to 13 to compile.
+Expected time: half a minute on two CPU cores, of which the epochs take 16 to 19 seconds, 11 to 13
+to compile.
 Expected result: the edges of the simulated network stand clearly above chance among the
 probabilities of runs/demo/grn.csv (the area under the precision-recall curve is printed).
 """
