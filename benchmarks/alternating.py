@@ -142,7 +142,7 @@ def measure(
 
 
 def summary(values: Sequence[float]) -> dict[str, float | int]:
-    """Give median and spread: least, most, and the range of the middle half."""
+    """Return median and spread: least, most, and the range of the middle half."""
     if not values:
         raise ValueError("nothing was measured: ask for at least one round")
     low = high = values[0]
@@ -158,7 +158,7 @@ def summary(values: Sequence[float]) -> dict[str, float | int]:
 
 
 def ratio(slow: Mapping[str, float], fast: Mapping[str, float]) -> float:
-    """Give how many times faster the second is, by medians."""
+    """Return how many times faster the second is, by medians."""
     return significant(slow["median"] / fast["median"], 3)
 
 

@@ -66,7 +66,7 @@ def cells(shape: Shape, n_cells: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def statistics(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Give mean and unbiased standard deviation of each gene; one that never varies gets 1.
+    """Return mean and unbiased standard deviation of each gene; one that never varies gets 1.
 
     Returns:
       "x_mean", "x_std" of counts and "log_x_mean", "log_x_std" of log(counts + 1), float32 [G].

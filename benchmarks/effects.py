@@ -27,8 +27,8 @@ from configs import rpe1  # noqa: E402
 from gpo_vae_jax import config_io  # noqa: E402
 from gpo_vae_jax.config import ModelConfig  # noqa: E402
 from gpo_vae_jax.evaluate.effects import model_effects, sampling  # noqa: E402
-from gpo_vae_jax.evaluate.effects.sampling import Draw, Trained  # noqa: E402
 from gpo_vae_jax.model import init_params  # noqa: E402
+from gpo_vae_jax.predict.sampling import Draw, Trained  # noqa: E402
 from gpo_vae_jax.types import Sizes  # noqa: E402
 
 SIZES = Sizes(n_genes=8749, n_treatments=655, n_perturbed=383)

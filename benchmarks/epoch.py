@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def n_cells(shape: shapes.Shape, wanted: int | None) -> tuple[int, int]:
-    """Give how many cells train and validate, no more than memory holds twice."""
+    """Return how many cells train and validate, no more than memory holds twice."""
     n = wanted or round(shape.cells * TRAIN)
     of_cell = 2 * (2 * 2 * shape.genes + 4 * shape.treatments)  # both kinds of counts, delta; twice
     room = (memory.available_gib() - SPARE_GIB) * 2**30 / of_cell
@@ -138,7 +138,7 @@ def shares(steps: int, summaries: dict[str, dict[str, float]]) -> dict[str, floa
 
 
 def beside_torch(entry: dict[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Give what PyTorch's steps and loader take for as many batches, from results of step.py."""
+    """Return what PyTorch's steps and loader take for as many batches, from results of step.py."""
     wanted = {name: entry[name] for name in ("shape", "device")}
     found = [e for e in results_file.read(folder, "step") if "torch" in e]
     step = results_file.find(found, **wanted, precision=entry["precision"], beside="torch")
@@ -159,7 +159,7 @@ def beside_torch(entry: dict[str, Any], folder: Path | None) -> dict[str, Any]:
 
 
 def simulated(shape: shapes.Shape, n_train: int, n_val: int) -> tuple[Split, Split]:
-    """Give training and validation cells on the device, the copies in host memory let go."""
+    """Return training and validation cells on the device, the copies in host memory let go."""
     both = program.split_of(shape, n_train + n_val)
     train = jax.tree.map(lambda a: a[:n_train], both.cells)
     validation = jax.tree.map(lambda a: a[n_train:], both.cells)
@@ -168,13 +168,13 @@ def simulated(shape: shapes.Shape, n_train: int, n_val: int) -> tuple[Split, Spl
 
 
 def table(sizes: Sizes) -> jax.Array:
-    """Give Wasserstein distances for the monitors of an epoch."""
+    """Return Wasserstein distances for the monitors of an epoch."""
     shape = (sizes.n_perturbed, sizes.n_treatments)
     return jnp.asarray(np.random.default_rng(0).random(shape), jnp.float32)
 
 
 def timed(function: Any, *arguments: Any) -> tuple[float, Any]:
-    """Give the seconds of a call, and what it returned."""
+    """Return the seconds of a call, and what it returned."""
     start = time.perf_counter()
     result = jax.block_until_ready(function(*arguments))
     return time.perf_counter() - start, result
@@ -193,7 +193,7 @@ class Steps:
         self.run = program.compiled_steps(self.state, train, k, size, config=config, sizes=sizes)
 
     def seconds(self) -> float:
-        """Give the seconds of one step."""
+        """Return the seconds of one step."""
         took, (self.state, _) = timed(self.run, self.state, self.train, self.rows, jnp.int32(0))
         return took / self.k
 

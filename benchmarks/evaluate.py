@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import alternating, memory, results_file, shapes  # noqa: E402
 from benchmarks import jax_program as program  # noqa: E402
-from gpo_vae_jax.evaluate.predictive import (  # noqa: E402
+from gpo_vae_jax.evaluate.predictive_bound import (  # noqa: E402
     chunk_sizes,
     predictive_iwelbo_of_split,
 )

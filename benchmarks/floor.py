@@ -135,7 +135,7 @@ def floor_s(
     batch_size: int | None = None,
     n_particles: int | None = None,
 ) -> float:
-    """Give the floor in seconds: products alone, or the slower of products and memory traffic."""
+    """Return the floor in seconds: products alone, or the slower of products and memory traffic."""
     least = flop(shape, batch_size, n_particles) / flop_per_s
     if bytes_per_s is None:
         return least
@@ -177,7 +177,7 @@ class Rate:
 
 
 def _jax_products(rate: Rate, device: str, precision: str) -> Callable[[int], float]:
-    """Give a function that multiplies k times in one compiled loop and gives the seconds."""
+    """Return a function that multiplies k times in one compiled loop and gives the seconds."""
     import jax
     import jax.numpy as jnp
 

@@ -75,7 +75,7 @@ def add_shape_options(parser: argparse.ArgumentParser, default: str = "rpe1") ->
 
 
 def chosen_shape(asked: argparse.Namespace) -> Shape:
-    """Give the shape that the command line asks for."""
+    """Return the shape that the command line asks for."""
     return shapes.scaled(
         shapes.SHAPES[asked.shape],
         genes=asked.genes,
@@ -90,7 +90,7 @@ def configured(
     n_particles: int | None = None,
     precision: str = "float32",
 ) -> tuple[Config, Sizes]:
-    """Give settings and sizes of a shape, with the precision of products asked for."""
+    """Return settings and sizes of a shape, with the precision of products asked for."""
     config, sizes = shapes.configuration(shape, batch_size, n_particles)
     train = dataclasses.replace(config.train, precision=precision)
     return dataclasses.replace(config, train=train), sizes
@@ -161,12 +161,12 @@ def compiled_steps(
 
 
 def fresh(config: Config, sizes: Sizes, seed: int = 0) -> StepState:
-    """Give parameters and optimiser before the first step, on the device."""
+    """Return parameters and optimiser before the first step, on the device."""
     return jax.device_put(init_state(seed, config=config, sizes=sizes).current, jax.devices()[0])
 
 
 def temporary_gib(compiled: Any) -> dict[str, float] | None:
-    """Give what the compiler says a program needs besides its arguments, in GiB, if it says."""
+    """Return what the compiler says a program needs besides its arguments, in GiB, if it says."""
     analysis = compiled.memory_analysis()
     if analysis is None:
         return None

@@ -101,7 +101,7 @@ class Runner:
         return {"seconds": [seconds], "loss": float(parts["loss"][-1])}
 
     def last(self) -> dict[str, float]:
-        """Give the peaks of memory."""
+        """Return the peaks of memory."""
         found = {
             "peak_gib": round(memory.peak_gib(), 3),
             "above_data_gib": round(memory.peak_gib() - self.before, 3),

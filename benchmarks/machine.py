@@ -22,7 +22,7 @@ _PACKAGES = (
 
 
 def describe() -> dict[str, object]:
-    """Give processor, memory, versions and commit, as far as they can be found."""
+    """Return processor, memory, versions and commit, as far as they can be found."""
     return {
         "processor": _after_colon("/proc/cpuinfo", "model name") or platform.processor(),
         "cores": os.cpu_count(),

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def peak_gib() -> float:
-    """Give the most memory that this process ever had (VmHWM), in GiB."""
+    """Return the most memory that this process ever had (VmHWM), in GiB."""
     return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
@@ -22,17 +22,17 @@ def forget_peak() -> bool:
 
 
 def resident_gib() -> float:
-    """Give the memory that this process has now (VmRSS), in GiB; 0 where it cannot be found."""
+    """Return the memory that this process has now (VmRSS), in GiB; 0 where it cannot be found."""
     return _status("VmRSS") or 0.0
 
 
 def available_gib() -> float:
-    """Give the memory that the machine could still give, in GiB; infinite if it does not say."""
+    """Return the memory that the machine could still give, in GiB; infinite if it does not say."""
     return _field(Path("/proc/meminfo"), "MemAvailable") or float("inf")
 
 
 def device_peak_gib(device: Any) -> float | None:
-    """Give the most memory that a jax device ever had in use, in GiB; None if it does not count."""
+    """Return the most memory that a jax device ever had in use, in GiB; None if it does not count."""
     found = device.memory_stats() or {}
     peak = found.get("peak_bytes_in_use")
     return None if peak is None else round(peak / 2**30, 3)

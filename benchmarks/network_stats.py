@@ -111,7 +111,7 @@ def measure(folder: Path, shape: dict[str, int], n_sample: int) -> dict:
     """Time ours and scipy in turn, and compare what they find."""
     from gpo_vae_jax.config import EvaluateConfig
     from gpo_vae_jax.evaluate.network.network_stats import network_statistics
-    from gpo_vae_jax.evaluate.network.two_sample import compare_cells
+    from gpo_vae_jax.evaluate.network.pair_tests import compare_cells
 
     dataset = dataset_of(folder, shape)
     random = np.random.default_rng(0)
@@ -193,7 +193,7 @@ def measure(folder: Path, shape: dict[str, int], n_sample: int) -> dict:
 
 
 def scipy_loop(dataset, sample: np.ndarray):
-    """Give a function that tests the sample's pairs one by one, [2, n]: p and distance."""
+    """Return a function that tests the sample's pairs one by one, [2, n]: p and distance."""
     from gpo_vae_jax.data import counts as count_matrix
 
     library = np.concatenate([part.cells.library_size for part in dataset.splits.values()])
@@ -219,7 +219,7 @@ def scipy_loop(dataset, sample: np.ndarray):
 
 
 def resident_gib() -> float:
-    """Give the memory this process holds now."""
+    """Return the memory this process holds now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**30
 

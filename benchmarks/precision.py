@@ -36,7 +36,7 @@ from gpo_vae_jax.config import Config, compiled_part  # noqa: E402
 from gpo_vae_jax.config_io import from_config_dict  # noqa: E402
 from gpo_vae_jax.evaluate.network.edges import edge_probabilities  # noqa: E402
 from gpo_vae_jax.evaluate.network.recovery import recovery  # noqa: E402
-from gpo_vae_jax.evaluate.predictive import predictive_iwelbo_of_split  # noqa: E402
+from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo_of_split  # noqa: E402
 from gpo_vae_jax.train import init_state, run_epoch  # noqa: E402
 from gpo_vae_jax.types import Dataset, Params  # noqa: E402
 
@@ -120,7 +120,7 @@ def evaluated(params: Params, dataset: Dataset, config: Config, seed: int) -> di
 
 
 def compared(runs: list[dict[str, Any]], exact: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give each number of all seeds, and how far they are from float32's of the same seed."""
+    """Return each number of all seeds, and how far they are from float32's of the same seed."""
     names = [name for name in runs[0] if name != "probabilities"]
     found: dict[str, Any] = {
         name: [alternating.significant(run[name], 7) for run in runs] for name in names

@@ -113,7 +113,7 @@ def whole_preparation(folder: Path, scrublet: str) -> dict:
 
 
 def peak_gib() -> float:
-    """Give the most memory that this process has held so far."""
+    """Return the most memory that this process has held so far."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
@@ -130,7 +130,7 @@ def side_by_side(quick: bool) -> dict:
 
 def transport(rng: np.random.Generator, n: int, m: int, genes: int) -> dict:
     """Match n cells to m controls: ours, POT in the log domain and plain, ott-jax in float32."""
-    from gpo_vae_jax.data.transport import transport_match
+    from gpo_vae_jax.data.prepare.transport import transport_match
 
     mean = np.exp(rng.normal(-0.5, 1.2, genes))
     cells, controls = (np.log1p(rng.poisson(mean, (size, genes)) * 1.1) for size in (n, m))
@@ -177,7 +177,7 @@ def differential(n_cells: int, n_genes: int, n_perturbations: int) -> dict:
     import scanpy
 
     from gpo_vae_jax.data import counts as count_matrix
-    from gpo_vae_jax.data.differential import rank_genes
+    from gpo_vae_jax.data.prepare.differential import rank_genes
 
     raw = rpe1_like.simulate_raw(n_cells, n_genes, n_perturbations)
     label = raw.obs["perturbation"].astype(str).to_numpy()
@@ -212,8 +212,8 @@ def differential(n_cells: int, n_genes: int, n_perturbations: int) -> dict:
 
 def counterfactuals(n_cells: int, n_genes: int, n_perturbations: int) -> dict:
     """Make counterfactual counts: ours, and a loop over cells that sorts their draws."""
-    from gpo_vae_jax.data.counterfactual import N_DRAWS, counterfactual_counts
-    from gpo_vae_jax.data.random_by_name import draw_below, hash_names
+    from gpo_vae_jax.data.prepare.counterfactual import N_DRAWS, counterfactual_counts
+    from gpo_vae_jax.data.prepare.random_by_name import draw_below, hash_names
 
     raw = rpe1_like.simulate_raw(n_cells, n_genes, n_perturbations)
     _, group = np.unique(raw.obs["perturbation"].astype(str), return_inverse=True)

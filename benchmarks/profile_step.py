@@ -97,7 +97,7 @@ def ready(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
 
 
 def whole_step(split, rows, config, sizes) -> Callable[[], Any]:
-    """Give a call that takes one step and keeps the state for the next."""
+    """Return a call that takes one step and keeps the state for the next."""
     held = [program.fresh(config, sizes)]
     run = program.compiled_steps(held[0], split, 1, len(rows), config=config, sizes=sizes)
 
@@ -110,7 +110,7 @@ def whole_step(split, rows, config, sizes) -> Callable[[], Any]:
 
 
 def described(part, shape, config, seconds, speed) -> dict[str, Any]:
-    """Give a part's times and floor, for all its calls in a step."""
+    """Return a part's times and floor, for all its calls in a step."""
     at_genes = config.train.n_particles * config.train.batch_size * shape.genes
     listed = [p for p in floor.products(shape) if p.part == part.name]
     flop = sum(product.flop for product in listed)

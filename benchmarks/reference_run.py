@@ -18,8 +18,8 @@ import numpy as np
 
 from gpo_vae_jax import data
 from gpo_vae_jax.config import Config, ModelConfig, TrainConfig
-from gpo_vae_jax.evaluate.predictive import predictive_iwelbo_of_split
-from gpo_vae_jax.train import fit
+from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo_of_split
+from gpo_vae_jax.runs import fit
 from gpo_vae_jax.types import Dataset
 
 ARRAYS = "schraivogel_prepared.npz"

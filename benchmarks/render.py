@@ -104,7 +104,7 @@ def draw(found: Mapping[str, Sequence[dict[str, Any]]], folder: Path) -> dict[st
 
 
 def _first(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Give the entry that is drawn: on a GPU if there is one, at the first shape."""
+    """Return the entry that is drawn: on a GPU if there is one, at the first shape."""
     found = [e for device in ("cuda", "cpu") for e in tables.ordered(entries, device)]
     return found[0] if found else None
 

@@ -42,7 +42,7 @@ def title_of(entry: dict[str, Any]) -> str:
 
 @contextmanager
 def figure(path: Path, width: float, height: float, title: str) -> Iterator[Figure]:
-    """Give a figure in the project's look, and write it where the block ends."""
+    """Return a figure in the project's look, and write it where the block ends."""
     with matplotlib.rc_context({**SETTINGS, "figure.facecolor": CARD}):
         drawn = Figure(figsize=(width, height), dpi=110)
         FigureCanvasAgg(drawn)

@@ -14,7 +14,7 @@ PRECISIONS = ("float32", "tf32", "bf16")
 
 
 def ordered(entries: Iterable[Entry], device: str) -> list[Entry]:
-    """Give the entries of a device: by shape, then precision, those beside PyTorch first."""
+    """Return the entries of a device: by shape, then precision, those beside PyTorch first."""
     beside = ("torch", "upstream", "nothing")
 
     def place(entry: Entry) -> tuple[int, ...]:

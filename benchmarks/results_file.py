@@ -22,12 +22,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def folder_of(asked: argparse.Namespace) -> Path | None:
-    """Give the folder to write into; none for a quick run that names none."""
+    """Return the folder to write into; none for a quick run that names none."""
     return asked.results or (None if asked.quick else FOLDER)
 
 
 def read(folder: Path | None, name: str) -> list[dict[str, Any]]:
-    """Give the entries of a file; none if it is not there."""
+    """Return the entries of a file; none if it is not there."""
     path = (folder or FOLDER) / f"{name}.json"
     if not path.exists():
         return []
@@ -54,5 +54,5 @@ def add(
 
 
 def find(entries: Sequence[dict[str, Any]], **wanted: Any) -> dict[str, Any] | None:
-    """Give the entry that has these values, or none."""
+    """Return the entry that has these values, or none."""
     return next((e for e in entries if all(e.get(k) == v for k, v in wanted.items())), None)

@@ -23,7 +23,7 @@ _INNER = ("call_jaxpr", "fun_jaxpr", "call")  # of a function with gradients or 
 
 
 def rounded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a function with the same arguments and results, and rounded products.
+    """Return a function with the same arguments and results, and rounded products.
 
     Not to be differentiated: the gradient's own products would be exact.
     """
@@ -37,7 +37,7 @@ def rounded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def bits_of(precision: Any) -> int | None:
-    """Give the bits that a product's factors keep, of the 23 after the point; None: all."""
+    """Return the bits that a product's factors keep, of the 23 after the point; None: all."""
     if isinstance(precision, tuple):
         precision = precision[0]
     return MANTISSA_BITS.get(precision)

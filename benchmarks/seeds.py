@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def narrow(config: Config) -> Config:
-    """Give networks of the size that small data asks for."""
+    """Return networks of the size that small data asks for."""
     widths = ("basal_encoder_n_hidden", "embedding_encoder_n_hidden", "decoder_n_hidden")
     model = dataclasses.replace(config.model, n_latent=20, **dict.fromkeys(widths, 64))
     return dataclasses.replace(config, model=model)
@@ -111,7 +111,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def largest_difference(at_once: TrainState, singles: list[TrainState]) -> float:
-    """Give how far the best validation losses of both ways lie apart, relatively."""
+    """Return how far the best validation losses of both ways lie apart, relatively."""
     ours = np.asarray(at_once.best_loss, np.float64)
     alone = np.array([float(state.best_loss) for state in singles])
     return alternating.significant(float(np.abs(ours / alone - 1).max()), 2)

@@ -60,7 +60,7 @@ def scaled(
 def published(
     shape: Shape, batch_size: int | None = None, n_particles: int | None = None
 ) -> Config:
-    """Give the published settings of a shape; the tiny one has small widths and batches."""
+    """Return the published settings of a shape; the tiny one has small widths and batches."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     from gpo_vae_jax.config_io import from_config_dict
@@ -84,7 +84,7 @@ def published(
 def configuration(
     shape: Shape, batch_size: int | None = None, n_particles: int | None = None
 ) -> tuple[Config, Sizes]:
-    """Give what a model of this shape needs (512 cells, tiny 64; 5 particles; unless given)."""
+    """Return what a model of this shape needs (512 cells, tiny 64; 5 particles; unless given)."""
     config = published(shape, batch_size, n_particles)
     from gpo_vae_jax.types import Sizes
 

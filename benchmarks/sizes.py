@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def points(shape: shapes.Shape, names: Sequence[str]) -> dict[str, dict[float, Point]]:
-    """Give the sizes to measure: by what is changed, then by factor."""
+    """Return the sizes to measure: by what is changed, then by factor."""
     batch = shapes.published(shape).train.batch_size
     whole = Point(shape.genes, shape.treatments, shape.perturbed, PARTICLES, batch)
 
@@ -115,7 +115,7 @@ def described(
     factor: float,
     seconds: dict[Point, list[float]],
 ) -> dict[str, Any]:
-    """Give one point of a line."""
+    """Return one point of a line."""
     return {
         "factor": factor,
         "value": value,

@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def has_torch(python: str) -> bool:
-    """Say whether an interpreter can import PyTorch."""
+    """Return whether an interpreter can import PyTorch."""
     if python == sys.executable:
         return importlib.util.find_spec("torch") is not None
     done = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
@@ -95,7 +95,7 @@ def measure(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def commands_of(shape: Shape, asked: argparse.Namespace, k: int) -> dict[str, list[str]]:
-    """Give the command line of each worker."""
+    """Return the command line of each worker."""
     here = ROOT / "benchmarks"
     same = ["--worker", "--device", asked.device, "--precision", asked.precision]
     of_shape = ["--shape", shape.name]
@@ -114,7 +114,7 @@ def commands_of(shape: Shape, asked: argparse.Namespace, k: int) -> dict[str, li
 
 
 def of_worker(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what is kept of a worker's answers."""
+    """Return what is kept of a worker's answers."""
     ready = {k: v for k, v in found["ready"].items() if k not in ("ready", "setup_s")}
     return {"step_s": found["per_step"], "loss": found["loss"], **ready, **found["last"]}
 

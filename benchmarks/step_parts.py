@@ -20,7 +20,7 @@ from gpo_vae_jax.config import Config
 from gpo_vae_jax.model import GPOVAE, bind, sample_noise
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.cells import failed
-from gpo_vae_jax.model.generative import prior_effect, prior_mask
+from gpo_vae_jax.model.decoder import prior_effect, prior_mask
 from gpo_vae_jax.train import StepState
 from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
 from gpo_vae_jax.train.present import present, rows_of_batches
@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Part]:
-    """Give all parts of a step on the rows of a batch, with the values that go between them."""
+    """Return all parts of a step on the rows of a batch, with the values that go between them."""
     state = program.fresh(config, sizes)
     params, o, context = state.params, config.objective, split.context
     n = {"n_particles": config.train.n_particles, "n_cells": len(rows)}
@@ -144,7 +144,7 @@ def parts_of(split: Split, rows: Array, config: Config, sizes: Sizes) -> list[Pa
 
 
 def with_gradient(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Give the function that also goes back, its own value as the gradient that comes in."""
+    """Return the function that also goes back, its own value as the gradient that comes in."""
 
     def both(by, rest):
         value, back = jax.vjp(lambda b: function(b, rest), by)
@@ -168,10 +168,10 @@ def moved_bytes(part: Part, cells_and_genes: int) -> int:
 
 
 def picked(params: Params, room: str, *names: str) -> dict[str, Any]:
-    """Give some entries of the parameters, in the same tree."""
+    """Return some entries of the parameters, in the same tree."""
     return {room: {name: params[room][name] for name in names}}
 
 
 def merged(params: Params, some: Mapping[str, Any]) -> dict[str, Any]:
-    """Give all parameters, some of them replaced."""
+    """Return all parameters, some of them replaced."""
     return {room: {**params[room], **some.get(room, {})} for room in params}

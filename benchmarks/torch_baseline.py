@@ -230,7 +230,7 @@ def synchronise(device: str) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Give versions and threads."""
+    """Return versions and threads."""
     torch = sys.modules.get("torch")
     versions = {}
     for name in ("numpy", "torch"):
@@ -242,7 +242,7 @@ def environment() -> dict[str, Any]:
 
 
 def peak(device: str) -> dict[str, float]:
-    """Give the most memory that the process has held, and on a GPU its tensors."""
+    """Return the most memory that the process has held, and on a GPU its tensors."""
     status = Path("/proc/self/status")
     if status.exists():  # unlike getrusage, it leaves out the process that started this one
         lines = status.read_text().splitlines()

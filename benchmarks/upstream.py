@@ -96,7 +96,7 @@ class Stub(types.ModuleType):
     """Stand in for a package and for anything in it."""
 
     def __getattr__(self, name: str) -> Stub:
-        """Give another stub; what Python itself asks about is not there."""
+        """Return another stub; what Python itself asks about is not there."""
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
         stub = Stub(f"{self.__name__}.{name}")
@@ -104,7 +104,7 @@ class Stub(types.ModuleType):
         return stub
 
     def __call__(self, *args, **options):
-        """Give back the function or class that is decorated; otherwise nothing in particular."""
+        """Return back the function or class that is decorated; otherwise nothing in particular."""
         if len(args) == 1 and not options and callable(args[0]):
             return args[0]
         return self

@@ -16,7 +16,7 @@ from gpo_vae_jax.config_io import to_config_dict
 
 
 def get_config():
-    """Give the published settings."""
+    """Return the published settings."""
     shared = base.published()
     model = dataclasses.replace(shared.model, n_latent=100, basal_encoder_n_hidden=400)
     objective = dataclasses.replace(shared.objective, fc_criteria=0.4, penalty_coeff=1.0)

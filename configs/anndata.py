@@ -20,7 +20,7 @@ from gpo_vae_jax.config_io import to_config_dict
 
 
 def get_config():
-    """Give the published settings of the model; preparation by the cells' names."""
+    """Return the published settings of the model; preparation by the cells' names."""
     return to_config_dict(
         dataclasses.replace(base.published(), name="anndata", prepare=PrepareConfig())
     )

@@ -10,7 +10,7 @@ REPLOGLE_SUMMARY = "data/replogle2022_summary_stats.xlsx"
 
 
 def published() -> Config:
-    """Give the settings that the published runs have in common."""
+    """Return the settings that the published runs have in common."""
     return Config(
         prepare=PrepareConfig(
             perturbation_key="gene",
@@ -32,5 +32,5 @@ def published() -> Config:
 
 
 def get_config():
-    """Give the shared settings under --config."""
+    """Return the shared settings under --config."""
     return to_config_dict(dataclasses.replace(published(), name="base"))

@@ -22,7 +22,7 @@ from gpo_vae_jax.config_io import to_config_dict
 
 
 def get_config():
-    """Give small sizes; what is not named here is as published."""
+    """Return small sizes; what is not named here is as published."""
     shared = base.published().objective
     return to_config_dict(
         Config(

@@ -17,7 +17,7 @@ from gpo_vae_jax.config_io import to_config_dict
 
 
 def get_config():
-    """Give the published settings."""
+    """Return the published settings."""
     shared = base.published()
     model = dataclasses.replace(shared.model, n_latent=200, basal_encoder_n_hidden=200)
     objective = dataclasses.replace(shared.objective, fc_criteria=0.5, penalty_coeff=10.0)

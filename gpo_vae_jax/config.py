@@ -188,7 +188,7 @@ class Config:
 
 
 def compiled_part(config: Config) -> Config:
-    """Give the settings that a compiled epoch depends on, all others at their default.
+    """Return the settings that a compiled epoch depends on, all others at their default.
 
     Runs that differ in the rest (seed, patience, paths) share one program.
     """

@@ -19,7 +19,7 @@ from gpo_vae_jax.errors import ConfigError
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Give the settings as nested plain dictionaries."""
+    """Return the settings as nested plain dictionaries."""
     return dataclasses.asdict(config)
 
 
@@ -53,7 +53,7 @@ def from_dict(values: Mapping[str, Any], kind: type = Config, where: str = "conf
 
 
 def to_config_dict(config: Any) -> ml_collections.ConfigDict:
-    """Give the settings as a ConfigDict, for the command line's --config.NAME=VALUE."""
+    """Return the settings as a ConfigDict, for the command line's --config.NAME=VALUE."""
 
     def convert(value):
         holders = {}
@@ -91,7 +91,7 @@ def from_json(text: str) -> Config:
 
 
 def _checked(path: str, value: Any, hint: Any) -> Any:
-    """Give `value` as type `hint`, or raise ConfigError."""
+    """Return `value` as type `hint`, or raise ConfigError."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value not in args:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path to write to; it takes the place of `path` where the block ends without an error.
+    """Return a path to write to; it takes the place of `path` where the block ends without an error.
 
     After an error what was written is removed, and what stood at `path` before stays.
     """

@@ -13,7 +13,7 @@ from gpo_vae_jax.model import bind
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.blocks import over_last
 from gpo_vae_jax.model.cells import failed, share_of_cells, share_of_failed
-from gpo_vae_jax.model.generative import prior_basal, prior_effect, prior_mask
+from gpo_vae_jax.model.decoder import prior_basal, prior_effect, prior_mask
 from gpo_vae_jax.model.gpo_vae import GPOVAE
 from gpo_vae_jax.model.grn import alignment_gap
 from gpo_vae_jax.model.guide import SharedSample
@@ -42,7 +42,7 @@ class GuidePass(NamedTuple):
 def loss(
     params: Params, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
 ) -> tuple[Array, Metrics]:
-    """Give the loss of a batch and its parts.
+    """Return the loss of a batch and its parts.
 
     Returns:
       The loss, and a dictionary of scalars: "loss"; the mean of each term with its sign flipped
@@ -89,7 +89,7 @@ def cell_terms(
     guided: GuidePass,
     objective: ObjectiveConfig,
 ) -> Terms:
-    """Give log p(v) - log q(v) of every variable v, per cell (5.2)."""
+    """Return log p(v) - log q(v) of every variable v, per cell (5.2)."""
     c, shared = model.config, guided.shared
     prior, term, observation = _weights(objective)
 
@@ -118,7 +118,7 @@ def cell_terms(
 def evidence_bound(
     model: GPOVAE, batch: Batch, guided: GuidePass, terms: Terms, objective: ObjectiveConfig
 ) -> tuple[Array, Array]:
-    """Give the bound that is maximised (5.3), and the reconstruction's mean (5.1).
+    """Return the bound that is maximised (5.3), and the reconstruction's mean (5.1).
 
     All bounds but the importance-weighted one weigh cells in a way that is known beforehand.
     """
@@ -135,7 +135,7 @@ def evidence_bound(
 
 
 def reconstruction_weight(batch: Batch, objective: ObjectiveConfig) -> Array:
-    """Give alpha for a cell that passed quality control and 1 - alpha for one that failed, [B]."""
+    """Return alpha for a cell that passed quality control and 1 - alpha for one that failed, [B]."""
     bad, alpha = failed(batch), objective.alpha
     if alpha is None:
         alpha = jnp.sum(bad * batch.weight) / jnp.sum(batch.weight)
@@ -143,12 +143,12 @@ def reconstruction_weight(batch: Batch, objective: ObjectiveConfig) -> Array:
 
 
 def log_likelihood(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
-    """Give log p(x | z with the cell's own quality), summed over genes, [P, B]."""
+    """Return log p(x | z with the cell's own quality), summed over genes, [P, B]."""
     return model.decoder.log_likelihood(last_hidden(model, batch, basal, shared), batch)
 
 
 def last_hidden(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
-    """Give the decoder's last hidden layer, each cell with its own quality, [P, B, H]."""
+    """Return the decoder's last hidden layer, each cell with its own quality, [P, B, H]."""
     return model.decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
 
 
@@ -159,7 +159,7 @@ def counterfactual_kl(
     second: SharedSample,
     objective: ObjectiveConfig,
 ) -> Array:
-    """Give the divergence between q2 and q_cf, summed over cells and latents (5.4)."""
+    """Return the divergence between q2 and q_cf, summed over cells and latents (5.4)."""
     guide = model.guide
     effects = guide.encode_effects(batch, second)
     q2 = guide.basal_posterior(guided.counterfactual_share, effects, 1 - batch.qc_fail, second)
@@ -172,7 +172,7 @@ def counterfactual_kl(
 def grn_alignment(
     model: GPOVAE, context: Context, batch: Batch, objective: ObjectiveConfig
 ) -> Array:
-    """Give the mean distance between the network's reach and the observed changes (5.5)."""
+    """Return the mean distance between the network's reach and the observed changes (5.5)."""
     gap = alignment_gap(
         model.guide.mask_values(),
         batch,

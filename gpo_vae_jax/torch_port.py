@@ -60,7 +60,7 @@ def entries(config: ModelConfig) -> list[Entry]:
 def from_torch(
     state: State, config: ModelConfig, sizes: Sizes, *, decoder_only: bool = False
 ) -> Params:
-    """Give our parameters from the original's state_dict (arrays by name).
+    """Return our parameters from the original's state_dict (arrays by name).
 
     Args:
       decoder_only: leave out the guide, for a state that holds the generative model alone.
@@ -98,7 +98,7 @@ def from_torch(
 def to_torch(
     params: Params, config: ModelConfig, sizes: Sizes, statistics: InputStatistics | None = None
 ) -> dict[str, np.ndarray]:
-    """Give the original's state_dict, buffers included, from our parameters."""
+    """Return the original's state_dict, buffers included, from our parameters."""
     state = {}
     for entry in entries(config):
         parts = [np.asarray(_get(params, path)) for path in entry.paths]
@@ -262,7 +262,7 @@ def _buffers(
 
 
 def _decimal(values: np.ndarray) -> float:
-    """Give the first value as the setting it was rounded from: 0.3, not 0.30000001."""
+    """Return the first value as the setting it was rounded from: 0.3, not 0.30000001."""
     return float(str(np.float32(np.ravel(values)[0])))
 
 

@@ -137,6 +137,6 @@ class Dataset:
 
     @property
     def sizes(self) -> Sizes:
-        """Give the sizes a model for this data set needs."""
+        """Return the sizes a model for this data set needs."""
         n_quality = self.splits["train"].cells.qc_fail.shape[1]
         return Sizes(len(self.genes), len(self.treatments), self.n_perturbed, n_quality)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import command_line
 from absl import flags
 
-from gpo_vae_jax.data import download
+from gpo_vae_jax.data.download import sources as download
 from gpo_vae_jax.errors import ConfigError
 
 FOLDER = flags.DEFINE_string("folder", "data", "where to put the files")

@@ -19,7 +19,7 @@ import command_line
 from absl import flags
 
 from gpo_vae_jax.evaluate.knowledge import read_networks
-from gpo_vae_jax.evaluate.network.export import export_network
+from gpo_vae_jax.runs.export import export_network
 
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run", required=True)
 THRESHOLD = flags.DEFINE_float("threshold", 0.5, "an edge is called above this", 0.0, 1.0)

@@ -14,7 +14,7 @@ import command_line
 from absl import flags
 
 from gpo_vae_jax.errors import ConfigError
-from gpo_vae_jax.evaluate.effects.predict import Asked, predict_to_file
+from gpo_vae_jax.predict.predicted_cells import Asked, predict_to_file
 
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run", required=True)
 PERTURBATIONS = flags.DEFINE_list("perturbations", None, "such as A B A+B, or A,B", required=True)

@@ -15,7 +15,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from gpo_vae_jax import config_io, data
-from gpo_vae_jax.train import fit
+from gpo_vae_jax.runs import fit
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="such as configs/demo.py")
 WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run", required=True)

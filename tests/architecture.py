@@ -121,7 +121,7 @@ def _import_time_rules(tree: ast.Module) -> Iterator[str]:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Give the statements that run at import, those of classes included; skip TYPE_CHECKING."""
+    """Return the statements that run at import, those of classes included; skip TYPE_CHECKING."""
     for statement in body:
         if isinstance(statement, ast.If) and _is_type_checking(statement):
             continue
@@ -131,7 +131,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _calls_at_import(statement: ast.stmt) -> Iterator[ast.Call]:
-    """Give the calls a statement makes when its module is imported; decorators are free."""
+    """Return the calls a statement makes when its module is imported; decorators are free."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
         roots = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
     elif isinstance(statement, ast.ClassDef):
@@ -156,7 +156,7 @@ def _is_type_checking(node: ast.stmt) -> bool:
 
 
 def _imports(root: Path, path: Path, tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
-    """Give (full dotted name, line, whether it is not run at import) of every import."""
+    """Return (full dotted name, line, whether it is not run at import) of every import."""
     package = path.relative_to(root).with_suffix("").parts[:-1]
 
     def walk(node: ast.AST, later: bool) -> Iterator[tuple[str, int, bool]]:
@@ -175,7 +175,7 @@ def _imports(root: Path, path: Path, tree: ast.Module) -> Iterator[tuple[str, in
 
 
 def _file(root: Path, name: str) -> str | None:
-    """Give the file of the package that an imported name comes from."""
+    """Return the file of the package that an imported name comes from."""
     parts = name.split(".")
     if parts[0] != PACKAGE or name == f"{PACKAGE}.__version__":
         return None
@@ -189,7 +189,7 @@ def _file(root: Path, name: str) -> str | None:
 
 
 def _room(where: str) -> str | None:
-    """Give the first name of the room of a file, or None for a file that has no room."""
+    """Return the first name of the room of a file, or None for a file that has no room."""
     parts = Path(where).with_suffix("").parts
     if parts[0] != PACKAGE:
         return None
@@ -197,7 +197,7 @@ def _room(where: str) -> str | None:
 
 
 def _circles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
-    """Give each circle of imports once, by depth-first search."""
+    """Return each circle of imports once, by depth-first search."""
     done: set[str] = set()
 
     def visit(node: str, trail: list[str]) -> Iterator[list[str]]:

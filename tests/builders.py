@@ -43,19 +43,19 @@ class Case(NamedTuple):
 
     @property
     def arrays(self) -> tuple[Params, Context, Batch, Noise]:
-        """Give the arguments by position."""
+        """Return the arguments by position."""
         return self.params, self.context, self.batch, self.noise
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Give the static arguments by name."""
+        """Return the static arguments by name."""
         return {"config": self.config, "sizes": self.sizes}
 
 
 def configure(
     model: dict[str, Any] | None = None, objective: dict[str, Any] | None = None
 ) -> Config:
-    """Give a configuration of a small network with some settings changed."""
+    """Return a configuration of a small network with some settings changed."""
     changed = {**vars(SMALL), **(model or {})}
     return Config(model=ModelConfig(**changed), objective=ObjectiveConfig(**(objective or {})))
 
@@ -162,7 +162,7 @@ def make_params(rng: np.random.Generator, config: ModelConfig, sizes: Sizes) -> 
 
 
 def param_shapes(config: ModelConfig, sizes: Sizes) -> Params:
-    """Give the shape and type of every parameter, drawing none."""
+    """Return the shape and type of every parameter, drawing none."""
     return jax.eval_shape(
         functools.partial(init_params, config=config, sizes=sizes), jax.random.key(0)
     )

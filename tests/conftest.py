@@ -62,7 +62,7 @@ def no_key_reuse():
 
 @pytest.fixture
 def shared():
-    """Give a function from a name to the path of optional real data; it skips without the file."""
+    """Return a function from a name to the path of optional real data; it skips without the file."""
 
     def path(name: str):
         file = paths.shared_folder() / name
@@ -75,7 +75,7 @@ def shared():
 
 @pytest.fixture
 def golden():
-    """Give a function from a name, such as "loss_base", to the recorded arrays."""
+    """Return a function from a name, such as "loss_base", to the recorded arrays."""
 
     def load(name: str) -> dict[str, np.ndarray]:
         with np.load(paths.GOLDEN / f"{name}.npz", allow_pickle=False) as file:

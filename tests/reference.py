@@ -16,7 +16,7 @@ EPSILON = float(np.finfo(np.float32).eps)
 
 
 def objective(case: Case, state: dict[str, np.ndarray] | None = None) -> dict[str, float]:
-    """Give the loss and its parts under the names of `objective.loss`.
+    """Return the loss and its parts under the names of `objective.loss`.
 
     With `state` the parameters are these, but masks are still drawn from the case's parameters:
     they move away from 0 and 1 as their relaxation does. Differences between two states thus
@@ -26,7 +26,7 @@ def objective(case: Case, state: dict[str, np.ndarray] | None = None) -> dict[st
 
 
 def dense_dosage(batch, n_treatments: int) -> np.ndarray:
-    """Give D, [B, T]."""
+    """Return D, [B, T]."""
     index, dosage = np.asarray(batch.perturbation), np.asarray(batch.dosage, np.float64)
     dense = np.zeros((index.shape[0], n_treatments))
     for cell in range(index.shape[0]):
@@ -36,7 +36,7 @@ def dense_dosage(batch, n_treatments: int) -> np.ndarray:
 
 
 def reach(values: np.ndarray, kind: str, hop: int) -> np.ndarray:
-    """Give S of 5.5 by explicit matrix powers."""
+    """Return S of 5.5 by explicit matrix powers."""
     n = values.shape[0]
     power = np.linalg.matrix_power
     if kind == "logits":
@@ -62,7 +62,7 @@ class _Reference:
         self.mask, self.logits, self.probs = self.network(self.state)
 
     def network(self, state) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give the mask's parameter as it is used, its logits and its probabilities."""
+        """Return the mask's parameter as it is used, its logits and its probabilities."""
         mask = state[f"guide.param_dict.q_mask_{self.m.logits_or_probs}"]
         mask = np.where(np.isfinite(mask), mask, 0)
         if self.m.logits_or_probs == "logits":
@@ -231,7 +231,7 @@ class _Reference:
 
 
 def _shares(rows, present, n_cells) -> np.ndarray:
-    """Give each cell the sum over the columns present in it of row / number of cells."""
+    """Return each cell the sum over the columns present in it of row / number of cells."""
     result = np.zeros(len(present))
     for cell, column in np.argwhere(present != 0):
         n = float(n_cells[column])

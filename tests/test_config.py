@@ -41,7 +41,7 @@ def dotted(path) -> str:
 
 
 def values_of(path, hint):
-    """Give a strategy for values of a setting that are possible whatever the others are."""
+    """Return a strategy for values of a setting that are possible whatever the others are."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     special = {
         ("prepare", "qc_metrics"): st.lists(

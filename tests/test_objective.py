@@ -240,7 +240,7 @@ def test_vmap_over_parameters_is_a_loop():
 
 
 def take(case: Case, rows: slice) -> Case:
-    """Give the case of some of its cells."""
+    """Return the case of some of its cells."""
     batch = jax.tree.map(lambda leaf: leaf[rows], case.batch)
     return case._replace(batch=batch, noise=case.noise._replace(basal=case.noise.basal[:, rows]))
 

@@ -7,7 +7,7 @@ from gpo_vae_jax.types import Dataset
 
 
 def tiny_dataset(n_cells: int = 150, n_genes: int = 12, seed: int = 0) -> Dataset:
-    """Give cells with 3 perturbations of 5 treatments, controls, and failed cells."""
+    """Return cells with 3 perturbations of 5 treatments, controls, and failed cells."""
     random = np.random.default_rng(seed)
     n_treatments, n_perturbed = 5, 3
     group = np.arange(n_cells) % (n_perturbed + 2)  # the last two groups are controls

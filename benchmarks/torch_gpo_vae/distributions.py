@@ -19,12 +19,12 @@ class GammaPoisson(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Give theta / rate."""
+        """Return theta / rate."""
         return self.concentration / self.rate
 
     @property
     def variance(self) -> Tensor:
-        """Give theta / rate (1 + 1 / rate)."""
+        """Return theta / rate (1 + 1 / rate)."""
         return self.mean * (1 + 1 / self.rate)
 
     @torch.no_grad()
@@ -34,7 +34,7 @@ class GammaPoisson(Distribution):
         return torch.poisson(gamma.sample(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Give the log-probability of counts, elementwise."""
+        """Return the log-probability of counts, elementwise."""
         total = value + self.concentration
         return (
             torch.lgamma(total)
@@ -60,7 +60,7 @@ def draw_logistic(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def divergence(p: Normal, q: Normal) -> Tensor:
-    """Give the counterfactual term of p from q, elementwise: the distance is not divided (5.4)."""
+    """Return the counterfactual term of p from q, elementwise: the distance is not divided (5.4)."""
     return 0.5 * (
         torch.log(q.variance)
         - torch.log(p.variance)

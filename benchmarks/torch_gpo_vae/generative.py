@@ -24,7 +24,7 @@ class FixedLogVariance(nn.Module):
         self.log_var = nn.Parameter(torch.zeros(n_genes))
 
     def forward(self, h: Tensor) -> Tensor:
-        """Give it, whatever the hidden layer."""
+        """Return it, whatever the hidden layer."""
         return self.log_var
 
 
@@ -50,7 +50,7 @@ class Decoder(nn.Module):
             )
 
     def forward(self, z: Tensor, library_size: Tensor) -> Distribution:
-        """Give p(x | z); library sizes are [B]."""
+        """Return p(x | z); library sizes are [B]."""
         h = self.mlp(z)
         if self.likelihood == "library_nb":
             mu = library_size[:, None] * self.normalized_mean_decoder(h).float()
@@ -90,7 +90,7 @@ class Generative(nn.Module):
         self.decoder = Decoder(s)
 
     def priors(self, latents: Latents) -> dict[str, Distribution]:
-        """Give the prior of each variable."""
+        """Return the prior of each variable."""
         zeros = torch.zeros_like(latents.z_basal)
         return {
             "mask": Bernoulli(getattr(self, self.mask_prior), validate_args=False),

@@ -90,18 +90,18 @@ class Guide(nn.Module):
         )
 
     def mask_values(self) -> Tensor:
-        """Give the mask's parameter as it is used, [T, T]: logits, or probabilities in [0, 1]."""
+        """Return the mask's parameter as it is used, [T, T]: logits, or probabilities in [0, 1]."""
         values = self.param_dict[f"q_mask_{self.settings.mask_kind}"]
         values = torch.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
         return values if self.settings.mask_kind == "logits" else values.clamp(0, 1)
 
     def mask_probs(self) -> Tensor:
-        """Give the probability of every edge, [T, T]."""
+        """Return the probability of every edge, [T, T]."""
         values = self.mask_values()
         return torch.sigmoid(values) if self.settings.mask_kind == "logits" else values
 
     def mask_logits(self) -> Tensor:
-        """Give the log-odds of every edge, [T, T]."""
+        """Return the log-odds of every edge, [T, T]."""
         values = self.mask_values()
         if self.settings.mask_kind == "logits":
             return values

@@ -38,7 +38,7 @@ class GaussianHead(nn.Module):
         self.log_var_encoder = nn.Linear(hidden, n_outputs)
 
     def forward(self, x: Tensor) -> Normal:
-        """Give the Gaussian of each row."""
+        """Return the Gaussian of each row."""
         h = self.mlp(x)
         variance = torch.exp(self.log_var_encoder(h).float()) + VARIANCE_FLOOR
         return Normal(self.mean_encoder(h).float(), variance.sqrt(), validate_args=False)

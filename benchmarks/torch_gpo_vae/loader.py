@@ -12,7 +12,7 @@ from benchmarks.torch_gpo_vae.objective import Batch, Counts
 
 
 class CellDataset(Dataset):
-    """Give cells as dictionaries of tensors."""
+    """Return cells as dictionaries of tensors."""
 
     def __init__(self, cells: Mapping[str, np.ndarray], n_treatments: int):
         perturbation = cells["perturbation"]
@@ -42,7 +42,7 @@ class CellDataset(Dataset):
 
 
 def batches(dataset: CellDataset, batch_size: int, device: str = "cpu") -> Iterator[Batch]:
-    """Give full batches for ever, shuffled anew each time round."""
+    """Return full batches for ever, shuffled anew each time round."""
     loader = DataLoader(dataset, batch_size=batch_size, shuffle=True, drop_last=True)
     while True:
         for rows in loader:

@@ -46,7 +46,7 @@ class GPOVAE(nn.Module):
         counts: Counts,
         noise: tuple[PassNoise | None, PassNoise | None] = (None, None),
     ) -> dict[str, Tensor]:
-        """Give the loss and its parts; noise that is not given is drawn."""
+        """Return the loss and its parts; noise that is not given is drawn."""
         s = self.settings
         X, D, qc, cfX, deltaX, library_size = batch
         guided = self.guide(X, D, qc, noise[0])
@@ -66,7 +66,7 @@ class GPOVAE(nn.Module):
     def _cell_terms(
         self, batch: Batch, counts: Counts, guided: GuidePass, library_size: Tensor
     ) -> dict[str, Tensor]:
-        """Give the reconstruction and log p - log q of every variable, [P, B] each."""
+        """Return the reconstruction and log p - log q of every variable, [P, B] each."""
         latents = guided.latents
         seen = self.model(latents, batch.D, library_size)
         failed = batch.qc.amax(-1) != 0  # [B]
@@ -96,7 +96,7 @@ class GPOVAE(nn.Module):
         }
 
     def _grn_alignment(self, D: Tensor, deltaX: Tensor) -> Tensor:
-        """Give the mean distance between the network's reach and the observed changes (5.5)."""
+        """Return the mean distance between the network's reach and the observed changes (5.5)."""
         s, values = self.settings, self.guide.mask_values()
         if s.mask_kind == "logits":
             network, shrink, target = values, s.treatments, deltaX - s.fc_criteria

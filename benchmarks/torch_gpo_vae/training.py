@@ -16,7 +16,7 @@ PRECISIONS = ("float32", "tf32", "bf16")
 
 
 def adam(model: GPOVAE) -> torch.optim.Adam:
-    """Give the optimiser of the published runs."""
+    """Return the optimiser of the published runs."""
     s = model.settings
     return torch.optim.Adam(model.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay)
 
@@ -24,7 +24,7 @@ def adam(model: GPOVAE) -> torch.optim.Adam:
 def cyclic_sgd(
     model: GPOVAE, low: float, high: float, steps_up: int
 ) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.CyclicLR]:
-    """Give SGD whose rate goes up and down in a triangle, its momentum against it."""
+    """Return SGD whose rate goes up and down in a triangle, its momentum against it."""
     decay = model.settings.weight_decay
     optimizer = torch.optim.SGD(model.parameters(), lr=low, momentum=0.9, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CyclicLR(
@@ -34,7 +34,7 @@ def cyclic_sgd(
 
 
 def make_step(model: GPOVAE, optimizer, schedule=None, precision: str = "float32") -> Step:
-    """Give a function of (batch, counts, noise) that updates the model once.
+    """Return a function of (batch, counts, noise) that updates the model once.
 
     It returns the loss and the gradient's norm before clipping. `precision` is that of the matrix
     products: "tf32" (on a GPU that has it) or "bf16", by autocasting.

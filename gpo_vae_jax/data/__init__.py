@@ -1,14 +1,14 @@
 """AnnData in, Dataset out: the only rooms that know anndata and scanpy."""
 
 from gpo_vae_jax.config import Config
-from gpo_vae_jax.data.conventions import guess_convention
+from gpo_vae_jax.data.anndata_out import as_anndata, network_over_genes
 from gpo_vae_jax.data.dataset import from_arrays
-from gpo_vae_jax.data.file_to_file import prepare_file
-from gpo_vae_jax.data.preparation import prepare
-from gpo_vae_jax.data.prepared import from_anndata, load, read_conventions, read_h5ad, write
-from gpo_vae_jax.data.quality import passed_by_limits
-from gpo_vae_jax.data.record import summary, table
-from gpo_vae_jax.data.results import as_anndata, network_over_genes
+from gpo_vae_jax.data.prepare.conventions import guess_convention
+from gpo_vae_jax.data.prepare.from_file import prepare_file
+from gpo_vae_jax.data.prepare.preparation import prepare
+from gpo_vae_jax.data.prepare.stage_log import summary, table
+from gpo_vae_jax.data.prepared_file import from_anndata, load, read_conventions, read_h5ad, write
+from gpo_vae_jax.data.quality_control import passed_by_limits
 from gpo_vae_jax.data.simulation import simulate
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.types import Dataset
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def from_config(config: Config) -> Dataset:
-    """Give the data a run asks for: its prepared file, or data simulated and prepared in memory.
+    """Return the data a run asks for: its prepared file, or data simulated and prepared in memory.
 
     Raises:
       DataError: neither is asked for, or the file is not as docs/data.md says.

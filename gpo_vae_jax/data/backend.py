@@ -35,7 +35,7 @@ def choose_backend(asked: str) -> str:
 def cell_sums(
     counts: count_matrix.CountMatrix, members: Mapping[str, np.ndarray], backend: str = "scanpy"
 ) -> dict[str, np.ndarray]:
-    """Give each cell's UMI_count, ngenes and counts in each group of genes, [N] float64 each.
+    """Return each cell's UMI_count, ngenes and counts in each group of genes, [N] float64 each.
 
     `members` has the genes of each group, [G] bool.
     """

@@ -25,20 +25,20 @@ def row_chunks(shape: tuple[int, int], chunk_values: int = _CHUNK_VALUES) -> Ite
 
 
 def by_rows(matrix: CountMatrix) -> CountMatrix:
-    """Give the matrix in a form whose rows are cheap to slice."""
+    """Return the matrix in a form whose rows are cheap to slice."""
     if getattr(matrix, "format", "") == "csr" or not hasattr(matrix, "format"):
         return matrix
     return (matrix if sparse.issparse(matrix) else matrix.to_memory()).tocsr()
 
 
 def dense_rows(matrix: CountMatrix, rows: slice | np.ndarray) -> np.ndarray:
-    """Give some rows as a dense array."""
+    """Return some rows as a dense array."""
     part = matrix[rows]
     return part.toarray() if sparse.issparse(part) else np.asarray(part)
 
 
 def columns(matrix: CountMatrix, which: np.ndarray) -> np.ndarray:
-    """Give some columns, [N, len(which)], as a dense array."""
+    """Return some columns, [N, len(which)], as a dense array."""
     part = matrix[:, which]
     return part.toarray() if sparse.issparse(part) else np.asarray(part)
 
@@ -82,7 +82,7 @@ def check_counts(matrix: CountMatrix, where: str = "X") -> None:
 
 
 def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
-    """Give the counts dense, [N, G], in the narrowest unsigned type (uint8, 16, 32) holding them.
+    """Return the counts dense, [N, G], in the narrowest unsigned type (uint8, 16, 32) holding them.
 
     Works in chunks of rows: memory stays near the result. Raises DataError (see check_values).
     """
@@ -99,7 +99,7 @@ def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
 
 
 def narrow_copy(matrix: CountMatrix, rows: np.ndarray) -> CountMatrix:
-    """Give some rows with narrow values, sparse (CSR) where the matrix is sparse, else dense.
+    """Return some rows with narrow values, sparse (CSR) where the matrix is sparse, else dense.
 
     `rows` are distinct, in any order. The matrix, which may be on disk, is read once, in chunks.
     """
@@ -143,7 +143,7 @@ def genes_per_cell(matrix: CountMatrix) -> np.ndarray:
 
 
 def normalisation(library: np.ndarray) -> np.ndarray:
-    """Give the factor, [N], that brings each cell to the median library size of all cells.
+    """Return the factor, [N], that brings each cell to the median library size of all cells.
 
     A cell without any count gets 0 and does not enter the median. Raises DataError when no cell
     has a count.
@@ -156,7 +156,7 @@ def normalisation(library: np.ndarray) -> np.ndarray:
 
 
 def log_normalised(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Give log(1 + counts * factor) of dense counts [N, ...] in float64 (docs/method.md 1)."""
+    """Return log(1 + counts * factor) of dense counts [N, ...] in float64 (docs/method.md 1)."""
     return np.log1p(values * factor.reshape(-1, *([1] * (values.ndim - 1))))
 
 

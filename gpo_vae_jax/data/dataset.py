@@ -9,9 +9,9 @@ import numpy as np
 from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data import labels
-from gpo_vae_jax.data.statistics import input_statistics
-from gpo_vae_jax.data.two_sample import two_sample_tables
+from gpo_vae_jax.data.input_statistics import input_statistics
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.statistics.two_sample import two_sample_tables
 from gpo_vae_jax.types import Batch, Context, Conventions, Dataset, InputStatistics, Split
 
 SPLITS = ("train", "val", "test")
@@ -185,7 +185,7 @@ def _check_dosage(perturbation, dosage, treatments, n_perturbed) -> None:
 
 
 def _table(counts, factor, columns, controls, perturbation, dosage, rows, n_perturbed):
-    """Give the Wasserstein distances of one split, [R, T] float32."""
+    """Return the Wasserstein distances of one split, [R, T] float32."""
     parts = []
     for start in range(0, len(columns), _TABLE_COLUMNS):
         which = columns[start : start + _TABLE_COLUMNS]
@@ -211,7 +211,7 @@ def _context(batch: Batch, statistics: InputStatistics, measured: np.ndarray) ->
 
 
 def truth_among(treatments: Sequence[str], truth: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Give the true network in the order of the treatments, [T, T]; 0 for genes outside it."""
+    """Return the true network in the order of the treatments, [T, T]; 0 for genes outside it."""
     at = count_matrix.gene_columns(treatments, [str(name) for name in truth["names"]])
     weights = np.asarray(truth["weights"], np.float32)[np.ix_(at, at)]
     return np.where((at >= 0)[:, None] & (at >= 0)[None, :], weights, 0).astype(np.float32)

@@ -45,7 +45,7 @@ def cut_label(label: str, separator: str, known: Collection[str]) -> tuple[str, 
 
 
 def group_by_label(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the distinct labels, sorted, and the number of each cell's label, [N]."""
+    """Return the distinct labels, sorted, and the number of each cell's label, [N]."""
     names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     return names, codes.ravel()
 
@@ -53,7 +53,7 @@ def group_by_label(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def dosage_indices(
     codes: np.ndarray, genes_of_label: Sequence[Sequence[str]], treatments: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the perturbed dosage columns of each cell, [N, K] int32, and their dosage, [N, K].
+    """Return the perturbed dosage columns of each cell, [N, K] int32, and their dosage, [N, K].
 
     `codes` [N] says which entry of `genes_of_label` each cell has. K is the most perturbations any
     cell has, at least 1; what only fills a row is column 0 with dosage 0. Raises DataError for a
@@ -81,7 +81,7 @@ def labels_of(
     treatments: Sequence[str],
     conventions: Conventions,
 ) -> np.ndarray:
-    """Give the label of each cell, [N] text, from its columns and dosage [N, K]."""
+    """Return the label of each cell, [N] text, from its columns and dosage [N, K]."""
     columns = np.where(np.asarray(dosage) != 0, perturbation, -1)
     distinct, code = np.unique(columns, axis=0, return_inverse=True)
     names = [
@@ -93,7 +93,7 @@ def labels_of(
 
 
 def indices_of_dense(dosage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give a dense dosage matrix [N, T] as columns [N, K] int32 and their dosage [N, K]."""
+    """Return a dense dosage matrix [N, T] as columns [N, K] int32 and their dosage [N, K]."""
     used = dosage != 0
     width = max(1, int(used.sum(axis=1).max(initial=0)))
     order = np.argsort(~used, axis=1, kind="stable")[:, :width]

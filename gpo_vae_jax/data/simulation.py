@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from gpo_vae_jax.config import SimulateConfig
-from gpo_vae_jax.data.prepared import TRUTH
+from gpo_vae_jax.data.prepared_file import TRUTH
 
 CONTROL = "non-targeting"
 _DEFAULT = SimulateConfig()
@@ -76,7 +76,7 @@ def random_network(
 
 
 def propagate(weights: np.ndarray, knocked_down: tuple[int, ...], log_change: float) -> np.ndarray:
-    """Give the change of every network gene's log expression, [n], when genes are held down.
+    """Return the change of every network gene's log expression, [n], when genes are held down.
 
     The knocked-down genes keep their own change whatever regulates them; every other gene gets the
     sum over its regulators. An acyclic network settles after at most n rounds.
@@ -118,7 +118,7 @@ def _followers(rng: np.random.Generator, n_network: int, config: SimulateConfig)
 def _perturbations(
     rng: np.random.Generator, config: SimulateConfig
 ) -> tuple[np.ndarray, list[tuple[int, ...]]]:
-    """Give each cell's kind of perturbation, [N], and the network genes of each kind.
+    """Return each cell's kind of perturbation, [N], and the network genes of each kind.
 
     Kind 0 is the control, kinds 1..R knock down one gene; those after are pairs.
     """

@@ -28,7 +28,7 @@ class SparseRows:
         self._blocks.append((rows, block.indices.astype(self._column_type), values))
 
     def matrix(self) -> sparse.csr_matrix:
-        """Give the matrix in the narrowest unsigned type; the blocks are gone after it."""
+        """Return the matrix in the narrowest unsigned type; the blocks are gone after it."""
         ends = np.cumsum(self._size)
         total = int(ends[-1]) if len(ends) else 0
         index_type = np.int32 if total <= np.iinfo(np.int32).max else np.int64

@@ -15,21 +15,21 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import EvaluateConfig
+from gpo_vae_jax.evaluate.effects.generated_quality import quality_ratio
 from gpo_vae_jax.evaluate.effects.model_effects import average_effects
-from gpo_vae_jax.evaluate.effects.quality_ratio import quality_ratio
 from gpo_vae_jax.evaluate.files_out import write_files
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork, read_networks
 from gpo_vae_jax.evaluate.network.agreement import agreements, placed_networks, with_known
 from gpo_vae_jax.evaluate.network.edges import edge_probabilities, ranked_edges
 from gpo_vae_jax.evaluate.network.latents import truth_metrics
 from gpo_vae_jax.evaluate.network.network_stats import network_statistics
+from gpo_vae_jax.evaluate.network.pair_tests import compare_cells
 from gpo_vae_jax.evaluate.network.regulators import regulators
-from gpo_vae_jax.evaluate.network.two_sample import compare_cells
-from gpo_vae_jax.evaluate.opened_run import OpenedRun, open_run
-from gpo_vae_jax.evaluate.predictive import predictive_iwelbo_of_split, sample_shared
+from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo_of_split, sample_shared
 from gpo_vae_jax.evaluate.report import write_report
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.model import sample_shared_noise
+from gpo_vae_jax.runs.opened_run import OpenedRun, open_run
 
 _DEFAULT = EvaluateConfig()
 _LATENT_PARTICLES = 100
@@ -140,7 +140,7 @@ def evaluate(
 
 
 def latent_effects(run: OpenedRun, labels: Sequence[str], seed: int) -> dict[str, np.ndarray]:
-    """Give the mean latent effect D(E * M) of each label, [T], over draws from the guide."""
+    """Return the mean latent effect D(E * M) of each label, [T], over draws from the guide."""
     (params, config, sizes), rule = run.trained, run.dataset.conventions
     noise = sample_shared_noise(jax.random.key(seed), config, sizes, _LATENT_PARTICLES)
     rows = np.asarray(sample_shared(params, noise, config=config, sizes=sizes).effect.mean(0))
@@ -179,7 +179,7 @@ def _describe(run: OpenedRun, workdir: Path) -> dict[str, Any]:
 
 
 def _stages(progress: bool) -> Callable[[str], None]:
-    """Give a function that says on stderr what begins, and how long everything has taken."""
+    """Return a function that says on stderr what begins, and how long everything has taken."""
     start = time.perf_counter()
 
     def say(stage: str) -> None:

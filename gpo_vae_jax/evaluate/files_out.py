@@ -55,7 +55,7 @@ def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:
 
 
 def finite(value: Any) -> Any:
-    """Give plain JSON values: numbers that are not finite become null, NumPy's become Python's."""
+    """Return plain JSON values: numbers that are not finite become null, NumPy's become Python's."""
     if isinstance(value, dict):
         return {str(key): finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -66,7 +66,7 @@ def finite(value: Any) -> Any:
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every number of nested results with its path, such as "network.block.edges.n"."""
+    """Return every number of nested results with its path, such as "network.block.edges.n"."""
     if isinstance(value, dict):
         for key, entry in value.items():
             yield from flat(entry, f"{name}.{key}" if name else str(key))
@@ -78,7 +78,7 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def lines(summary: dict[str, Any]) -> list[str]:
-    """Give the main numbers as lines of text."""
+    """Return the main numbers as lines of text."""
     bound, network = summary["predictive_iwelbo"], summary["network"]
     out = [
         f"predictive IWELBO {bound['mean']:.4f} (standard error {bound['standard_error']:.4f}, "

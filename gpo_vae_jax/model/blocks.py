@@ -15,7 +15,7 @@ _Sum, _Found = TypeVar("_Sum"), TypeVar("_Found")
 
 
 def n_chunks(n_cells: int, n_bytes: int) -> int:
-    """Give the number of chunks, a divisor of the number of cells; 1 except on a CPU."""
+    """Return the number of chunks, a divisor of the number of cells; 1 except on a CPU."""
     if not on_cpu():
         return 1
     wanted = -(-n_bytes // CHUNK_BYTES)
@@ -26,7 +26,7 @@ def n_chunks(n_cells: int, n_bytes: int) -> int:
 def by_chunks(
     function: Callable[..., tuple[_Sum, _Found]], zeros: _Sum, chunks
 ) -> tuple[_Sum, _Found]:
-    """Give the sum of `function`'s first result over chunks of cells, and its second for all.
+    """Return the sum of `function`'s first result over chunks of cells, and its second for all.
 
     Args:
       function: takes one chunk; its second result has the chunk's cells on the first axis.
@@ -59,5 +59,5 @@ def over_rows(weight: Array, rows: Array) -> Array:
 
 
 def on_cpu() -> bool:
-    """Say whether jax computes on a CPU."""
+    """Return whether jax computes on a CPU."""
     return jax.default_backend() == "cpu"

@@ -11,7 +11,7 @@ from gpo_vae_jax.types import Array, Batch
 
 
 def dosage_sum(rows: Array, batch: Batch) -> Array:
-    """Give D @ rows for the batch's dosage D: the sum of each cell's perturbations' rows.
+    """Return D @ rows for the batch's dosage D: the sum of each cell's perturbations' rows.
 
     Args:
       rows: [..., R, F], one row per perturbed treatment.
@@ -23,7 +23,7 @@ def dosage_sum(rows: Array, batch: Batch) -> Array:
 
 
 def share_of_cells(rows: Array, batch: Batch, treatment_cells: Array) -> Array:
-    """Give each cell its share of what its treatments' rows are worth (docs/method.md 5.2).
+    """Return each cell its share of what its treatments' rows are worth (docs/method.md 5.2).
 
     Args:
       rows: [P, R], one value per perturbed treatment.
@@ -38,13 +38,13 @@ def share_of_cells(rows: Array, batch: Batch, treatment_cells: Array) -> Array:
 
 
 def share_of_failed(columns: Array, batch: Batch, quality_cells: Array) -> Array:
-    """Give each cell its share of what its quality columns are worth: [P, Q] -> [P, B]."""
+    """Return each cell its share of what its quality columns are worth: [P, Q] -> [P, B]."""
     share = columns * _inverse_or_zero(quality_cells)[None, :]
     return share @ (batch.qc_fail != 0).astype(share.dtype).T
 
 
 def rows_of(of_treatments: Array, batch: Batch, n_rows: int) -> Array:
-    """Give the rows that the batch's perturbations count in: [T, ...] -> [R', ...]."""
+    """Return the rows that the batch's perturbations count in: [T, ...] -> [R', ...]."""
     return of_treatments[:n_rows] if batch.rows is None else of_treatments[batch.rows]
 
 
@@ -70,7 +70,7 @@ for_particles.defvjp(_for_particles_forward, _for_particles_backward)
 
 
 def failed(batch: Batch) -> Array:
-    """Give the cell's own quality, [B]: 1 if any quality column failed, else 0."""
+    """Return the cell's own quality, [B]: 1 if any quality column failed, else 0."""
     return (jnp.max(batch.qc_fail, axis=-1) != 0).astype(jnp.float32)
 
 

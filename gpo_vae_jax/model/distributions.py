@@ -35,7 +35,7 @@ def logits_from_probs(probs: Array) -> Array:
 
 
 def bernoulli_log_prob(x: Array, logits: Array | float) -> Array:
-    """Give log Bernoulli(x | logits); x may carry a straight-through gradient."""
+    """Return log Bernoulli(x | logits); x may carry a straight-through gradient."""
     return x * logits - jax.nn.softplus(logits)
 
 
@@ -99,12 +99,12 @@ gaussian_sampled.defvjp(_sampled_forward, _sampled_backward)
 
 
 def gaussian_log_prob(x: Array, mean: Array | float, variance: Array | float) -> Array:
-    """Give log N(x | mean, variance)."""
+    """Return log N(x | mean, variance)."""
     return -0.5 * (jnp.square(x - mean) / variance + jnp.log(variance) + _LOG_2_PI)
 
 
 def gaussian_sample_log_prob(posterior: Posterior, noise: Array) -> Array:
-    """Give log N of the sample that `noise` makes, without going through the sample.
+    """Return log N of the sample that `noise` makes, without going through the sample.
 
     (sample - mean)^2 / variance is noise^2: exact, and gradients that cancel are never made.
     """
@@ -112,22 +112,22 @@ def gaussian_sample_log_prob(posterior: Posterior, noise: Array) -> Array:
 
 
 def negative_binomial_gammas(x: Array, concentration: Array) -> Array:
-    """Give the part of the log-probability of counts that no particle changes (2): [B, G]."""
+    """Return the part of the log-probability of counts that no particle changes (2): [B, G]."""
     return gammaln(x + concentration) - gammaln(concentration) - gammaln(x + 1)
 
 
 def negative_binomial_rate_terms(x: Array, rate: Array, concentration: Array) -> Array:
-    """Give the rest of the Gamma-Poisson log-probability of counts, for rates [P, B, G] (2)."""
+    """Return the rest of the Gamma-Poisson log-probability of counts, for rates [P, B, G] (2)."""
     return concentration * jnp.log(rate) - (x + concentration) * jnp.log1p(rate)
 
 
 def poisson_log_prob(x: Array, rate: Array) -> Array:
-    """Give the log-probability of counts [B, G] under rates [..., B, G]."""
+    """Return the log-probability of counts [B, G] under rates [..., B, G]."""
     return x * jnp.log(rate) - rate - gammaln(x + 1)
 
 
 def gaussian_divergence(p: Posterior, q: Posterior, exact: bool) -> Array:
-    """Give KL(p || q) elementwise; `exact=False` leaves the squared distance undivided (5.4)."""
+    """Return KL(p || q) elementwise; `exact=False` leaves the squared distance undivided (5.4)."""
     distance = jnp.square(p.mean - q.mean)
     if exact:
         distance = distance / q.variance

@@ -11,8 +11,8 @@ import numpy as np
 
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import ConfigError
+from gpo_vae_jax.model.decoder import Decoder
 from gpo_vae_jax.model.distributions import logits_from_probs
-from gpo_vae_jax.model.generative import Decoder
 from gpo_vae_jax.model.guide import Guide
 from gpo_vae_jax.model.row_noise import logistic_rows, normal_rows
 from gpo_vae_jax.types import Array, Noise, Params, SharedNoise, Sizes
@@ -44,7 +44,7 @@ class GPOVAE(nn.Module):
 
 
 def bind(params: Params, config: ModelConfig, sizes: Sizes) -> GPOVAE:
-    """Give the model with its parameters."""
+    """Return the model with its parameters."""
     return GPOVAE(config, sizes).bind({"params": params})
 
 
@@ -110,7 +110,7 @@ def sample_shared_noise(
 
 
 def _keys_of_rows(key: Array, n_particles: int, rows: Array) -> Array:
-    """Give a key for every particle and row, [P, R']."""
+    """Return a key for every particle and row, [P, R']."""
     fold = jax.random.fold_in
     of_rows = jax.vmap(lambda draw: jax.vmap(lambda row: fold(fold(key, draw), row))(rows))
     return of_rows(jnp.arange(n_particles))

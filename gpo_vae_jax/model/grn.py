@@ -18,7 +18,7 @@ from gpo_vae_jax.types import Array, Batch
 def alignment_gap(
     values: Array, batch: Batch, kind: str, *, hop: int, fc_criteria: float, n_perturbed: int
 ) -> Array:
-    """Give |D S - target|, [B, T].
+    """Return |D S - target|, [B, T].
 
     Args:
       values: [T, T] logits or probabilities of the edges, as `kind` says.
@@ -34,7 +34,7 @@ def alignment_gap(
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def reach(start: Array, network: Array, hop: int, shrink: float) -> Array:
-    """Give sum over k = 0..hop of start @ (network / shrink)^k, row by row.
+    """Return sum over k = 0..hop of start @ (network / shrink)^k, row by row.
 
     Its gradient by the network is one product over all paths' lengths at once.
 
@@ -67,7 +67,7 @@ reach.defvjp(_reach_forward, _reach_backward)
 
 
 def scaled_reach(probs: Array, hop: int) -> Array:
-    """Give S of the probs mode, [T, T]: rows sum to 1 before, columns span [0, 1] after."""
+    """Return S of the probs mode, [T, T]: rows sum to 1 before, columns span [0, 1] after."""
     mass = probs.sum(axis=1, keepdims=True)
     rows = probs / jnp.where(mass == 0, 1, mass)
     paths = reach(rows, rows, hop, 1.0)
@@ -76,7 +76,7 @@ def scaled_reach(probs: Array, hop: int) -> Array:
 
 
 def _reach_of_cells(logits: Array, batch: Batch, hop: int, n_perturbed: int) -> Array:
-    """Give D S of the logits mode, [B, T], by whichever is fewer: treatments or cells."""
+    """Return D S of the logits mode, [B, T], by whichever is fewer: treatments or cells."""
     n_treatments, n_cells = logits.shape[0], batch.perturbation.shape[0]
     rows = rows_of(logits, batch, n_perturbed)
     if len(rows) <= n_cells:

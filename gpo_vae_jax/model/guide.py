@@ -31,7 +31,7 @@ class SharedSample(NamedTuple):
 
     @property
     def effect(self) -> Array:
-        """Give E * M, the latent effect of each treatment, [P, R, T]."""
+        """Return E * M, the latent effect of each treatment, [P, R, T]."""
         return self.embedding * self.mask
 
 
@@ -59,18 +59,18 @@ class Guide(nn.Module):
         )
 
     def mask_values(self) -> Array:
-        """Give the mask's parameter as it is used, [T, T]: logits, or probabilities in [0, 1]."""
+        """Return the mask's parameter as it is used, [T, T]: logits, or probabilities in [0, 1]."""
         values = self.mask_parameter
         values = jnp.where(jnp.isfinite(values), values, 0)
         return values if self.config.logits_or_probs == "logits" else dist.clamp(values, 0, 1)
 
     def mask_logits(self) -> Array:
-        """Give the log-odds of every edge, [T, T]."""
+        """Return the log-odds of every edge, [T, T]."""
         values = self.mask_values()
         return values if self.config.logits_or_probs == "logits" else dist.logits_from_probs(values)
 
     def mask_probs(self) -> Array:
-        """Give the probability of every edge, [T, T]: the learned network."""
+        """Return the probability of every edge, [T, T]: the learned network."""
         values = self.mask_values()
         return jax.nn.sigmoid(values) if self.config.logits_or_probs == "logits" else values
 
@@ -98,7 +98,7 @@ class Guide(nn.Module):
         )
 
     def embedding_posterior(self, mask: Array, rows: Array | None = None) -> Posterior:
-        """Give q(E | M), [P, R, T], from the rows of M, [P, R, T] (`rows`: see sample_shared)."""
+        """Return q(E | M), [P, R, T], from the rows of M, [P, R, T] (`rows`: see sample_shared)."""
         encoder = self.embedding_encoder
         n = self.sizes.n_perturbed if rows is None else self.sizes.n_treatments
         treatment = encoder.rows("treatment", n)
@@ -106,16 +106,16 @@ class Guide(nn.Module):
         return encoder(encoder.project("mask", mask) + for_particles(treatment, mask.shape[0]))
 
     def quality_posterior(self) -> Posterior:
-        """Give q(qcE), [Q, L]: every quality column is encoded from the same constant."""
+        """Return q(qcE), [Q, L]: every quality column is encoded from the same constant."""
         ones = jnp.ones((self.sizes.n_quality, self.config.n_latent))
         return self.quality_encoder(self.quality_encoder.project("constant", ones))
 
     def encode_counts(self, counts: Array, statistics: InputStatistics) -> Array:
-        """Give the counts' share of the basal encoder's first layer, [B, H], once per cell."""
+        """Return the counts' share of the basal encoder's first layer, [B, H], once per cell."""
         return self.basal_encoder.project("expression", self._normalise(counts, statistics))
 
     def encode_effects(self, batch: Batch, shared: SharedSample) -> Array:
-        """Give the perturbations' share of that layer, [P, B, H]."""
+        """Return the perturbations' share of that layer, [P, B, H]."""
         if self.config.mean_field_encoder:
             return jnp.zeros(())
         return dosage_sum(self.basal_encoder.project("effect", shared.effect), batch)
@@ -123,7 +123,7 @@ class Guide(nn.Module):
     def basal_posterior(
         self, counts_share: Array, effects_share: Array, qc_fail: Array, shared: SharedSample
     ) -> Posterior:
-        """Give q(z_basal | ...), [P, B, L] ([1, B, L] for the mean-field encoder).
+        """Return q(z_basal | ...), [P, B, L] ([1, B, L] for the mean-field encoder).
 
         Args:
           counts_share: [B, H] from `encode_counts`.

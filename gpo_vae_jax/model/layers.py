@@ -18,7 +18,7 @@ def leaky_relu(x: Array) -> Array:
 
 
 def uniform_fan_in(fan_in: int):
-    """Give the initialiser of weights and biases: uniform within 1 / sqrt(fan_in)."""
+    """Return the initialiser of weights and biases: uniform within 1 / sqrt(fan_in)."""
     bound = fan_in**-0.5
 
     def init(key, shape, dtype=jnp.float32):
@@ -61,11 +61,11 @@ class BlockDense(nn.Module):
         self.bias = self.param("bias", init, (self.features,))
 
     def project(self, block: str, x: Array) -> Array:
-        """Give the block's share of the layer's output, without the bias."""
+        """Return the block's share of the layer's output, without the bias."""
         return _product(x, self.kernels[block])
 
     def rows(self, block: str, n: int) -> Array:
-        """Give `project(block, identity)[:n]`: the shares of the first n one-hot inputs."""
+        """Return `project(block, identity)[:n]`: the shares of the first n one-hot inputs."""
         return self.kernels[block][:n]
 
     def add_bias(self, x: Array) -> Array:
@@ -85,11 +85,11 @@ class ResidualMLP(nn.Module):
         self.later = [Dense(self.hidden, self.hidden) for _ in range(self.n_layers - 1)]
 
     def project(self, block: str, x: Array) -> Array:
-        """Give a block's share of the first layer."""
+        """Return a block's share of the first layer."""
         return self.first.project(block, x)
 
     def rows(self, block: str, n: int) -> Array:
-        """Give the shares of the first n one-hot inputs of a block."""
+        """Return the shares of the first n one-hot inputs of a block."""
         return self.first.rows(block, n)
 
     def __call__(self, shares: Array) -> Array:
@@ -114,11 +114,11 @@ class GaussianHead(nn.Module):
         self.log_variance = Dense(self.hidden, self.features)
 
     def project(self, block: str, x: Array) -> Array:
-        """Give a block's share of the first layer."""
+        """Return a block's share of the first layer."""
         return self.mlp.project(block, x)
 
     def rows(self, block: str, n: int) -> Array:
-        """Give the shares of the first n one-hot inputs of a block."""
+        """Return the shares of the first n one-hot inputs of a block."""
         return self.mlp.rows(block, n)
 
     def __call__(self, shares: Array) -> Posterior:
@@ -128,7 +128,7 @@ class GaussianHead(nn.Module):
 
 
 def _product(x: Array, kernel: Array) -> Array:
-    """Give x @ kernel as one product of two matrices, [..., n] x [n, m] -> [..., m].
+    """Return x @ kernel as one product of two matrices, [..., n] x [n, m] -> [..., m].
 
     Its gradient by the kernel is then one too: over several axes XLA's CPU backend would first
     copy the incoming gradient into another order.

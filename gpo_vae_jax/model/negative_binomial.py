@@ -61,7 +61,7 @@ def log_likelihood(
     counts: Array,
     library_size: Array,
 ) -> Array:
-    """Give log p(x | z) summed over genes, [P, B]; its gradient takes the logits once more.
+    """Return log p(x | z) summed over genes, [P, B]; its gradient takes the logits once more.
 
     Args:
       hidden: [P, B, H] the decoder's last hidden layer.
@@ -95,7 +95,7 @@ def weighted_log_likelihood(
     library_size: Array,
     weight: Array,
 ) -> Array:
-    """Give the sum over cells of weight * log p(x | z), over particles too: a scalar.
+    """Return the sum over cells of weight * log p(x | z), over particles too: a scalar.
 
     Where the weights are known beforehand, value and gradient come out of one pass.
 
@@ -135,7 +135,7 @@ def _of_groups(hidden: Array, weight: Array) -> Array:
 
 
 def _values(hidden, kernel, bias, log_concentration, counts, library_size, weight) -> Array:
-    """Give log p(x | z) summed over genes and over the particles of each group, [K, B]."""
+    """Return log p(x | z) summed over genes and over the particles of each group, [K, B]."""
     head = _Head(kernel, bias, jnp.exp(log_concentration))
 
     def of_chunk(cells: _Cells) -> tuple[None, Array]:
@@ -149,7 +149,7 @@ def _values(hidden, kernel, bias, log_concentration, counts, library_size, weigh
 def _values_and_gradients(
     hidden, kernel, bias, log_concentration, counts, library_size, weight
 ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
-    """Give `_values` too, and the gradients of the sum of weight * value.
+    """Return `_values` too, and the gradients of the sum of weight * value.
 
     Args:
       weight: [K, B] of the particles, in K groups one after the other.
@@ -166,7 +166,7 @@ def _values_and_gradients(
 
 
 def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
-    """Give the gradients by the parameters of some cells; their values and those by hidden."""
+    """Return the gradients by the parameters of some cells; their values and those by hidden."""
     shares = _shares(head, cells)
     rates, by_theta = _by_gene(head, cells, shares)
     value = _value(head, cells, rates)
@@ -210,7 +210,7 @@ def _value(head: _Head, cells: _Cells, rates: Array) -> Array:
 
 
 def _by_gene(head: _Head, cells: _Cells, shares: _Shares) -> tuple[Array, Array]:
-    """Give x log r - (x + theta) log(1 + r) and minus its derivative by theta, [b, K, G].
+    """Return x log r - (x + theta) log(1 + r) and minus its derivative by theta, [b, K, G].
 
     Both are summed over the n particles of a group, whose logarithms are taken of products.
     """
@@ -233,7 +233,7 @@ def _by_gene(head: _Head, cells: _Cells, shares: _Shares) -> tuple[Array, Array]
 
 
 def _by_mu(head: _Head, cells: _Cells, shares: _Shares) -> Array:
-    """Give mu times the derivative by mu, [b, K, n, G]."""
+    """Return mu times the derivative by mu, [b, K, n, G]."""
     theta = _wide(head.theta)
     x = cells.counts.astype(theta.dtype)[:, None, None]
     scale = cells.library_size[:, None, None] / shares.total
@@ -243,7 +243,7 @@ def _by_mu(head: _Head, cells: _Cells, shares: _Shares) -> Array:
 
 
 def _fall(x: Array, mean: Array, theta: Array) -> Array:
-    """Give (x - m) / (m + theta); 0 where the rate is at its floor and does not move."""
+    """Return (x - m) / (m + theta); 0 where the rate is at its floor and does not move."""
     return jnp.where(mean <= theta / RATE_FLOOR, (x - mean) / (mean + theta), 0)
 
 

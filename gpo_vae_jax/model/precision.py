@@ -19,7 +19,7 @@ _Given, _Result = ParamSpec("_Given"), TypeVar("_Result")
 
 
 def products_at(precision: str) -> AbstractContextManager[None]:
-    """Give the context in which matrix products are traced at a precision.
+    """Return the context in which matrix products are traced at a precision.
 
     Args:
       precision: "float32", "tf32" or "bf16": what factors are rounded to, on a GPU. Sums are

@@ -35,7 +35,7 @@ def normal_rows(keys: Array, n_columns: int) -> Array:
 
 
 def normal_quantile(uniform: Array) -> Array:
-    """Give the standard normal number below which a share `uniform` in (0, 1) of them lies.
+    """Return the standard normal number below which a share `uniform` in (0, 1) of them lies.
 
     sqrt(2) times the inverse error function of x = 2 u - 1 in single precision (Giles 2012), with
     1 - x^2 taken as 4 u (1 - u), which does not cancel. XLA's own takes longer on a CPU.
@@ -47,7 +47,7 @@ def normal_quantile(uniform: Array) -> Array:
 
 
 def uniform_rows(words: Array, columns: Array, number: Array) -> Array:
-    """Give uniform numbers in (0, 1), words' shape [..., 2] to [..., n_columns].
+    """Return uniform numbers in (0, 1), words' shape [..., 2] to [..., n_columns].
 
     Args:
       words: [..., 2] uint32, random: the hash has to scatter only within a row.
@@ -66,7 +66,7 @@ def _of_columns(keys: Array, n_columns: int) -> Array:
 
 
 def _between_0_and_1(bits: Array) -> Array:
-    """Give the middles of 2^23 equal steps: a 24th bit and the half would round up to 1."""
+    """Return the middles of 2^23 equal steps: a 24th bit and the half would round up to 1."""
     return ((bits >> 9).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from gpo_vae_jax import torch_port
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.errors import DataError
-from gpo_vae_jax.evaluate.predictive import predictive_iwelbo, sample_shared
+from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
@@ -201,7 +201,7 @@ def _relative(ours, recorded) -> float:
 
 
 def _of_term(ours, recorded) -> float:
-    """Give the error of a part of the loss; parts near 0 are sums that cancel."""
+    """Return the error of a part of the loss; parts near 0 are sums that cancel."""
     return abs(float(ours) - float(recorded)) / max(abs(float(recorded)), 1.0)
 
 

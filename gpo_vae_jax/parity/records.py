@@ -26,7 +26,7 @@ class Record(dict):
         raise DataError(f"the recorded run has no {name!r}")
 
     def under(self, prefix: str) -> Record:
-        """Give what stands under a prefix, without it."""
+        """Return what stands under a prefix, without it."""
         return Record({k[len(prefix) :]: v for k, v in self.items() if k.startswith(prefix)})
 
 
@@ -41,7 +41,7 @@ def read(path: str | Path) -> tuple[Record, Settings]:
 
 
 def configs_of(settings: Settings, qc: np.ndarray) -> tuple[Config, Sizes]:
-    """Give the settings and sizes that a file records about itself (raises DataError)."""
+    """Return the settings and sizes that a file records about itself (raises DataError)."""
     s = settings
     try:
         model = {
@@ -101,7 +101,7 @@ def optimiser_of(record: Record, settings: Settings) -> TrainConfig:
 
 
 def batch_of(record: Record, at: str = "") -> Batch:
-    """Give the batch recorded under a prefix."""
+    """Return the batch recorded under a prefix."""
     dosage, counts = record[f"{at}D"], record[f"{at}X"]
     n_cells, width = dosage.shape[0], max(1, int((dosage != 0).sum(1).max()))
     index = np.argsort(dosage == 0, axis=1, kind="stable")[:, :width]
@@ -120,7 +120,7 @@ def batch_of(record: Record, at: str = "") -> Batch:
 
 
 def noise_of(record: Record, at: str) -> Noise:
-    """Give the noise of both guide passes recorded under a prefix."""
+    """Return the noise of both guide passes recorded under a prefix."""
     return Noise(
         shared=shared_noise_of(record, at),
         basal=jnp.asarray(record[f"{at}z_basal_eps"]),
@@ -129,19 +129,19 @@ def noise_of(record: Record, at: str) -> Noise:
 
 
 def shared_noise_of(record: Record, at: str) -> SharedNoise:
-    """Give the noise of one guide pass."""
+    """Return the noise of one guide pass."""
     names = ("mask_logistic", "E_eps", "qc_E_eps")
     return SharedNoise(*(jnp.asarray(record[f"{at}{name}"]) for name in names))
 
 
 def context_of(record: Record, params: str, sizes: Sizes) -> Context:
-    """Give the counts of the split and the statistics, from wherever the file has them."""
+    """Return the counts of the split and the statistics, from wherever the file has them."""
     cells = (jnp.asarray(record[f"counts/{name}"], jnp.float32) for name in ("D", "qc"))
     return Context(statistics_of(record, params, sizes), *cells, jnp.ones(sizes.n_treatments))
 
 
 def statistics_of(record: Record, params: str, sizes: Sizes) -> InputStatistics:
-    """Give the input statistics: recorded, or among the parameters, or none needed."""
+    """Return the input statistics: recorded, or among the parameters, or none needed."""
     if "stats/x_mean" in record:
         names = ("x_mean", "x_std", "log_x_mean", "log_x_std")
         found = InputStatistics(*(record[f"stats/{name}"] for name in names))

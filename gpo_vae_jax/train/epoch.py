@@ -81,7 +81,7 @@ def validate(
     sizes: Sizes,
     n_rows: int | None = None,
 ) -> Metrics:
-    """Give the parts of the loss over a split, batches weighted by their size."""
+    """Return the parts of the loss over a split, batches weighted by their size."""
     index, filled = _batches(jnp.arange(split.cells.weight.shape[0]), config.train.batch_size)
 
     def body(totals, at):

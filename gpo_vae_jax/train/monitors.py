@@ -14,7 +14,7 @@ THRESHOLDS = (0.2, 0.5, 0.8)
 def network_monitors(
     params: Params, tables: dict[str, Array], config: ModelConfig, sizes: Sizes
 ) -> Metrics:
-    """Give shares of edge probabilities, numbers of edges and their mean Wasserstein distances.
+    """Return shares of edge probabilities, numbers of edges and their mean Wasserstein distances.
 
     "block" counts edges between perturbed treatments only. A mean is nan where there is no edge.
 

@@ -41,7 +41,7 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
 
 
 def global_norm(gradients: optax.Updates) -> Array:
-    """Give the Euclidean norm over all leaves."""
+    """Return the Euclidean norm over all leaves."""
     return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradients)))
 
 
@@ -74,6 +74,6 @@ def cyclic_sgd(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def triangle(step: Array, up: int) -> Array:
-    """Give the height, 0 to 1, of a triangular cycle: `up` steps up, as many down."""
+    """Return the height, 0 to 1, of a triangular cycle: `up` steps up, as many down."""
     within = step % (2 * up)
     return 1 - jnp.abs(within / up - 1)

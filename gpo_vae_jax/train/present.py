@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 
 
 def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | None:
-    """Give how many rows the batches of a split seldom exceed; None where there is little to save.
+    """Return how many rows the batches of a split seldom exceed; None where there is little to save.
 
     Computed on the host: it decides what is compiled.
     """
@@ -37,7 +37,7 @@ def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | No
 
 
 def rows_met(cells: np.ndarray, n_cells: int, batch_size: int) -> tuple[float, float]:
-    """Give mean and standard deviation of the number of perturbations that a batch meets.
+    """Return mean and standard deviation of the number of perturbations that a batch meets.
 
     A batch is drawn without replacement. Which perturbations it misses hangs together: one cell is
     of one, so their covariance is negative (to first order of a perturbation's share of the cells).
@@ -61,7 +61,7 @@ def rows_met(cells: np.ndarray, n_cells: int, batch_size: int) -> tuple[float, f
 def with_rows_present(
     function: Callable[[Batch], _Result], batch: Batch, n_rows: int | None, n_perturbed: int
 ) -> _Result:
-    """Give function(batch), with rows for the batch's own perturbations only, if they are few.
+    """Return function(batch), with rows for the batch's own perturbations only, if they are few.
 
     `function` is compiled twice, for `n_rows` rows and for all, and the batch decides which runs.
     The result is the same: rows that no cell meets enter nothing.
@@ -80,7 +80,7 @@ def with_rows_present(
 
 
 def present(batch: Batch, n_perturbed: int, most: int) -> tuple[Batch, Array]:
-    """Give the batch with `rows` set, [most], and how many of them are needed.
+    """Return the batch with `rows` set, [most], and how many of them are needed.
 
     Where more than `most` are needed the batch is not usable.
     """

@@ -52,7 +52,7 @@ def init_state(
 
 
 def stream(seed: Array, name: int, *at: Array) -> Array:
-    """Give the key of a random stream at some point of the run (an epoch, a step)."""
+    """Return the key of a random stream at some point of the run (an epoch, a step)."""
     key = jax.random.fold_in(jax.random.key(seed), name)
     for number in at:
         key = jax.random.fold_in(key, number)

@@ -37,7 +37,7 @@ def train_step(
 def gradients_of(
     params: Params, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
 ) -> tuple[Params, Metrics]:
-    """Give the gradients of the loss and its parts, at the precision of `config.train`."""
+    """Return the gradients of the loss and its parts, at the precision of `config.train`."""
     with products_at(config.train.precision):
         gradient = jax.grad(loss, has_aux=True)
         return gradient(params, context, batch, noise, config=config, sizes=sizes)

@@ -42,17 +42,17 @@ def write(folder: Path, *, gpu: bool = True, earlier: bool = True) -> None:
 
 
 def spread(median: float) -> dict[str, float]:
-    """Give a summary."""
+    """Return a summary."""
     return {"median": median, "min": 0.96 * median, "max": 1.13 * median, "iqr": 0.05, "n": 5}
 
 
 def where(shape: str = "rpe1", device: str = "cpu", precision: str = "float32") -> dict:
-    """Give what every entry holds."""
+    """Return what every entry holds."""
     return {"shape": shape, "device": device, "precision": precision, "machine": MACHINE}
 
 
 def step(name: str, device: str, precision: str) -> dict:
-    """Give a step that takes twice its floor, PyTorch's forty times."""
+    """Return a step that takes twice its floor, PyTorch's forty times."""
     fast, shape = 200 if device == "cuda" else 1, SHAPES[name]
     least = floor.flop(shape) / 300e9 / fast
     peak = "device_peak_gib" if device == "cuda" else "peak_gib"
@@ -88,7 +88,7 @@ def step(name: str, device: str, precision: str) -> dict:
 
 
 def sizes() -> dict:
-    """Give times that grow as the products do, but for treatments, which break the limit."""
+    """Return times that grow as the products do, but for treatments, which break the limit."""
     lines = {
         name: [
             {
@@ -110,7 +110,7 @@ def sizes() -> dict:
 
 
 def profile() -> dict:
-    """Give a few parts."""
+    """Return a few parts."""
     parts = [
         {
             "part": part,
@@ -139,7 +139,7 @@ def profile() -> dict:
 
 
 def epoch() -> dict:
-    """Give an epoch at RPE1's shape."""
+    """Return an epoch at RPE1's shape."""
     return where() | {
         "train_cells": 58_810,
         "validation_cells": 14_703,
@@ -155,7 +155,7 @@ def epoch() -> dict:
 
 
 def evaluate() -> dict:
-    """Give a predictive bound."""
+    """Return a predictive bound."""
     return where() | {
         "particles": 100,
         "cells_per_s": spread(50.0),
@@ -167,7 +167,7 @@ def evaluate() -> dict:
 
 
 def seeds() -> dict:
-    """Give five seeds."""
+    """Return five seeds."""
     return where("small") | {
         "seeds": 5,
         "train_cells": 3840,
@@ -180,7 +180,7 @@ def seeds() -> dict:
 
 
 def precision(name: str) -> dict:
-    """Give two seeds' training; rounding moves everything but float32 by one part in a thousand."""
+    """Return two seeds' training; rounding moves everything but float32 by one part in a thousand."""
     apart = 0.0 if name == "float32" else 1e-3
     numbers = ("first_loss", "first_gradient_norm", "best_validation_loss", "iwelbo")
     return where("", precision=name) | {

@@ -21,7 +21,7 @@ CONVENTIONS = {  # obs column, control, what joins names
 
 
 def good(rng, n_cells, n_genes, form, convention):
-    """Give a small file that can be prepared, in float32 counts as files have them."""
+    """Return a small file that can be prepared, in float32 counts as files have them."""
     key, control, joint = CONVENTIONS[convention]
     kinds = ["G0", "G1", f"G0{joint}G1", control, control]
     label = np.array(kinds)[np.arange(n_cells) % len(kinds)]

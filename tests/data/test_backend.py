@@ -8,7 +8,8 @@ import pytest
 import scanpy
 from scipy import sparse
 
-from gpo_vae_jax.data import backend, quality
+from gpo_vae_jax.data import backend
+from gpo_vae_jax.data import quality_control as quality
 from gpo_vae_jax.errors import DataError
 
 GENES = ["MT-CO1", "RPS3", "HBB", "ACTB"]

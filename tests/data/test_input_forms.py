@@ -11,7 +11,7 @@ from scipy import sparse
 
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
 from gpo_vae_jax.data import from_anndata, load, prepare, read_h5ad, simulate, write
-from gpo_vae_jax.data.splits import split_by_row
+from gpo_vae_jax.data.prepare.splits import split_by_row
 from gpo_vae_jax.errors import DataError
 
 

@@ -22,7 +22,7 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def raw():
-    """Give counts of which one perturbed gene is not measured and one has few cells."""
+    """Return counts of which one perturbed gene is not measured and one has few cells."""
     adata = simulate(
         SimulateConfig(
             n_cells=420, n_genes=40, n_perturbed=5, n_extended=3, fail_fraction=0.15,

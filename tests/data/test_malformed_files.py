@@ -84,7 +84,7 @@ def test_the_cases_are_many():
     )
 )
 def test_a_file_that_is_no_h5ad(what):
-    """Give text, HDF5 signatures, cut files and HDF5 that is no AnnData."""
+    """Return text, HDF5 signatures, cut files and HDF5 that is no AnnData."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "raw.h5ad"
         if isinstance(what, bytes):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data import counts, from_anndata, from_arrays, matching, prepare
+from gpo_vae_jax.data import counts, from_anndata, from_arrays, prepare
+from gpo_vae_jax.data.prepare import matching
 
 CONFIG = PrepareConfig(
     perturbation_key="gene",

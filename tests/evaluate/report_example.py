@@ -56,7 +56,7 @@ def example(
 
 
 def with_summary(evaluation: Evaluation, **changes: object) -> Evaluation:
-    """Give the evaluation with entries of its summary replaced."""
+    """Return the evaluation with entries of its summary replaced."""
     return dataclasses.replace(evaluation, summary={**evaluation.summary, **changes})
 
 

@@ -51,5 +51,5 @@ class Page(HTMLParser):
 
 
 def page_of(evaluation) -> Page:
-    """Give the page of an evaluation, without writing files."""
+    """Return the page of an evaluation, without writing files."""
     return Page(document(evaluation, report_sections(evaluation)))

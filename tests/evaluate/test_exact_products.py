@@ -4,16 +4,17 @@ import jax
 import numpy as np
 import pytest
 
-from gpo_vae_jax.evaluate.effects import model_effects, sampling
-from gpo_vae_jax.evaluate.predictive import predictive_iwelbo, sample_shared
+from gpo_vae_jax.evaluate.effects import model_effects
+from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import init_params, sample_shared_noise
+from gpo_vae_jax.predict import sampling
 from tests.evaluate.test_predictive import CONFIG
 from tests.tiny import tiny_dataset
 
 
 @pytest.fixture(scope="module")
 def lowered():
-    """Give the program of each jitted function of the model, lowered where jax would round."""
+    """Return the program of each jitted function of the model, lowered where jax would round."""
     dataset = tiny_dataset()
     sizes, split = dataset.sizes, dataset.splits["test"]
     of_model = {"config": CONFIG, "sizes": sizes}

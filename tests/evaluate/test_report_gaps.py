@@ -103,7 +103,7 @@ def test_all_sections_stay_and_no_gap_shows_through(make, pages):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Give a function from a maker to its page, written once."""
+    """Return a function from a maker to its page, written once."""
 
     @functools.cache
     def written(make):

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gpo_vae_jax.evaluate.network.edges import ranked_edges
-from gpo_vae_jax.evaluate.report import text
+from gpo_vae_jax.evaluate.report import wording as text
 from gpo_vae_jax.evaluate.report.effect_plots import binned
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined, table
 from gpo_vae_jax.evaluate.report.network_plot import hub_edges, layout
 from gpo_vae_jax.evaluate.report.overview import judge
-from gpo_vae_jax.evaluate.report.prediction import row_correlations, strongest_perturbations
+from gpo_vae_jax.evaluate.report.prediction_section import row_correlations, strongest_perturbations
 from tests.evaluate.report_example import example
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpo_vae_jax.data.statistics import input_statistics
+from gpo_vae_jax.data.input_statistics import input_statistics
 from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model import bind, init_params
 from gpo_vae_jax.types import SharedNoise, Sizes
@@ -25,7 +25,7 @@ def with_mask(case: Case, values) -> dict:
 
 
 def initial_mask(config, knowledge=None):
-    """Give the mask that parameters start with; the others are not computed."""
+    """Return the mask that parameters start with; the others are not computed."""
 
     def mask(key):
         params = init_params(key, config, SIZES, knowledge)

@@ -11,7 +11,7 @@ BLOCKS = (("left", 3), ("middle", 1), ("right", 5))
 
 
 def start(module, call):
-    """Give the module bound to its initial values, and these values."""
+    """Return the module bound to its initial values, and these values."""
     params = module.init(jax.random.key(0), method=call)
     return module.bind(params), jax.tree.map(np.asarray, params["params"])
 

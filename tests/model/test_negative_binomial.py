@@ -43,7 +43,7 @@ def _gammaln(x):
 
 
 def single(arrays):
-    """Give the arrays in float32; counts as they come from a file."""
+    """Return the arrays in float32; counts as they come from a file."""
     *floats, counts, library = arrays
     return (*(jnp.float32(a) for a in floats), counts.astype(jnp.uint16), jnp.float32(library))
 

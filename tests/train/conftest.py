@@ -27,7 +27,7 @@ def dataset():
 
 @pytest.fixture
 def config():
-    """Give a function that changes the tiny training settings."""
+    """Return a function that changes the tiny training settings."""
 
     def make(**train):
         return dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, **train))

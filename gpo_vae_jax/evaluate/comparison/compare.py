@@ -125,7 +125,7 @@ def read_runs(specs: Sequence[str], *, different_data: bool = False) -> list[Eva
 
 
 def scalars(summary: Any, at: str = "") -> Iterator[tuple[str, float]]:
-    """Give every metric of a summary as (dotted name, number); null is nan.
+    """Return every metric of a summary as (dotted name, number); null is nan.
 
     Entries of lists are named by what tells them apart: network.block.paths.length_2.n.
     """
@@ -146,7 +146,7 @@ def scalars(summary: Any, at: str = "") -> Iterator[tuple[str, float]]:
 
 
 def metric_table(runs: Sequence[EvaluatedRun]) -> pd.DataFrame:
-    """Give a row for every metric, in the order of the first run that has it.
+    """Return a row for every metric, in the order of the first run that has it.
 
     Returns:
       metric; a column for each run; mean and sd over runs that have it (sd divides by one less
@@ -202,7 +202,7 @@ def edge_agreement(
 
 
 def random_jaccard(n_a: int, n_b: int, n_possible: int) -> float:
-    """Give the expected Jaccard index of two random sets of these sizes; nan for two empty ones.
+    """Return the expected Jaccard index of two random sets of these sizes; nan for two empty ones.
 
     The number shared is hypergeometric; the expectation is summed over it.
     """

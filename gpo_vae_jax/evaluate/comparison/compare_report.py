@@ -105,5 +105,5 @@ def _short(value: float) -> str:
 
 
 def _records(table: pd.DataFrame) -> list[dict]:
-    """Give rows for JSON: nan becomes null."""
+    """Return rows for JSON: nan becomes null."""
     return json.loads(table.to_json(orient="records", double_precision=15))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gpo_vae_jax.evaluate.effects.data_effects import (
+from gpo_vae_jax.evaluate.effects.observed_effects import (
     GroupSums,
     effects_of,
     group_sums,
@@ -41,7 +41,7 @@ def halves_of_training(
 
 
 def global_mean(effects: np.ndarray) -> np.ndarray:
-    """Give every perturbation the mean effect over perturbations, [C, G].
+    """Return every perturbation the mean effect over perturbations, [C, G].
 
     Each perturbation counts the same, however many cells it has; those without cells (nan) do not.
     """
@@ -52,6 +52,6 @@ def global_mean(effects: np.ndarray) -> np.ndarray:
 
 
 def ceiling(halves: tuple[GroupSums, GroupSums]) -> tuple[Mapping, Mapping]:
-    """Give the effects of both halves: how well one tells the other is as good as it gets."""
+    """Return the effects of both halves: how well one tells the other is as good as it gets."""
     first, second = halves
     return effects_of(first), effects_of(second)

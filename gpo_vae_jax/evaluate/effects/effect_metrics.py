@@ -36,7 +36,7 @@ def effect_metrics(
 
 
 def strongest_genes(effects: np.ndarray, top: int) -> np.ndarray:
-    """Give each perturbation's genes of largest |effect|, [C, min(top, G)], strongest first."""
+    """Return each perturbation's genes of largest |effect|, [C, min(top, G)], strongest first."""
     return np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :top]
 
 

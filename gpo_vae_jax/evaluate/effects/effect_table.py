@@ -12,7 +12,7 @@ from gpo_vae_jax.evaluate.results import Evaluation
 
 
 def effects_anndata(evaluation: Evaluation):
-    """Give an AnnData of C perturbations and G genes.
+    """Return an AnnData of C perturbations and G genes.
 
     X is the model's average treatment effect (perturbseq); layers hold it by both transforms
     beside the spread over particles, the effects observed in all cells and in test cells, and

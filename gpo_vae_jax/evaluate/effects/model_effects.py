@@ -11,8 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from gpo_vae_jax.config import EvaluateConfig, ModelConfig
-from gpo_vae_jax.evaluate.effects import baselines, sampling
-from gpo_vae_jax.evaluate.effects.data_effects import (
+from gpo_vae_jax.evaluate.effects import baselines
+from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
+from gpo_vae_jax.evaluate.effects.observed_effects import (
     SCALE,
     TRANSFORMS,
     conditions_of_labels,
@@ -20,10 +21,10 @@ from gpo_vae_jax.evaluate.effects.data_effects import (
     perturbations_of,
     split_sums,
 )
-from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
-from gpo_vae_jax.evaluate.effects.sampling import Conditions, Draw, Trained
 from gpo_vae_jax.evaluate.results import Effects
 from gpo_vae_jax.model.precision import exact_products
+from gpo_vae_jax.predict import sampling
+from gpo_vae_jax.predict.sampling import Conditions, Draw, Trained
 from gpo_vae_jax.types import Array, Dataset, Params, Sizes
 
 _BLOCK = 64  # particles summed in float32 on the device before they join the sums in float64
@@ -32,7 +33,7 @@ _BLOCK = 64  # particles summed in float32 on the device before they join the su
 def average_effects(
     trained: Trained, dataset: Dataset, settings: EvaluateConfig, *, progress: bool = True
 ) -> tuple[Effects, dict[str, dict]]:
-    """Give the effects of every perturbation of the data, and their metrics.
+    """Return the effects of every perturbation of the data, and their metrics.
 
     Returns:
       The effects, and by transform, then by `reference` (all cells) and `held_out` (test cells),
@@ -82,7 +83,7 @@ def metrics_of(effects: Effects, halves: tuple, settings: EvaluateConfig) -> dic
 def model_effects(
     trained: Trained, conditions: Conditions, draw: Draw, *, progress: bool = True
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Give the model's effect of each condition and its standard deviation over particles.
+    """Return the model's effect of each condition and its standard deviation over particles.
 
     Every condition is compared with the control of the same particle: M, E, qcE and z_basal are
     shared, the noise of counts is not.

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from gpo_vae_jax.errors import DataError
-from gpo_vae_jax.evaluate.knowledge.text import first_lines, opened
+from gpo_vae_jax.evaluate.knowledge.known_file import first_lines, opened
 
 SIGNS = ("activation", "repression")
 _HUMAN = "9606"

@@ -17,7 +17,7 @@ def without_version(name: str) -> str:
 def positions(
     names: Iterable[str], treatments: Sequence[str], aliases: Mapping[str, str] = _NONE
 ) -> dict[str, int]:
-    """Give the treatment's position, in [0, T), of every name that means one.
+    """Return the treatment's position, in [0, T), of every name that means one.
 
     A name is looked for as it is among the treatments, then among their aliases, then in both
     whatever the case; a spelling that then fits several treatments means none of them. Versions of

@@ -32,7 +32,7 @@ class KnownNetwork:
 
     @property
     def directed(self) -> bool:
-        """Say whether an edge is one from source to target only."""
+        """Return whether an edge is one from source to target only."""
         return self.kind not in UNDIRECTED
 
 
@@ -146,7 +146,7 @@ def place(
 
 
 def union(networks: Sequence[PlacedNetwork]) -> PlacedNetwork:
-    """Give the network of all edges of all networks."""
+    """Return the network of all edges of all networks."""
     return PlacedNetwork(
         UNION,
         np.any([network.adjacency for network in networks], axis=0),

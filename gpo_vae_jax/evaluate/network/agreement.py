@@ -116,7 +116,7 @@ def agreements(
 
 
 def agreement_table(found: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Give what `agreements` found as rows: network, pairs ("block" or "all"), the numbers."""
+    """Return what `agreements` found as rows: network, pairs ("block" or "all"), the numbers."""
     rows = []
     for name, numbers in found.items():
         block = {key: value for key, value in numbers.items() if key != "all"}

@@ -19,7 +19,7 @@ from gpo_vae_jax.types import Params, Sizes
 
 
 def edge_probabilities(params: Params, config: ModelConfig, sizes: Sizes) -> np.ndarray:
-    """Give the probability of every edge, [T, T]: row regulates column."""
+    """Return the probability of every edge, [T, T]: row regulates column."""
     return np.asarray(jax.device_get(bind(params, config, sizes).guide.mask_probs()))
 
 
@@ -102,7 +102,7 @@ def write_edges(
 
 
 def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -> nx.DiGraph:
-    """Give the listed edges as a directed graph over all treatments.
+    """Return the listed edges as a directed graph over all treatments.
 
     Edges carry probability, rank, above_threshold, and the columns that `with_known` added.
     """

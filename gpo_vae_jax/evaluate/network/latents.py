@@ -15,7 +15,7 @@ from gpo_vae_jax.types import Dataset
 
 
 def mask_statistics(true: np.ndarray, estimated: np.ndarray) -> dict[str, float]:
-    """Give precision, recall and F1 of a mask, of the shape of the true one; nan for 0 / 0."""
+    """Return precision, recall and F1 of a mask, of the shape of the true one; nan for 0 / 0."""
     true, estimated = np.asarray(true, bool), np.asarray(estimated, bool)
     shared, called, known = (int(a.sum()) for a in (true & estimated, estimated, true))
     return {
@@ -26,7 +26,7 @@ def mask_statistics(true: np.ndarray, estimated: np.ndarray) -> dict[str, float]
 
 
 def matched_columns(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
-    """Give for each column of the true mask [n, a] the column of the estimated one [n, b] matched.
+    """Return for each column of the true mask [n, a] the column of the estimated one [n, b] matched.
 
     The matching is one to one and shares the most entries; as all columns are matched (a <= b),
     the mask then also differs in the fewest.
@@ -42,7 +42,7 @@ def matched_columns(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
 
 
 def linear_score(true: np.ndarray, estimated: np.ndarray) -> float:
-    """Give the mean R2 of true latents [n, a] by least squares on estimated ones [n, b].
+    """Return the mean R2 of true latents [n, a] by least squares on estimated ones [n, b].
 
     The regression has an intercept. True latents that do not vary are left out; nan where none
     does. With no more than b + 1 observations the fit is exact whatever the latents are.
@@ -57,7 +57,7 @@ def linear_score(true: np.ndarray, estimated: np.ndarray) -> float:
 
 
 def mean_correlation(true: np.ndarray, estimated: np.ndarray) -> float:
-    """Give the mean |Pearson correlation| of latents [n, a] and [n, b] under the best matching.
+    """Return the mean |Pearson correlation| of latents [n, a] and [n, b] under the best matching.
 
     A latent that does not vary has correlation 0. Where a and b differ, the smaller number of
     pairs is matched.

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import EvaluateConfig
-from gpo_vae_jax.data.random_by_name import draw_below, hash_names
-from gpo_vae_jax.data.two_sample import TwoSample
+from gpo_vae_jax.data.prepare.random_by_name import draw_below, hash_names
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.network.paths import path_lengths
+from gpo_vae_jax.statistics.two_sample import TwoSample
 
 SETS = ("block", "all")
 _FEWEST_POINTS = 3  # of a curve; with less, these numbers of edges are added:
@@ -86,7 +86,7 @@ def network_statistics(
 
 
 def pair_keys(treatments: Sequence[str], n_perturbed: int, seed: int) -> np.ndarray:
-    """Give each pair of names a random number, [R, T], that only the seed and both names decide.
+    """Return each pair of names a random number, [R, T], that only the seed and both names decide.
 
     Pairs in the order of these numbers are a random draw whatever the order of the names.
     """
@@ -140,7 +140,7 @@ def _judge(part: _Part, pairs: np.ndarray, settings: EvaluateConfig) -> dict[str
 def _omission_rate(
     part: _Part, omitted: np.ndarray, key: np.ndarray, settings: EvaluateConfig
 ) -> tuple[float | None, int]:
-    """Give the share of random omitted pairs that show, and how many were drawn."""
+    """Return the share of random omitted pairs that show, and how many were drawn."""
     drawn = _draw(omitted, key, settings.omission_pairs)
     if not len(drawn):
         return None, 0
@@ -160,7 +160,7 @@ def _as_upstream(
     key: np.ndarray,
     settings: EvaluateConfig,
 ) -> dict[str, Any]:
-    """Give the figures as upstream computes them, to compare with published ones.
+    """Return the figures as upstream computes them, to compare with published ones.
 
     The omission rate is over random pairs of the block, predicted edges among them, since upstream
     compares names with row numbers; pairs that cannot be tested count as not showing. Paths run
@@ -204,7 +204,7 @@ def _curve(part: _Part, settings: EvaluateConfig) -> pd.DataFrame:
 
 
 def _most_probable(probability: np.ndarray, n: int) -> np.ndarray:
-    """Give the positions of the n most probable, from the most probable down, first come first."""
+    """Return the positions of the n most probable, from the most probable down, first come first."""
     if not n:
         return np.zeros(0, np.int64)
     least = np.partition(probability, len(probability) - n)[len(probability) - n]

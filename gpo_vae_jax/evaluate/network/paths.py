@@ -8,7 +8,7 @@ _BYTES = 1 << 26  # of the rows looked at together
 
 
 def path_lengths(edges: np.ndarray, n_sources: int, max_length: int | None = None) -> np.ndarray:
-    """Give the number of edges on the shortest path from each source to each node, int32.
+    """Return the number of edges on the shortest path from each source to each node, int32.
 
     Args:
       edges: [T, T] bool, row to column; edges from a node to itself count for nothing.

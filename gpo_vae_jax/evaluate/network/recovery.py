@@ -19,7 +19,7 @@ class Recovery(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Give how many times better than random the ranking is."""
+        """Return how many times better than random the ranking is."""
         return self.auprc / self.random_auprc
 
 

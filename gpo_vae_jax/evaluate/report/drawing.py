@@ -47,7 +47,7 @@ class Plot(NamedTuple):
 
 
 def figure_of(plot: Plot, panels: slice | None = None) -> Markup:
-    """Give a plot, or some of its panels, as a figure of the page.
+    """Return a plot, or some of its panels, as a figure of the page.
 
     On narrow screens the panels stand below one another, at the size they were drawn for.
     """
@@ -171,7 +171,7 @@ def _clean(node: ElementTree.Element, name: str, used: set[str]) -> None:
 
 
 def _style(style: str) -> str:
-    """Give a style with the page's font and with colours that follow the page's."""
+    """Return a style with the page's font and with colours that follow the page's."""
     kept = []
     for rule in style.split(";"):
         key, _, value = (part.strip() for part in rule.partition(":"))

@@ -17,7 +17,7 @@ from gpo_vae_jax.evaluate.report.look import (
     MUTED,
     Mark,
 )
-from gpo_vae_jax.evaluate.report.text import count, number
+from gpo_vae_jax.evaluate.report.wording import count, number
 
 _SETS = {"all": (ALL_PAIRS, ALL_BY_CHANCE), "block": (BLOCK_PAIRS, BLOCK_BY_CHANCE)}
 _BINS = 50
@@ -124,7 +124,7 @@ def _matched(axes, title: str, lines: list) -> None:
 
 
 def _pairs(matrix: np.ndarray) -> np.ndarray:
-    """Give the finite entries beside the diagonal."""
+    """Return the finite entries beside the diagonal."""
     beside = ~np.eye(*matrix.shape, dtype=bool)
     values = np.asarray(matrix)[beside]
     return values[np.isfinite(values)]

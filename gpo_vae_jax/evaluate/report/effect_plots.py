@@ -11,7 +11,7 @@ from matplotlib.path import Path as Outline
 
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
 from gpo_vae_jax.evaluate.report.look import COLOURS, INK, LINE, MUTED, OBSERVED, PREDICTORS
-from gpo_vae_jax.evaluate.report.text import name, number
+from gpo_vae_jax.evaluate.report.wording import name, number
 
 _BINS = 48
 _LEVELS = 7

@@ -17,7 +17,7 @@ from gpo_vae_jax.evaluate.report.look import (
     VALIDATION,
     Mark,
 )
-from gpo_vae_jax.evaluate.report.text import number, words
+from gpo_vae_jax.evaluate.report.wording import number, words
 
 TERMS = {
     "loss": "Loss (sum of the terms)",
@@ -118,7 +118,7 @@ def _curves(axes, title: str, epochs: np.ndarray, curves: Curves, best: float | 
 
 
 def _range(curves: list[np.ndarray]) -> tuple[float, float]:
-    """Give limits that show all but the first few epochs, which are often far away."""
+    """Return limits that show all but the first few epochs, which are often far away."""
     skipped = min(int(np.ceil(_SKIPPED * len(curves[0]))), len(curves[0]) - 1)
     late = np.concatenate([values[skipped:] for values in curves])
     late = late[np.isfinite(late)]

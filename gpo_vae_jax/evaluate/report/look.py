@@ -30,7 +30,7 @@ class Mark(NamedTuple):
     hollow: bool = False
 
     def style(self, size: float = 6.5) -> dict:
-        """Give the keywords for Axes.plot."""
+        """Return the keywords for Axes.plot."""
         colour = COLOURS[self.colour]
         thick = 2.2 if self.marker == "|" else 1.3
         return {

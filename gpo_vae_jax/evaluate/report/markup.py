@@ -15,7 +15,7 @@ class Markup(str):
 
 
 def element(tag: str, *content: object, **attributes: object) -> Markup:
-    """Give one element with its content escaped.
+    """Return one element with its content escaped.
 
     Args:
       content: text, Markup, None (left out), or lists of these.
@@ -28,7 +28,7 @@ def element(tag: str, *content: object, **attributes: object) -> Markup:
 
 
 def joined(content: Iterable[object]) -> Markup:
-    """Give pieces one after the other; what is not Markup is escaped."""
+    """Return pieces one after the other; what is not Markup is escaped."""
     return Markup("".join(_flat(content)))
 
 
@@ -40,7 +40,7 @@ def table(
     align: str = "",
     note: object = None,
 ) -> Markup:
-    """Give a table that scrolls sideways within its own frame where it is too wide.
+    """Return a table that scrolls sideways within its own frame where it is too wide.
 
     Args:
       align: a letter for each column, l or r; columns without one: r, the first l.
@@ -72,12 +72,12 @@ def table(
 
 
 def definitions(pairs: Iterable[tuple[object, object]]) -> Markup:
-    """Give terms with their meaning."""
+    """Return terms with their meaning."""
     return element("dl", [[element("dt", term), element("dd", meaning)] for term, meaning in pairs])
 
 
 def folded(title: str, *content: object) -> Markup:
-    """Give content that opens on request; it is printed open."""
+    """Return content that opens on request; it is printed open."""
     return element("details", element("summary", title), *content)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
 from gpo_vae_jax.evaluate.report.look import BY_CHANCE, INK, LINE, MUTED, PREDICTORS, Mark
-from gpo_vae_jax.evaluate.report.text import dig, name, number, real
+from gpo_vae_jax.evaluate.report.wording import dig, name, number, real
 
 CELLS = {"held_out": "Test cells", "reference": "All cells"}
 _LOWEST = -0.4  # worse values are written at the edge

@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
 from gpo_vae_jax.evaluate.report.look import CARD, INK, LINE, MODEL, MUTED
-from gpo_vae_jax.evaluate.report.text import name
+from gpo_vae_jax.evaluate.report.wording import name
 
 _LONGEST = 16  # letters of a name
 _WIDTH = 1000.0
@@ -158,7 +158,7 @@ def _apart(places: np.ndarray, boxes: np.ndarray, size: np.ndarray) -> np.ndarra
 
 
 def _between(start, end, box, target_box) -> tuple[np.ndarray, np.ndarray]:
-    """Give where the straight line between two boxes leaves the one and enters the other."""
+    """Return where the straight line between two boxes leaves the one and enters the other."""
     way = end - start
 
     def border(half):

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined
 from gpo_vae_jax.evaluate.report.section import Section, main_cells, main_transform, paragraph
-from gpo_vae_jax.evaluate.report.text import (
+from gpo_vae_jax.evaluate.report.wording import (
     NOTHING,
     count,
     dig,
@@ -158,7 +158,7 @@ def _outside(summary: dict[str, Any]) -> str:
 
 
 def tiles(summary: dict[str, Any]) -> list[Markup]:
-    """Give the headline numbers that there are."""
+    """Return the headline numbers that there are."""
     cells = main_cells(summary)
     found = dig(summary, "effects", main_transform(summary), cells) or {}
     network, truth = summary.get("network") or {}, summary.get("truth")

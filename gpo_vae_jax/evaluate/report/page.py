@@ -6,13 +6,13 @@ from pathlib import Path
 
 from gpo_vae_jax.evaluate.report.drawing import write_png
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined
-from gpo_vae_jax.evaluate.report.method import method_section, quality_section
-from gpo_vae_jax.evaluate.report.network import agreement_section, network_section
+from gpo_vae_jax.evaluate.report.method_section import method_section, quality_section
+from gpo_vae_jax.evaluate.report.network_section import agreement_section, network_section
 from gpo_vae_jax.evaluate.report.overview import overview
-from gpo_vae_jax.evaluate.report.prediction import effects_section, metrics_section
+from gpo_vae_jax.evaluate.report.prediction_section import effects_section, metrics_section
 from gpo_vae_jax.evaluate.report.section import Section
-from gpo_vae_jax.evaluate.report.text import dig, name
-from gpo_vae_jax.evaluate.report.training import training_section
+from gpo_vae_jax.evaluate.report.training_section import training_section
+from gpo_vae_jax.evaluate.report.wording import dig, name
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.files import write_text
 
@@ -51,7 +51,7 @@ def write_report(folder: str | Path, evaluation: Evaluation) -> Path:
 
 
 def report_sections(evaluation: Evaluation) -> list[Section]:
-    """Give the sections in the order a reader wants them."""
+    """Return the sections in the order a reader wants them."""
     summary = evaluation.summary
     return [
         overview(summary),
@@ -66,7 +66,7 @@ def report_sections(evaluation: Evaluation) -> list[Section]:
 
 
 def document(evaluation: Evaluation, sections: list[Section]) -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     title = f"{name(dig(evaluation.summary, 'run', 'name') or 'run')}"
     style = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
     links = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpo_vae_jax.evaluate.report.drawing import Plot
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined
-from gpo_vae_jax.evaluate.report.text import dig, real
+from gpo_vae_jax.evaluate.report.wording import dig, real
 from gpo_vae_jax.evaluate.results import Effects
 
 UNITS = {"perturbseq": "log2", "mean": "counts"}
@@ -23,25 +23,25 @@ class Section(NamedTuple):
     plots: tuple[Plot, ...] = ()
 
     def html(self) -> Markup:
-        """Give the section for the page."""
+        """Return the section for the page."""
         heading = element("h2", self.title, id=f"{self.anchor}-title")
         labelled = {"id": self.anchor, "aria_labelledby": f"{self.anchor}-title"}
         return element("section", heading, self.body, **labelled)
 
 
 def paragraph(*content: object, **attributes: object) -> Markup:
-    """Give a paragraph."""
+    """Return a paragraph."""
     return element("p", *content, **attributes)
 
 
 def main_transform(summary: dict[str, Any]) -> str:
-    """Give the transform that headlines are about: perturbseq where it was computed."""
+    """Return the transform that headlines are about: perturbseq where it was computed."""
     found = summary.get("effects") or {}
     return "perturbseq" if "perturbseq" in found or not found else next(iter(found))
 
 
 def main_cells(summary: dict[str, Any]) -> str:
-    """Give the cells that headlines are about: test cells, or all where there are no test cells."""
+    """Return the cells that headlines are about: test cells, or all where there are no test cells."""
     by_cells = dig(summary, "effects", main_transform(summary)) or {}
     scored = [
         cells
@@ -52,7 +52,7 @@ def main_cells(summary: dict[str, Any]) -> str:
 
 
 def seen(effects: Effects, transform: str) -> tuple[np.ndarray, str] | None:
-    """Give observed effects [C, G] with what they are of; None where nothing was observed."""
+    """Return observed effects [C, G] with what they are of; None where nothing was observed."""
     for values, cells in ((effects.held_out, "held_out"), (effects.reference, "reference")):
         array = values.get(transform)
         if array is not None and np.isfinite(array).any():

@@ -7,7 +7,8 @@ import pytest
 
 from gpo_vae_jax import data
 from gpo_vae_jax.config import EvaluateConfig
-from gpo_vae_jax.evaluate.effects import baselines, data_effects, model_effects
+from gpo_vae_jax.evaluate.effects import baselines, model_effects
+from gpo_vae_jax.evaluate.effects import observed_effects as data_effects
 from gpo_vae_jax.evaluate.results import Effects
 from tests.evaluate.effects.test_model_effects import make
 

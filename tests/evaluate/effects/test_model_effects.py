@@ -8,8 +8,10 @@ import pytest
 
 from gpo_vae_jax import data
 from gpo_vae_jax.config import EvaluateConfig
-from gpo_vae_jax.evaluate.effects import data_effects, model_effects, sampling
-from gpo_vae_jax.evaluate.effects.sampling import Draw, Trained
+from gpo_vae_jax.evaluate.effects import model_effects
+from gpo_vae_jax.evaluate.effects import observed_effects as data_effects
+from gpo_vae_jax.predict import sampling
+from gpo_vae_jax.predict.sampling import Draw, Trained
 from gpo_vae_jax.types import Conventions
 from tests import builders
 
@@ -19,7 +21,7 @@ SETTINGS = EvaluateConfig(effect_particles=40, top=3, top_sets=(2, 4), library_s
 
 
 def make(order=None, change=None, names=None):
-    """Give cells of 4 labels and controls; `change` edits the counts, `order` shuffles the rows."""
+    """Return cells of 4 labels and controls; `change` edits the counts, `order` shuffles the rows."""
     rng = np.random.default_rng(0)
     n = 120
     label = np.array(["non-targeting", "A", "B", "7", "A+B"])[np.arange(n) % 5]
@@ -52,7 +54,7 @@ def make(order=None, change=None, names=None):
 
 
 def observed(counts, labels, control="non-targeting"):
-    """Give the labels and the effects of cells that are all in one split."""
+    """Return the labels and the effects of cells that are all in one split."""
 
     class Split:
         class cells:

@@ -93,7 +93,7 @@ def test_correlation_is_that_of_the_best_matching():
 
 @pytest.fixture
 def simulated():
-    """Give the tiny data set with a true network of its 3 perturbed and 2 other treatments."""
+    """Return the tiny data set with a true network of its 3 perturbed and 2 other treatments."""
     network = np.zeros((5, 5))
     network[0, 1], network[0, 4], network[2, 3], network[4, 0] = 0.5, -0.5, 1.0, 1.0
     effects = {f"T{i}": np.eye(5)[i] + network[i] for i in range(3)} | {"ctrl": np.zeros(5)}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gpo_vae_jax.config import EvaluateConfig
-from gpo_vae_jax.data.two_sample import TwoSample, two_sample_tables
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.network.network_stats import network_statistics
+from gpo_vae_jax.statistics.two_sample import TwoSample, two_sample_tables
 from tests.paths import GOLDEN
 
 NAMES = ("0", "10", "2", "b", "7", "a")  # the first four perturbed; names that look like rows

@@ -1,0 +1,1 @@
+"""Fetch the published data sets."""

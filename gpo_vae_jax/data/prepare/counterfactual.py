@@ -1,0 +1,75 @@
+"""Counterfactual counts: the same perturbation at failed quality (docs/method.md 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data.prepare.random_by_name import draw_below
+from gpo_vae_jax.data.sparse_rows import SparseRows
+
+N_DRAWS = 50
+_LEVELS = 4  # medians below this are found by matrix products, the few above by partition
+_CHUNK_CELLS = 1024
+_CHUNK_VALUES = 1 << 24
+
+
+def counterfactual_counts(
+    counts: count_matrix.CountMatrix, group: np.ndarray, failed: np.ndarray, hashes: np.ndarray
+) -> count_matrix.CountMatrix:
+    """Return the counterfactual counts, [N, G], sparse where `counts` is.
+
+    Each cell gets, per gene, the lower median over min(n, 50) draws with replacement of the n
+    cells of its `group` ([N] integers, one per perturbation and split) that `failed` quality
+    control ([N] bool); zeros where there is none. `hashes` [N] uint64 are the cells' random
+    streams. Draws count the failed cells in the order of rows.
+    """
+    is_sparse = sparse.issparse(counts)
+    counts = count_matrix.by_rows(counts)
+    rows = SparseRows(counts.shape) if is_sparse else np.zeros_like(counts)
+    for code in np.unique(group):
+        members = np.flatnonzero(group == code)
+        sources = members[failed[members]]
+        n = len(sources)
+        if n == 0:
+            continue
+        values = count_matrix.narrow(counts[sources])
+        for start in range(0, len(members), _CHUNK_CELLS):
+            cells = members[start : start + _CHUNK_CELLS]
+            draws = draw_below(hashes[cells], min(n, N_DRAWS), n)
+            block = lower_median_of_draws(values, draws)
+            if is_sparse:
+                rows.add(cells, sparse.csr_matrix(block))
+            else:
+                rows[cells] = block
+    return rows.matrix() if is_sparse else rows
+
+
+def lower_median_of_draws(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return the lower median of drawn rows: [n, G] values, [C, k] rows of it -> [C, G].
+
+    A median is above v where fewer than ceil(k / 2) draws are at most v: one matrix product for
+    v = 0, 1, 2, ... over the genes still open.
+    """
+    n_cells, k = draws.shape
+    rank = (k + 1) // 2
+    weight = np.zeros((len(values), n_cells), np.float32)
+    np.add.at(weight, (draws, np.arange(n_cells)[:, None]), 1)
+    medians = np.zeros((values.shape[1], n_cells), values.dtype)  # genes are rows, until the end
+    present = np.flatnonzero(values.any(axis=0))
+    step = max(1, _CHUNK_VALUES // max(n_cells, len(values)))
+    for start in range(0, len(present), step):
+        genes = present[start : start + step]
+        values_of = np.ascontiguousarray(values[:, genes].T)
+        for level in range(_LEVELS):
+            above = (values_of <= level).astype(np.float32) @ weight < rank - 0.5
+            still_open = above.any(axis=1)
+            genes, values_of = genes[still_open], values_of[still_open]
+            medians[genes] += above[still_open]
+        by = max(1, _CHUNK_VALUES // (n_cells * k))
+        for first in range(0, len(genes), by):
+            drawn = values_of[first : first + by][:, draws]
+            drawn.partition(rank - 1, axis=2)
+            medians[genes[first : first + by]] = drawn[:, :, rank - 1]
+    return np.ascontiguousarray(medians.T)

@@ -1,0 +1,73 @@
+"""One file in, one file out: the preparation as scripts/prepare.py does it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata
+
+from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.data.prepare.conventions import guess_convention
+from gpo_vae_jax.data.prepare.preparation import prepare
+from gpo_vae_jax.data.prepared_file import read_h5ad, write
+from gpo_vae_jax.errors import DataError
+
+_LEAST_ROOM = 0.1  # of the size of the input; prepared files take more
+
+
+def prepare_file(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    config: PrepareConfig,
+    progress: Callable[[str], None] = lambda stage: None,
+    *,
+    guess: bool = False,
+) -> anndata.AnnData:
+    """Prepare the h5ad file `source` into the h5ad file `target`, and give what was written.
+
+    `progress` is told each stage as it starts, and notes ("note: ..."). With `guess` the column of
+    perturbations is found by the well-known conventions (conventions.guess_convention). Raises
+    ConfigError or DataError, and then leaves no file behind and a former `target` as it was.
+    """
+    source, target = Path(source), Path(target)
+    check_paths(source, target)
+    progress(f"reading {source}")
+    raw = read_h5ad(source, backed=True)
+    try:
+        if guess:
+            config, said = guess_convention(raw.obs, config)
+            if said:
+                progress(f"note: guessed: {said}")
+        prepared = prepare(raw, config, progress)
+    finally:
+        raw.file.close()
+    progress(f"writing {target}")
+    write(prepared, target)
+    progress("done")
+    return prepared
+
+
+def check_paths(source: Path, target: Path) -> None:
+    """Check input, output and the room for it before any work (raises DataError)."""
+    if not source.is_file():
+        raise DataError(f"--input: there is no file {str(source)!r}")
+    if target.is_dir():
+        raise DataError(f"--output: {str(target)!r} is a folder; name a file in it")
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise DataError(
+            f"--output: the folder {str(target.parent)!r} does not exist; make it first"
+        )
+    if target.exists() and target.samefile(source):
+        raise DataError("--output is the same file as --input; name another")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"--output: the folder {str(target.parent)!r} cannot be written to")
+    free, size = shutil.disk_usage(folder).free, source.stat().st_size
+    if free < _LEAST_ROOM * size:
+        raise DataError(
+            f"--output: the disk is full: {free / 1e6:,.1f} MB are free in {str(target.parent)!r}, "
+            f"and the input takes {size / 1e6:,.1f} MB"
+        )

@@ -1,0 +1,116 @@
+"""Match every cell to a control cell (docs/method.md 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from gpo_vae_jax.data.prepare.distances import euclidean, first_of_largest
+from gpo_vae_jax.data.prepare.transport import transport_match
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.statistics.two_sample import two_sample_tables
+
+METHODS = ("ot", "hpm", "wd", "wd_nearest")
+_CHUNK_VALUES = 1 << 16  # weighted distances at a time
+_NO_DISTANCE = 1e-12  # a Wasserstein distance of log expression that is only rounding
+_TIE = 1e-12  # of a distance
+
+Match = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def match_controls(
+    expression: np.ndarray,
+    group: np.ndarray,
+    split: np.ndarray,
+    is_control: np.ndarray,
+    method: str | Match = "ot",
+) -> np.ndarray:
+    """Return the row of each cell's matched control, [N].
+
+    Cells are matched group by group (`group` [N], one number per perturbation) within their
+    `split` [N] on `expression` [N, R], the log-normalised perturbed genes; the controls are a group
+    too. A gene that is nan (not measured) in any cell is left out.
+
+    `method` is "ot" (transport_match), "hpm" (assignment_match), "wd" or "wd_nearest"
+    (weighted_match with the Wasserstein distances of the group), or any function of
+    (cells, controls). Raises DataError for another name and for a split without controls.
+    """
+    if isinstance(method, str) and method not in METHODS:
+        raise DataError(f"there is no matching {method!r}; there are: {', '.join(METHODS)}")
+    expression = expression[:, ~np.isnan(expression).any(axis=0)]
+    matched = np.full(len(group), -1, np.int64)
+    for name in np.unique(split):
+        here = np.flatnonzero(split == name)
+        controls = here[is_control[here]]
+        if not len(controls):
+            raise DataError(f"the split {str(name)!r} has no control cells to match")
+        of_controls = expression[controls]
+        codes, number = np.unique(group[here], return_inverse=True)
+        if method in ("wd", "wd_nearest"):
+            weights = two_sample_tables(
+                expression[here],
+                is_control[here],
+                number.reshape(-1, 1),
+                np.ones((len(here), 1)),
+                len(codes),
+            ).wasserstein
+        for i in range(len(codes)):
+            members = here[number == i]
+            pair = expression[members], of_controls
+            if method == "ot":
+                found = transport_match(*pair)
+            elif method == "hpm":
+                found = assignment_match(*pair)
+            elif method in ("wd", "wd_nearest"):
+                found = weighted_match(*pair, weights[i], farthest=method == "wd")
+            else:
+                found = method(*pair)
+            matched[members] = controls[found]
+    return matched
+
+
+def assignment_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Match cells [n, R] one to one to controls [m, R], least total euclidean distance, [n].
+
+    Where there are more cells than controls, those left over get their nearest control, the first
+    of equals.
+    """
+    distance = euclidean(cells, controls)
+    assigned, found = linear_sum_assignment(distance)
+    if len(assigned) == len(cells):
+        return found
+    nearest = first_of_largest(-distance, _TIE * distance.max(initial=0))
+    nearest[assigned] = found
+    return nearest
+
+
+def weighted_match(
+    cells: np.ndarray, controls: np.ndarray, weights: np.ndarray, *, farthest: bool
+) -> np.ndarray:
+    """Match cells [n, R] to controls [m, R] by sum_g weights_g |x_g - c_g|, [n], first of equals.
+
+    With the group's Wasserstein distances as weights [R], `farthest` is the published choice.
+    """
+    used = weights > _NO_DISTANCE
+    cells = cells[:, used] * weights[used]
+    controls = np.ascontiguousarray((controls[:, used] * weights[used]).T)
+    found = np.zeros(len(cells), np.int64)
+    step = max(1, _CHUNK_VALUES // controls.shape[1])
+    for start in range(0, len(cells), step):
+        part = cells[start : start + step]
+        total = np.zeros((len(part), controls.shape[1]))
+        difference = np.empty_like(total)
+        for gene in range(len(controls)):  # what is worked on stays in the cache
+            np.subtract(part[:, gene, None], controls[gene], out=difference)
+            np.abs(difference, out=difference)
+            total += difference
+        choose = np.argmax if farthest else np.argmin
+        found[start : start + step] = choose(total, axis=1)
+    return found
+
+
+def delta_expression(expression: np.ndarray, matched: np.ndarray) -> np.ndarray:
+    """Return |log-expression of the cell - of its matched control|, [N, T] float32, nan -> 0."""
+    return np.nan_to_num(np.abs(expression - expression[matched])).astype(np.float32)

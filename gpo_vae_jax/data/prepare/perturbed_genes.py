@@ -1,0 +1,85 @@
+"""What each cell's label says: the genes perturbed in it, by their var names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.data import labels
+from gpo_vae_jax.data.prepare import gene_names
+from gpo_vae_jax.errors import DataError
+
+
+class Perturbations(NamedTuple):
+    """Hold the perturbation of each of N cells."""
+
+    code: np.ndarray  # [N] which entry of `genes` the cell has
+    genes: list[tuple[str, ...]]  # the genes of each perturbation, sorted; () is the control
+    names: dict[str, set[str]]  # every name of each perturbed gene, its own included
+
+    @property
+    def is_control(self) -> np.ndarray:
+        """Say which cells are controls, [N]."""
+        return np.array([not genes for genes in self.genes])[self.code]
+
+    def counted(self, rows: np.ndarray) -> int:
+        """Count the perturbations among some cells, the control not among them."""
+        return sum(bool(self.genes[code]) for code in np.unique(self.code[rows]))
+
+
+def read_perturbations(
+    text: np.ndarray, obs: pd.DataFrame, var: pd.DataFrame, config: PrepareConfig
+) -> Perturbations:
+    """Read the labels `text` [N] of the cells.
+
+    Labels are cut where names are joined (labels.cut_label); each name becomes a var name where it
+    is one, or is another name of one (gene_names), and stays as it is otherwise. Two labels of the
+    same genes are one perturbation. Raises DataError for a label without any name.
+    """
+    control, separator = config.control, config.combination_separator
+    distinct, code = labels.group_by_label(text)
+    aliases = gene_names.gene_aliases(var, config.gene_name_key)
+    beside = gene_names.names_beside(obs, distinct, code)
+    own = {str(name) for name in var.index}
+    single = {label for label in distinct if not separator or separator not in label}
+    known = own | set(aliases) | single | {control}
+    names_of: dict[str, set[str]] = {}
+
+    def resolve(name: str) -> str:
+        every = [name, *(table[name] for table in beside if name in table)]
+        found = (other if other in own else aliases.get(other) for other in every)
+        gene = next((other for other in found if other is not None), name)
+        names_of.setdefault(gene, {gene}).update(every)
+        return gene
+
+    genes_of = []
+    for label in distinct:
+        names = [label] if label == control else labels.cut_label(label, separator, known)
+        if not names:
+            raise DataError(
+                f"obs[{config.perturbation_key!r}] has the label {str(label)!r}, which names no "
+                "gene; name the perturbation or remove the cells"
+            )
+        genes_of.append(tuple(sorted({resolve(str(n)) for n in names if n != control})))
+    genes = sorted(set(genes_of))
+    number = {key: i for i, key in enumerate(genes)}
+    for other, gene in aliases.items():
+        if gene in names_of:
+            names_of[gene].add(other)
+    return Perturbations(np.array([number[key] for key in genes_of])[code], genes, names_of)
+
+
+def joined_by(genes: list[tuple[str, ...]]) -> str:
+    """Choose the separator of a prepared file: "+", or none where names hold it.
+
+    Raises DataError where combinations need it and names hold it.
+    """
+    odd = sorted({gene for group in genes for gene in group if "+" in gene})
+    if not odd:
+        return "+"
+    if any(len(group) > 1 for group in genes):
+        raise DataError(f"names of perturbed genes hold '+', which joins names: {odd[0]!r}")
+    return ""

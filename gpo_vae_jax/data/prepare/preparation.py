@@ -1,0 +1,186 @@
+"""From raw counts to a prepared AnnData: the stages, one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import anndata
+import numpy as np
+import pandas as pd
+
+from gpo_vae_jax import config_io
+from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data import labels
+from gpo_vae_jax.data.prepare import matching, splits
+from gpo_vae_jax.data.prepare.counterfactual import counterfactual_counts
+from gpo_vae_jax.data.prepare.extended import extended_genes
+from gpo_vae_jax.data.prepare.perturbed_genes import joined_by
+from gpo_vae_jax.data.prepare.published_columns import Recorded
+from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
+from gpo_vae_jax.data.prepare.random_by_name import hash_names
+from gpo_vae_jax.data.prepare.raw_checks import Raw, check_raw, check_splits
+from gpo_vae_jax.data.prepare.selection import select
+from gpo_vae_jax.data.prepare.stage_log import Log, make_record
+from gpo_vae_jax.data.prepared_file import RECORD
+
+_DEFAULT = PrepareConfig()
+
+
+def prepare(
+    adata: anndata.AnnData,
+    config: PrepareConfig = _DEFAULT,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> anndata.AnnData:
+    """Make a prepared AnnData (docs/data.md) from raw counts; the input is left as it is.
+
+    The input may be backed by its file. `progress` is told each stage as it starts, and notes. What
+    was done, with counts before and after and the thresholds, is kept in uns['gpo_vae']. Raises
+    ConfigError or DataError before any work where settings or input cannot be used.
+    """
+    config_io.from_dict({"prepare": dataclasses.asdict(config)})
+    log = Log(progress)
+    log.start("input")
+    raw = check_raw(adata, config)
+    for sentence in raw.recorded.said if raw.recorded else ():
+        log.note(sentence)
+
+    # Cells stand by name from here on: ties, sums and draws must not depend on the order of rows.
+    loaded = select(raw, config, log)
+    rows = loaded.rows[loaded.keep]
+    names = np.asarray(raw.obs.index, dtype=str)[rows]
+    code, is_control = raw.cells.code[rows], raw.cells.is_control[rows]
+    split = _split(raw, rows, names, config, log)
+    separator = joined_by([raw.cells.genes[c] for c in np.unique(code)])
+    doublet = find_doublets(raw, loaded, config, log)
+    doublet = None if doublet is None else doublet[loaded.keep]
+    counts = loaded.counts if loaded.keep.all() else loaded.counts[loaded.keep]
+    del loaded
+    quality = annotate(raw, rows, counts, doublet, config, log)
+
+    perturbed = sorted({gene for c in np.unique(code) for gene in raw.cells.genes[c]})
+    label = np.array([separator.join(group) or config.control for group in raw.cells.genes])[code]
+    extended = _extended(raw, counts, label, perturbed, config, log)
+    treatments = [*perturbed, *extended]
+
+    log.start("counterfactuals")
+    _, split_code = labels.group_by_label(split)
+    hashes = hash_names(names, config.seed, "counterfactual")
+    failed = quality.failed.astype(bool)
+    counterfactual = counterfactual_counts(counts, code * 3 + split_code, failed, hashes)
+    log.done(cells_with_one=int((count_matrix.library_size(counterfactual) > 0).sum()))
+
+    log.start("control matching")
+    expression = _expression(counts, treatments, raw.genes)
+    matched = _recorded_matches(raw.recorded, rows, split, log)
+    if matched is None:
+        of_perturbed = expression[:, : len(perturbed)]
+        matched = matching.match_controls(of_perturbed, code, split, is_control, config.matching)
+        log.done(by=config.matching)
+    delta = matching.delta_expression(expression, matched)
+
+    log.start("putting it together")
+    obs = pd.DataFrame(
+        {
+            "perturbation": pd.Categorical(label),
+            "split": pd.Categorical(split),
+            "matched_control": names[matched],
+            **quality.columns,
+        },
+        index=names,
+    )
+    cells_of = {f"cells_{name}": int((split == name).sum()) for name in ("train", "val", "test")}
+    tally = {
+        "cells_in_input": adata.n_obs,
+        "genes": len(raw.var),
+        "cells_kept": len(rows),
+        **cells_of,
+        "cells_failed_quality": int(failed.sum()),
+        "perturbed_genes": len(perturbed),
+        "extended_genes": len(extended),
+    }
+    record = make_record(
+        config, log, tally, quality.thresholds,
+        treatments=treatments, n_perturbed=len(perturbed), separator=separator,
+        unmeasured=sorted(set(perturbed) - set(raw.genes)),
+    )  # fmt: skip
+    back = np.argsort(rows, kind="stable")  # file order again
+    kept = raw.obs.iloc[rows[back]]
+    return anndata.AnnData(
+        X=counts[back],
+        obs=pd.concat([kept.drop(columns=[c for c in obs if c in kept]), obs.iloc[back]], axis=1),
+        var=raw.var.copy(),
+        layers={"counterfactual": counterfactual[back]},
+        obsm={"delta_x": delta[back]},
+        uns={**adata.uns, RECORD: record},
+    )
+
+
+def _split(
+    raw: Raw, rows: np.ndarray, names: np.ndarray, config: PrepareConfig, log: Log
+) -> np.ndarray:
+    """Return the split of the chosen cells, [len(rows)] text: the file's own, or drawn."""
+    log.start("split")
+    if raw.split is not None:
+        split, by = raw.split[rows], f"obs[{config.split_key!r}]"
+    elif config.split == "reference":
+        split, by = splits.split_by_row(len(rows))[np.argsort(np.argsort(rows))], "row order"
+    else:
+        split, by = splits.split_by_name(names, config.seed), "cell names"
+    absent = check_splits(split, raw.cells, rows)
+    for name, missing in absent.items():
+        log.note(f"{len(missing)} perturbations have no cells in {name!r}")
+    log.done(by=by, **{f"without_cells_in_{name}": absent[name] for name in absent})
+    return split
+
+
+def _extended(
+    raw: Raw,
+    counts: count_matrix.CountMatrix,
+    label: np.ndarray,
+    perturbed: Sequence[str],
+    config: PrepareConfig,
+    log: Log,
+) -> tuple[str, ...]:
+    """Name the extended genes, sorted: recorded, or found by differential expression."""
+    if config.extended_genes == "none":
+        return ()
+    log.start("extended genes")
+    if raw.recorded:
+        found = tuple(sorted(set(raw.recorded.extended) - set(perturbed)))
+        log.done(genes=len(found), by="record")
+        return found
+    limits = {"least_change": config.extended_log_fold_change, "p_below": config.extended_p}
+    found = extended_genes(
+        counts, label, config.control, raw.genes, perturbed,
+        rule=config.extended_genes, **limits,
+    )  # fmt: skip
+    log.done(genes=len(found), rule=config.extended_genes, **limits)
+    return found
+
+
+def _expression(
+    counts: count_matrix.CountMatrix, treatments: Sequence[str], genes: Sequence[str]
+) -> np.ndarray:
+    """Return the log-normalised expression of the treatments, [N, T]; nan where not measured."""
+    factor = count_matrix.normalisation(count_matrix.library_size(counts))
+    columns = count_matrix.gene_columns(treatments, genes)
+    expression = np.full((counts.shape[0], len(treatments)), np.nan)
+    measured = columns >= 0
+    values = count_matrix.columns(counts, columns[measured])
+    expression[:, measured] = count_matrix.log_normalised(values, factor)
+    return expression
+
+
+def _recorded_matches(
+    recorded: Recorded | None, rows: np.ndarray, split: np.ndarray, log: Log
+) -> np.ndarray | None:
+    """Return the recorded matches of the chosen cells as positions among them, if there are any."""
+    if recorded is None or recorded.matched is None:
+        return None
+    matched = pd.Index(rows).get_indexer(recorded.matched[rows])  # controls are never dropped
+    elsewhere = int((split[matched] != split).sum())
+    log.note(f"{elsewhere} recorded matches are in another split" if elsewhere else "")
+    log.done(by="record", in_another_split=elsewhere)
+    return matched

@@ -1,0 +1,95 @@
+"""The quality stage of the preparation: metrics, flags and thresholds of the chosen cells."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data import quality_control as quality
+from gpo_vae_jax.data.backend import choose_backend
+from gpo_vae_jax.data.prepare import gene_names
+from gpo_vae_jax.data.prepare.raw_checks import Raw
+from gpo_vae_jax.data.prepare.selection import Loaded
+from gpo_vae_jax.data.prepare.stage_log import Log
+
+_MANY = 0.2  # share of cells failed by one metric that is worth a note
+
+
+class Annotation(NamedTuple):
+    """Hold the quality of N cells."""
+
+    failed: np.ndarray  # [N] int8, at config.qc_threshold
+    columns: dict[str, np.ndarray]  # obs columns: qc_fail, metrics, flags, qc_fail_4, ...
+    thresholds: dict[str, dict[str, float]]  # by MADs, then by metric
+
+
+def find_doublets(raw: Raw, loaded: Loaded, config: PrepareConfig, log: Log) -> np.ndarray | None:
+    """Flag doublets among the cells that were read, [N] int8, or take the recorded flags.
+
+    Scrublet sees the cells before any filter (docs/data.md). Gives None where it is off.
+    """
+    if raw.recorded:
+        return raw.recorded.doublet[loaded.rows]
+    if config.scrublet == "off":
+        return None
+    log.start("doublets")
+    batch, backend = None, choose_backend(config.backend)
+    if config.scrublet == "batch":
+        batch = raw.obs[config.batch_key].astype(str).to_numpy(dtype=str)[loaded.rows]
+    elif config.scrublet == "slices":
+        batch = quality.doublet_slices(raw.cells.code[loaded.rows])
+    found = quality.predicted_doublets(loaded.counts, config.seed, batch, backend)
+    log.done(found=int(found.sum()), scrublet=config.scrublet, backend=backend)
+    return found
+
+
+def annotate(
+    raw: Raw,
+    rows: np.ndarray,
+    counts: count_matrix.CountMatrix,
+    doublet: np.ndarray | None,
+    config: PrepareConfig,
+    log: Log,
+) -> Annotation:
+    """Compute the quality metrics, or take the recorded ones, and flag the cells that fail.
+
+    `counts` [N, G] and `doublet` [N] are those of `rows` [N] of the input.
+    """
+    log.start("quality control")
+    if raw.recorded:
+        metrics = {name: v[rows] for name, v in raw.recorded.metrics.items()}
+    else:
+        symbols, note = gene_names.symbols(raw.var, config.gene_name_key)
+        log.note(note)
+        backend = choose_backend(config.backend)
+        metrics = quality.quality_metrics(counts, symbols, backend)
+    columns, thresholds = {}, {}
+    for threshold in dict.fromkeys((config.qc_threshold, *config.qc_also)):
+        used = {name: metrics[name] for name in config.qc_metrics}
+        flags, limits = quality.quality_flags(used, threshold)
+        if doublet is not None:
+            flags[quality.DOUBLET] = doublet.astype(np.int8)
+        none = np.zeros(len(rows), np.int8)
+        failed = np.any([none, *flags.values()], axis=0).astype(np.int8)
+        thresholds[f"{threshold:g}"] = limits
+        if threshold == config.qc_threshold:
+            columns = {"qc_fail": failed, **metrics}
+            columns |= {f"qc_{name}": flag for name, flag in flags.items()}
+            shares = {name: int(flag.sum()) for name, flag in flags.items()}
+            log.done(failed=int(failed.sum()), **{f"by_{name}": n for name, n in shares.items()})
+            _note_many(flags, log)
+        else:
+            columns[f"qc_fail_{threshold:g}"] = failed
+    return Annotation(columns["qc_fail"], columns, thresholds)
+
+
+def _note_many(flags: dict[str, np.ndarray], log: Log) -> None:
+    for name, flag in flags.items():
+        if flag.mean() > _MANY:
+            log.note(
+                f"{name} alone fails {flag.mean():.0%} of the cells; if the genes measured "
+                "cannot show it, leave it out of config.prepare.qc_metrics"
+            )

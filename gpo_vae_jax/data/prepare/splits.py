@@ -1,0 +1,35 @@
+"""Which cells train, validate and test: 64 / 16 / 20 per cent (docs/method.md 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpo_vae_jax.data.prepare.random_by_name import hash_names
+
+_HELD_OUT = 0.2  # of the cells for the test, then of the rest for validation
+
+
+def split_by_name(names: Sequence[str], seed: int) -> np.ndarray:
+    """Split by the rank of a hash of (seed, cell name): row order does not matter, [N] str."""
+    names = np.asarray(names, dtype=str)
+    order = np.lexsort((names, hash_names(names, seed, "split")))
+    n_test = math.ceil(_HELD_OUT * len(names))
+    n_val = math.ceil(_HELD_OUT * (len(names) - n_test))
+    split = np.full(len(names), "train", dtype="<U5")
+    split[order[:n_test]] = "test"
+    split[order[n_test : n_test + n_val]] = "val"
+    return split
+
+
+def split_by_row(n_cells: int) -> np.ndarray:
+    """Split by row order as upstream does: scikit-learn's train_test_split twice, state 0."""
+    from sklearn.model_selection import train_test_split
+
+    rest, test = train_test_split(np.arange(n_cells), test_size=_HELD_OUT, random_state=0)
+    _, val = train_test_split(rest, test_size=_HELD_OUT, random_state=0)
+    split = np.full(n_cells, "train", dtype="<U5")
+    split[test], split[val] = "test", "val"
+    return split

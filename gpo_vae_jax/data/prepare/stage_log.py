@@ -1,0 +1,118 @@
+"""What was done, stage by stage: kept in uns['gpo_vae'] and printed as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import anndata
+import numpy as np
+
+from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.data.prepared_file import FORMAT_VERSION, RECORD
+
+_COLUMNS = ("stage", "cells", "perturbations")  # of the table; all else is one text
+_PACKAGES = ("anndata", "numpy", "scanpy", "scipy")
+
+
+class Log:
+    """Collect what each stage did, and tell `progress` what starts and what is worth a note."""
+
+    def __init__(self, progress: Callable[[str], None]):
+        self.stages: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        self._progress = progress
+        self._name = ""
+
+    def start(self, name: str) -> None:
+        """Begin a stage."""
+        self._name = name
+        self._progress(name)
+
+    def done(self, **did: Any) -> None:
+        """Record what the stage did; `cells` and `perturbations` are pairs (before, after)."""
+        self.stages.append({"stage": self._name, **did})
+
+    def note(self, sentence: str) -> None:
+        """Record a sentence, unless it is empty, and tell it as "note: ..."."""
+        if sentence:
+            self.notes.append(sentence)
+            self._progress(f"note: {sentence}")
+
+
+def make_record(
+    config: PrepareConfig,
+    log: Log,
+    counts: Mapping[str, int],
+    thresholds: Mapping[str, Mapping[str, float]],
+    *,
+    treatments: Sequence[str],
+    n_perturbed: int,
+    separator: str,
+    unmeasured: Sequence[str],
+) -> dict[str, Any]:
+    """Return the entry of uns (docs/data.md); it holds no time, so that files can be compared."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "dosage_names": np.array(treatments, dtype=object),
+        "n_perturbed": n_perturbed,
+        "control": config.control,
+        "separator": separator,
+        "unmeasured": json.dumps(list(unmeasured)),
+        "settings": json.dumps(dataclasses.asdict(config)),
+        "thresholds": json.dumps(thresholds),
+        "stages": json.dumps(log.stages),
+        "notes": json.dumps(log.notes),
+        "counts": json.dumps(counts),
+        "versions": json.dumps({name: metadata.version(name) for name in _PACKAGES}),
+    }
+
+
+def summary(prepared: anndata.AnnData) -> list[tuple[str, str]]:
+    """Return the numbers of a prepared file as rows: (what, number)."""
+    record = prepared.uns[RECORD]
+    rows = [
+        (name.replace("_", " "), f"{value:,}")
+        for name, value in json.loads(record["counts"]).items()
+    ]
+    settings = json.loads(record["settings"])
+    threshold = f"{settings['qc_threshold']:g}"
+    limits = json.loads(record["thresholds"])[threshold]
+    rows += [(f"{name} at {threshold} MADs", f"{value:.6g}") for name, value in limits.items()]
+    return rows
+
+
+def table(prepared: anndata.AnnData, seconds: Mapping[str, float] | None = None) -> str:
+    """Write what each stage did as lines of text; `seconds` says how long stages took."""
+    seconds = seconds or {}
+    rows = [("stage", "cells", "perturbations", "seconds", "")]
+    for done in json.loads(prepared.uns[RECORD]["stages"]):
+        time = seconds.get(done["stage"])
+        rows.append((
+            done["stage"],
+            _change(done.get("cells")),
+            _change(done.get("perturbations")),
+            "" if time is None else f"{time:.1f}",
+            ", ".join(f"{k} {_short(v)}" for k, v in done.items() if k not in _COLUMNS),
+        ))  # fmt: skip
+    width = [max(len(row[i]) for row in rows) for i in range(4)]
+    return "\n".join(
+        f"  {row[0]:{width[0]}}  {row[1]:>{width[1]}}  {row[2]:>{width[2]}}  {row[3]:>{width[3]}}"
+        f"  {row[4]}".rstrip()
+        for row in rows
+    )
+
+
+def _change(pair: Sequence[int] | None) -> str:
+    if pair is None:
+        return ""
+    before, after = pair
+    return f"{after:,}" if before == after else f"{before:,} -> {after:,}"
+
+
+def _short(value: Any) -> str:
+    """Write a value of a record; of a list its length."""
+    return str(len(value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,99 @@
+"""Entropic optimal transport from cells to controls (docs/method.md 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from gpo_vae_jax.data.prepare.distances import euclidean, first_of_largest
+
+COST_SCALE = 100.0
+REGULARISATION = 1.0
+_TOLERANCE = 1e-12  # of the logarithms of the scalings
+_MAX_ITERATIONS = 1000
+_SAFE_RANGE = 200.0  # exp of this range of costs neither over- nor underflows
+_TIE = 1e-11  # of cost / regularisation; rounding is far below
+_CHUNK_VALUES = 1 << 26  # of the kernel that are held: half a GiB
+
+Kernels = Callable[[], Iterable[np.ndarray]]  # the kernel [n, m], in blocks of rows
+
+
+def transport_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Match cells [n, R] to controls [m, R] by entropic optimal transport, [n] rows of controls.
+
+    Cost = euclidean distance / 100, regularisation 1, uniform marginals. The match is the largest
+    entry of the cell's row of the plan, the first of equals: as a row's own potential does not
+    change which is largest, only the controls' are needed, and the plan is never built. A kernel
+    of more than half a GiB is computed anew, block by block, in each iteration.
+    """
+    step = max(1, _CHUNK_VALUES // len(controls))
+    parts = [cells[i : i + step] for i in range(0, len(cells), step)]
+    longest = [np.sqrt(np.square(x).sum(axis=1).max(initial=0)) for x in (cells, controls)]
+    reach = sum(longest) / (COST_SCALE * REGULARISATION)  # no cost is above
+    small = reach <= _SAFE_RANGE  # always so for expression
+
+    def kernel(part: np.ndarray) -> np.ndarray:
+        values = euclidean(part, controls)
+        values *= -1.0 / (COST_SCALE * REGULARISATION)
+        return np.exp(values, out=values) if small else values
+
+    held = [kernel(parts[0])] if len(parts) == 1 else []
+    solve = scalings_of_controls if small else potentials_of_controls
+    of_controls = solve(lambda: held or map(kernel, parts), (len(cells), len(controls)))
+    found = []
+    for block in held or map(kernel, parts):
+        if small:
+            block *= of_controls
+            found.append(first_of_largest(block, _TIE * block.max(axis=1, keepdims=True)))
+        else:
+            block += of_controls
+            found.append(first_of_largest(block, _TIE * reach))
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def scalings_of_controls(kernels: Kernels, shape: tuple[int, int]) -> np.ndarray:
+    """Iterate Sinkhorn on exp(-cost / regularisation); give the scalings of the controls, [m].
+
+    An iteration is two products of a matrix and a vector.
+    """
+    n, m = shape
+    scaling = np.ones(m)
+    for _ in range(_MAX_ITERATIONS):
+        flow = np.zeros(m)
+        for block in kernels():
+            flow += (1.0 / (n * (block @ scaling))) @ block
+        updated = 1.0 / (m * flow)
+        change = np.abs(updated / scaling - 1).max()
+        scaling = updated
+        if change <= _TOLERANCE:
+            break
+    return scaling
+
+
+def potentials_of_controls(kernels: Kernels, shape: tuple[int, int]) -> np.ndarray:
+    """Iterate Sinkhorn in the log domain on -cost / regularisation; give log scalings, [m].
+
+    Ten times slower than `scalings_of_controls`, but costs may be of any size.
+    """
+    n, m = shape
+    potential = np.zeros(m)
+    for _ in range(_MAX_ITERATIONS):
+        flow = np.full(m, -np.inf)
+        for block in kernels():
+            of_cells = -_log_sum_exp(block + potential, axis=1) - np.log(n)
+            flow = np.logaddexp(flow, _log_sum_exp(block + of_cells[:, None], axis=0))
+        updated = -flow - np.log(m)
+        change = np.abs(updated - potential).max()
+        potential = updated
+        if change <= _TOLERANCE:
+            break
+    return potential
+
+
+def _log_sum_exp(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return log(sum(exp(values))); overwrites `values`, which may be large."""
+    top = values.max(axis=axis, keepdims=True)
+    values -= top
+    np.exp(values, out=values)
+    return np.log(values.sum(axis=axis)) + top.squeeze(axis)

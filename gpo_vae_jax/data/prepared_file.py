@@ -1,0 +1,205 @@
+"""The prepared file (docs/data.md): an AnnData that holds all that training needs."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+
+from gpo_vae_jax.config import DataConfig
+from gpo_vae_jax.data import labels
+from gpo_vae_jax.data.dataset import from_arrays, truth_among
+from gpo_vae_jax.data.prepare import gene_names
+from gpo_vae_jax.data.quality_control import DOUBLET
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.files import written_beside
+from gpo_vae_jax.types import Conventions, Dataset
+
+FORMAT_VERSION = 1
+RECORD = "gpo_vae"  # the entry of uns that describes the preparation
+TRUTH = "gpo_vae_truth"  # the entry of uns with the true network of simulated data
+_DEFAULT = DataConfig()
+_ADVICE = "run scripts/prepare.py on the raw counts to make a prepared file"
+_RECORD_FIELDS = ("dosage_names", "n_perturbed", "format_version", "separator", "control")
+
+
+def load(path: str | os.PathLike[str], config: DataConfig = _DEFAULT) -> Dataset:
+    """Read a prepared h5ad into host memory (docs/data.md).
+
+    Counts are read in chunks of rows into the narrowest unsigned integer type. Raises DataError
+    for a file that is missing, is no h5ad, or lacks something, naming it and what to do.
+    """
+    adata = read_h5ad(path, backed=True)
+    try:
+        return from_anndata(adata, config)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    finally:
+        adata.file.close()
+
+
+def read_h5ad(path: str | os.PathLike[str], backed: bool = False) -> anndata.AnnData:
+    """Open an h5ad file; `backed` leaves X on disk (raises DataError where it cannot be read)."""
+    if not Path(path).is_file():
+        raise DataError(f"there is no file {str(path)!r}")
+    try:
+        with warnings.catch_warnings():  # the checks that follow give errors for repeated names
+            warnings.filterwarnings("ignore", "(Observation|Variable) names are not unique")
+            return anndata.read_h5ad(path, backed="r" if backed else None)
+    except Exception as error:  # h5py and anndata raise many kinds, none of which helps the user
+        raise DataError(
+            f"{str(path)!r} cannot be read as an h5ad file: {_first_line(error)}"
+        ) from error
+
+
+def read_conventions(path: str | os.PathLike[str]) -> Conventions:
+    """Read how names are read from a prepared h5ad, and not its counts (raises DataError)."""
+    adata = read_h5ad(path, backed=True)
+    try:
+        return _conventions(adata, _record(adata))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    finally:
+        adata.file.close()
+
+
+def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Dataset:
+    """Make a Dataset from a prepared AnnData (raises DataError naming what is missing)."""
+    record = _record(adata)
+    _has(adata.obs, ("perturbation", "split", "qc_fail", "matched_control"), "obs", adata.obsm)
+    _has(adata.layers, ("counterfactual",), "layers")
+    _has(adata.obsm, ("delta_x",), "obsm")
+    for what, names in (("cell", adata.obs_names), ("gene", adata.var_names)):
+        if not names.is_unique:
+            example = names[names.duplicated()][0]
+            raise DataError(f"{what} names are not unique, such as {example!r}")
+    treatments = [str(name) for name in record["dosage_names"]]
+    control, separator = str(record["control"]), str(record["separator"])
+    missing = adata.obs["perturbation"].isna() | adata.obs["split"].isna()
+    if missing.any():
+        raise DataError(f"{int(missing.sum())} cells have no perturbation or split in obs")
+    names, codes = labels.group_by_label(adata.obs["perturbation"].to_numpy())
+    genes_of_label = [labels.perturbed_genes(name, control, separator) for name in names]
+    beyond = {g for genes in genes_of_label for g in genes} & set(
+        treatments[int(record["n_perturbed"]) :]
+    )
+    if beyond:
+        raise DataError(
+            f"cells carry perturbations that uns[{RECORD!r}]['n_perturbed'] does not count: "
+            f"{labels.listed(beyond)}; {_ADVICE}"
+        )
+    is_control = np.array([not genes for genes in genes_of_label])[codes]
+    dosage = labels.dosage_indices(codes, genes_of_label, treatments)
+    _check_matches(adata, is_control)
+    truth = adata.uns.get(TRUTH)
+    return from_arrays(
+        counts=adata.X,
+        dosage=dosage,
+        qc_fail=_qc_fail(adata),
+        counterfactual=adata.layers["counterfactual"],
+        delta=np.asarray(adata.obsm["delta_x"]),
+        split=adata.obs["split"].to_numpy(),
+        treatments=treatments,
+        n_perturbed=int(record["n_perturbed"]),
+        genes=tuple(adata.var_names),
+        cells=np.asarray(adata.obs_names, dtype=str),
+        controls=is_control,
+        cell_labels=np.array([separator.join(g) or control for g in genes_of_label])[codes],
+        conventions=_conventions(adata, record),
+        true_network=None if truth is None else truth_among(treatments, truth),
+        true_effects=None if truth is None else _true_effects(truth),
+        config=config,
+    )
+
+
+def write(adata: anndata.AnnData, path: str | os.PathLike[str]) -> None:
+    """Write an h5ad completely or not at all: beside its place first, then renamed.
+
+    Raises DataError where the folder is missing, the disk is full, or a column cannot be written.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise DataError(f"the folder {str(path.parent)!r} of the output does not exist")
+    try:
+        with written_beside(path) as part:
+            adata.write_h5ad(
+                part, compression="gzip", compression_opts=1, convert_strings_to_categoricals=False
+            )
+    except Exception as error:  # of the disk, or one of anndata's for a value it cannot write
+        full = getattr(error, "errno", 0) == errno.ENOSPC or "No space left" in str(error)
+        reason = "the disk is full" if full else _first_line(error)
+        raise DataError(f"{str(path)!r} cannot be written: {reason}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _record(adata: anndata.AnnData) -> Mapping[str, Any]:
+    if RECORD not in adata.uns:
+        raise DataError(f"this is no prepared file: uns[{RECORD!r}] is missing; {_ADVICE}")
+    record = adata.uns[RECORD]
+    _has(record, _RECORD_FIELDS, f"uns[{RECORD!r}]")
+    version = int(record["format_version"])
+    if version != FORMAT_VERSION:
+        raise DataError(
+            f"the file has format version {version}, this version reads {FORMAT_VERSION}; {_ADVICE}"
+        )
+    return record
+
+
+def _has(group: Mapping[str, Any], names: tuple[str, ...], where: str, instead=()) -> None:
+    missing = [name for name in names if name not in group and name not in instead]
+    if missing:
+        have = labels.listed(group.keys()) or "nothing"
+        raise DataError(f"{where} lacks {', '.join(missing)} (it has: {have}); {_ADVICE}")
+
+
+def _conventions(adata: anndata.AnnData, record: Mapping[str, Any]) -> Conventions:
+    settings = json.loads(record["settings"]) if "settings" in record else {}
+    limits = json.loads(record["thresholds"]) if "thresholds" in record else {}
+    key = settings.get("gene_name_key", "")
+    return Conventions(
+        control=str(record["control"]),
+        separator=str(record["separator"]),
+        aliases=gene_names.gene_aliases(adata.var, key),
+        symbols=tuple(gene_names.symbols(adata.var, key)[0]),
+        quality_limits=limits,
+        doublets=f"qc_{DOUBLET}" in adata.obs,
+    )
+
+
+def _true_effects(truth: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    if "labels" not in truth:
+        return None
+    return {str(k): np.asarray(v) for k, v in zip(truth["labels"], truth["effects"], strict=True)}
+
+
+def _qc_fail(adata: anndata.AnnData) -> np.ndarray:
+    """Return the quality columns, [N, Q]: obsm['qc_fail'] where there is one, or obs['qc_fail']."""
+    values = adata.obsm["qc_fail"] if "qc_fail" in adata.obsm else adata.obs["qc_fail"]
+    try:
+        values = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"qc_fail must hold 0 (passed) and 1 (failed): {error}") from error
+    return values.reshape(adata.n_obs, -1)
+
+
+def _check_matches(adata: anndata.AnnData, is_control: np.ndarray) -> None:
+    """Check that every matched control is the name of a control cell of the same split."""
+    at = adata.obs_names.get_indexer(adata.obs["matched_control"].astype(str))
+    problem = ""
+    if (at < 0).any():
+        name = adata.obs["matched_control"].iloc[int(np.argmax(at < 0))]
+        problem = f"names {name!r}, which is no cell of the file"
+    elif not is_control[at].all():
+        problem = f"names {adata.obs_names[at[~is_control[at]][0]]!r}, which is no control cell"
+    if problem:
+        raise DataError(f"obs['matched_control'] {problem}; {_ADVICE}")

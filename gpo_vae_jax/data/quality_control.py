@@ -1,0 +1,125 @@
+"""Quality control of cells: metrics, thresholds in MADs, doublets (docs/method.md 7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data.backend import cell_sums, scrublet
+
+GENE_GROUPS = {"mt": "^MT-", "ribo": "^(RPS|RPL)", "hb": "^HB[^(P)]"}
+LOW_FAILS = ("UMI_count", "ngenes")
+HIGH_FAILS = tuple(f"pct_counts_{group}" for group in GENE_GROUPS)
+METRICS = LOW_FAILS + HIGH_FAILS
+DOUBLET = "predicted_doublet"  # the obs column, and the flag, of doublets
+N_SLICES = 10
+_FEWEST_CELLS = 100  # that Scrublet is given
+
+
+def quality_metrics(
+    counts: count_matrix.CountMatrix, genes: Sequence[str], backend: str = "scanpy"
+) -> dict[str, np.ndarray]:
+    """Return each cell's UMI_count, ngenes and per cent of mt, ribo and hb counts, [N] float64.
+
+    A cell without any count has 0 per cent of everything.
+    """
+    members = {
+        group: np.array([re.search(pattern, gene) is not None for gene in genes], bool)
+        for group, pattern in GENE_GROUPS.items()
+    }
+    sums = cell_sums(counts, members, backend)
+    total = sums["UMI_count"]
+    shares = {
+        f"pct_counts_{group}": np.divide(
+            100 * sums[group], total, out=np.zeros(len(total)), where=total > 0
+        )
+        for group in members
+    }
+    return {"UMI_count": total, "ngenes": sums["ngenes"], **shares}
+
+
+def quality_flags(
+    metrics: Mapping[str, np.ndarray], threshold: float
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Flag the cells beyond median -+ threshold * MAD of each metric, 1 = failed.
+
+    UMI_count and ngenes fail below, the shares fail above; MAD = median(|x - median|), unscaled.
+    The comparison is strict, so that a metric that is the same in every cell (MAD 0) flags none.
+    Gives the flags and the thresholds, both by metric.
+    """
+    flags, limits = {}, {}
+    for name, values in metrics.items():
+        median = np.median(values)
+        reach = threshold * np.median(np.abs(values - median))
+        low = name in LOW_FAILS
+        limits[name] = float(median - reach if low else median + reach)
+        flags[name] = (values < limits[name] if low else values > limits[name]).astype(np.int8)
+    return flags, limits
+
+
+def passed_by_limits(
+    counts: count_matrix.CountMatrix,
+    symbols: Sequence[str],
+    limits: Mapping[str, Mapping[str, float]],
+) -> dict[str, np.ndarray]:
+    """Say which cells are within the limits that other cells have set, [N] bool by MADs.
+
+    Only metrics that have a limit can fail a cell; doublets are not looked for, as what Scrublet
+    finds in some cells says nothing about others.
+
+    Args:
+      symbols: [G] by which mitochondrial and other genes are known.
+      limits: by MADs ("3"), then by metric (Conventions.quality_limits).
+    """
+    metrics = quality_metrics(counts, symbols)
+    passed = {}
+    for mads, by_metric in limits.items():
+        good = np.ones(counts.shape[0], bool)
+        for name, limit in by_metric.items():
+            good &= metrics[name] >= limit if name in LOW_FAILS else metrics[name] <= limit
+        passed[mads] = good
+    return passed
+
+
+def predicted_doublets(
+    counts: count_matrix.CountMatrix,
+    seed: int,
+    batch: np.ndarray | None = None,
+    backend: str = "scanpy",
+) -> np.ndarray:
+    """Flag doublets by Scrublet, [N] int8: in each `batch` ([N], any labels) by itself, or in all.
+
+    Raises DataError where Scrublet cannot run, such as on too few cells or genes.
+    """
+    counts = count_matrix.by_rows(counts)
+    if batch is None:
+        return scrublet(counts, seed, backend)
+    flags = np.zeros(counts.shape[0], np.int8)
+    for name in np.unique(batch):
+        rows = np.flatnonzero(batch == name)
+        flags[rows] = scrublet(counts[rows], seed, backend)
+    return flags
+
+
+def doublet_slices(labels: np.ndarray) -> np.ndarray:
+    """Cut the cells as upstream does for Scrublet, [N] numbers 0..10.
+
+    Each label's cells, in the order of rows, are cut into 10 even slices; slice i of all labels
+    together is batch i, and what is left over (less than 10 cells a label) is batch 10. Where that
+    is too little for Scrublet, it joins batch 9.
+    """
+    _, code, size = np.unique(labels, return_inverse=True, return_counts=True)
+    code = code.ravel()
+    order = np.argsort(code, kind="stable")
+    first = np.cumsum(size) - size
+    rank = np.empty(len(code), np.int64)
+    rank[order] = np.arange(len(code)) - first[code[order]]
+    step = size[code] // N_SLICES
+    slices = np.where(rank < N_SLICES * step, rank // np.maximum(step, 1), N_SLICES)
+    rest = slices == N_SLICES
+    if rest.sum() < _FEWEST_CELLS and not rest.all():
+        slices[rest] = N_SLICES - 1
+    return slices

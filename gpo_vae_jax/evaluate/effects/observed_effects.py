@@ -1,0 +1,110 @@
+"""Average treatment effects of observed cells, by label (docs/method.md 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from gpo_vae_jax.data.labels import perturbed_genes
+from gpo_vae_jax.predict.sampling import Conditions, conditions_of
+from gpo_vae_jax.types import Dataset, Split
+
+TRANSFORMS = ("perturbseq", "mean")
+SCALE = 1e4  # counts that `perturbseq` brings a cell to
+_CHUNK_VALUES = 1 << 23  # numbers that are dense at a time
+
+
+class GroupSums(NamedTuple):
+    """Hold sums over the cells of M groups; those of disjoint sets of cells can be added."""
+
+    sums: Mapping[str, np.ndarray]  # by transform, [M, G] float64
+    n_cells: np.ndarray  # [M]
+
+    def __add__(self, other: GroupSums) -> GroupSums:
+        """Join two disjoint sets of cells."""
+        sums = {name: values + other.sums[name] for name, values in self.sums.items()}
+        return GroupSums(sums, self.n_cells + other.n_cells)
+
+
+def group_sums(
+    split: Split, groups: np.ndarray, n_groups: int, *, passed_only: bool = False
+) -> GroupSums:
+    """Sum the transformed counts of each group's cells, in chunks of rows.
+
+    Args:
+      groups: [N] the group of each cell, in 0..n_groups - 1; -1: none.
+      passed_only: leave out cells that failed quality control.
+    """
+    cells = split.cells
+    used = groups >= 0
+    if passed_only:
+        used &= ~(np.asarray(cells.qc_fail) != 0).any(axis=1)
+    rows, n_genes = np.flatnonzero(used), cells.counts.shape[1]
+    sums = {name: np.zeros((n_groups, n_genes)) for name in TRANSFORMS}
+    step = max(1, _CHUNK_VALUES // n_genes)
+    for start in range(0, len(rows), step):
+        at = rows[start : start + step]
+        ones = np.ones(len(at))
+        member = sparse.csr_matrix(
+            (ones, (groups[at], np.arange(len(at)))), shape=(n_groups, len(at))
+        )
+        counts = np.asarray(cells.counts[at], np.float64)
+        sums["mean"] += member @ counts
+        sums["perturbseq"] += member @ perturbseq(counts)
+    return GroupSums(sums, np.bincount(groups[rows], minlength=n_groups))
+
+
+def perturbseq(counts: np.ndarray) -> np.ndarray:
+    """Scale each cell, [N, G], to 10,000 counts and take log2(1 + x); an empty cell stays 0."""
+    total = counts.sum(axis=-1, keepdims=True)
+    factor = np.divide(SCALE, total, out=np.zeros(total.shape), where=total > 0)
+    return np.log2(1 + counts * factor)
+
+
+def perturbations_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return the labels of the data but the control's, sorted."""
+    found = {str(label) for labels in dataset.labels.values() for label in np.unique(labels)}
+    return tuple(sorted(found - {dataset.conventions.control}))
+
+
+def conditions_of_labels(dataset: Dataset, labels: Sequence[str]) -> Conditions:
+    """Make the conditions that the data's labels stand for."""
+    control, separator = dataset.conventions.control, dataset.conventions.separator
+    groups = [perturbed_genes(label, control, separator) for label in labels]
+    return conditions_of(groups, dataset.treatments)
+
+
+def split_sums(
+    dataset: Dataset, split: str, labels: tuple[str, ...], *, passed_only: bool = False
+) -> GroupSums:
+    """Sum the cells of a split by label: one group each, then the control's."""
+    names = [*labels, dataset.conventions.control]
+    return group_sums(
+        dataset.splits[split],
+        label_numbers(dataset.labels[split], names),
+        len(names),
+        passed_only=passed_only,
+    )
+
+
+def label_numbers(labels: np.ndarray, names: list[str]) -> np.ndarray:
+    """Return the number of each cell's label among the names, [N]; -1 where it is none of them."""
+    place = {name: i for i, name in enumerate(names)}
+    distinct, code = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    return np.array([place.get(str(name), -1) for name in distinct], np.int64)[code.ravel()]
+
+
+def effects_of(groups: GroupSums) -> dict[str, np.ndarray]:
+    """Return mean(group) - mean(last group, the control), [M - 1, G], by transform.
+
+    nan where a group has no cells.
+    """
+    n = groups.n_cells[:, None].astype(np.float64)
+    effects = {}
+    for name, sums in groups.sums.items():
+        mean = np.divide(sums, n, out=np.full(sums.shape, np.nan), where=n > 0)
+        effects[name] = mean[:-1] - mean[-1:]
+    return effects

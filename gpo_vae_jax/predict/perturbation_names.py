@@ -1,0 +1,106 @@
+"""From words such as A, A+B to the perturbations that a model can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gpo_vae_jax.data.labels import cut_label, listed, meant
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.types import Dataset
+
+CONTROL = "control"
+OBSERVED = "observed"
+HELD_OUT = "observed, but not in training cells"
+ONLY_COMBINED = "observed in combinations only"
+COMBINATION = "combination of observed"
+UNSEEN = "unseen gene"
+PARTLY_UNSEEN = "combination with an unseen gene"
+
+
+class Perturbation(NamedTuple):
+    """Hold one perturbation: how the data would label it, its genes, and what is known of it."""
+
+    label: str
+    genes: tuple[str, ...]  # sorted; none for the control
+    kind: str
+
+
+def read_perturbations(
+    words: Sequence[str], dataset: Dataset, *, masked: Sequence[str] = ()
+) -> list[Perturbation]:
+    """Read words, in their order; each perturbation comes once.
+
+    A word is the name of a treatment, another name of its gene, or several joined by "+" (or by
+    what joins names in the data). `masked` are treatments that training did not see (mask_test).
+
+    Raises:
+      DataError: a name is unknown, or a gene is named twice in one word.
+    """
+    found = {}
+    for word in words:
+        one = _read(word.strip(), dataset, set(masked))
+        found.setdefault(one.label, one)
+    return list(found.values())
+
+
+def control_of(dataset: Dataset) -> Perturbation:
+    """Return the control."""
+    return Perturbation(dataset.conventions.control, (), CONTROL)
+
+
+def _read(word: str, dataset: Dataset, masked: set[str]) -> Perturbation:
+    conventions, treatments = dataset.conventions, dataset.treatments
+    known = {*treatments, *conventions.aliases, *dataset.genes, conventions.control}
+    names = [word]
+    if word not in known:
+        ways = [cut_label(word, joint, known) for joint in ("+", conventions.separator) if joint]
+        names = list(max(ways, key=lambda way: sum(name in known for name in way)))
+    names = [name for name in names if name != conventions.control]
+    if not names and word != conventions.control:
+        raise DataError("a perturbation without a name was asked for")
+    genes = [_treatment(name, dataset) for name in names]
+    twice = sorted({gene for gene in genes if genes.count(gene) > 1})
+    if twice:
+        raise DataError(
+            f"{word!r} names {twice[0]!r} twice; a gene is perturbed or it is not: ask for "
+            f"{'+'.join(sorted(set(genes)))}"
+        )
+    genes = tuple(sorted(genes))
+    joint = conventions.separator or "+"
+    label = joint.join(genes) or conventions.control
+    return Perturbation(label, genes, _kind(label, genes, dataset, masked))
+
+
+def _treatment(name: str, dataset: Dataset) -> str:
+    if name in dataset.treatments:
+        return name
+    gene = dataset.conventions.aliases.get(name)
+    if gene in dataset.treatments:
+        return gene
+    treatments = dataset.treatments
+    if name in dataset.genes or gene in dataset.genes:
+        raise DataError(
+            f"{name!r} is measured, but it is none of the {len(treatments)} treatments that the "
+            f"model knows: {listed(treatments)}"
+        )
+    aliases = [other for other, to in dataset.conventions.aliases.items() if to in treatments]
+    raise DataError(
+        f"{name!r} is no treatment of this model; {meant(name, [*treatments, *aliases])}"
+    )
+
+
+def _kind(label: str, genes: tuple[str, ...], dataset: Dataset, masked: set[str]) -> str:
+    if not genes:
+        return CONTROL
+    perturbed = set(dataset.treatments[: dataset.n_perturbed]) - masked
+    unseen = [gene for gene in genes if gene not in perturbed]
+    if unseen:
+        return PARTLY_UNSEEN if len(genes) > 1 else UNSEEN
+    if np.any(np.asarray(dataset.labels["train"]) == label):
+        return OBSERVED
+    if any(np.any(np.asarray(labels) == label) for labels in dataset.labels.values()):
+        return HELD_OUT
+    return COMBINATION if len(genes) > 1 else ONLY_COMBINED

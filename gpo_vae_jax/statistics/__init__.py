@@ -1,0 +1,1 @@
+"""Statistics that preparation and evaluation share: pure functions of NumPy arrays."""

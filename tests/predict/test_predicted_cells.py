@@ -1,0 +1,159 @@
+"""Predictions: what may be asked for, and the AnnData that comes out."""
+
+import dataclasses
+import warnings
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from gpo_vae_jax.config import Config, DataConfig
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.predict.perturbation_names import read_perturbations
+from gpo_vae_jax.predict.predicted_cells import RECORD, Asked, predict
+from gpo_vae_jax.predict.sampling import Trained
+from gpo_vae_jax.runs.opened_run import OpenedRun
+from gpo_vae_jax.types import Conventions
+from tests import builders
+from tests.evaluate.effects.test_model_effects import GENES, make
+
+
+@pytest.fixture(scope="module")
+def run():
+    conventions = Conventions(aliases={"ENSG01": "A"}, symbols=tuple(GENES))
+    dataset = dataclasses.replace(make(), conventions=conventions)
+    config = builders.configure().model
+    params = builders.make_params(np.random.default_rng(0), config, dataset.sizes)
+    trained = Trained(params, config, dataset.sizes)
+    description = {"data": {"fingerprint": "f"}}
+    return OpenedRun(trained, dataset, Config(model=config, data=DataConfig()), description)
+
+
+def read(run, *words, **settings):
+    return read_perturbations(words, run.dataset, **settings)
+
+
+@pytest.mark.parametrize(
+    ("word", "label", "kind"),
+    [
+        ("A", "A", "observed"),
+        ("7", "7", "observed"),
+        ("B+A", "A+B", "observed"),
+        ("ENSG01+B", "A+B", "observed"),
+        ("B + 7", "7+B", "combination of observed"),
+        ("G9", "G9", "unseen gene"),
+        ("A+G9", "A+G9", "combination with an unseen gene"),
+        ("A+non-targeting", "A", "observed"),
+        ("non-targeting", "non-targeting", "control"),
+    ],
+)
+def test_what_a_perturbation_is(run, word, label, kind):
+    (found,) = read(run, word)
+    assert (found.label, found.kind) == (label, kind)
+
+
+def test_training_cells_decide_what_was_observed(run):
+    labels = dict(run.dataset.labels)
+    labels["train"] = np.where(labels["train"] == "A", "A+B", labels["train"])
+    held = dataclasses.replace(run.dataset, labels=labels)
+    assert read_perturbations(["A"], held)[0].kind == "observed, but not in training cells"
+    gone = {name: np.where(of == "A", "A+B", of) for name, of in labels.items()}
+    combined = dataclasses.replace(run.dataset, labels=gone)
+    assert read_perturbations(["A"], combined)[0].kind == "observed in combinations only"
+    assert read(run, "A", masked=("A",))[0].kind == "unseen gene"
+
+
+def test_names_that_are_never_joined():
+    whole = dataclasses.replace(make(), conventions=Conventions(separator=""))
+    assert [one.label for one in read_perturbations(["A", "B+A"], whole)] == ["A", "A+B"]
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("A+A", "names 'A' twice"),
+        ("A+ENSG01", "names 'A' twice"),
+        ("G8", "did you mean 'G9'"),
+        ("ENSG02", "did you mean 'ENSG01'"),
+        ("G1", "is measured, but it is none of the 4 treatments"),
+        ("+", "without a name"),
+    ],
+)
+def test_mistakes_are_named(run, word, says):
+    with pytest.raises(DataError, match=says.replace("+", r"\+")):
+        read(run, word)
+
+
+def test_sampled_cells(run):
+    adata = predict(run, read(run, "B", "B+7", "B"), Asked(n_cells=6, library_size=300.0))
+    assert sparse.issparse(adata.X) and adata.shape == (18, len(GENES))
+    assert list(adata.obs["target_gene"].unique()) == ["B", "7+B", "non-targeting"]
+    assert adata.obs["target_gene"].equals(adata.obs["perturbation"].rename("target_gene"))
+    assert adata.obs_names.is_unique and (adata.obs["library_size"] == 300).all()
+    assert list(adata.var_names) == GENES and list(adata.var["symbol"]) == GENES
+    assert list(adata.var_names[adata.var["perturbed_in_data"]]) == ["A", "B", "7"]
+    assert adata.uns[RECORD]["n_cells"] == 6
+    alone = predict(run, read(run, "B"), Asked(n_cells=6, library_size=300.0, control=False))
+    np.testing.assert_array_equal(alone.X.toarray(), adata.X[:6].toarray())
+
+
+def test_expected_counts_are_what_sampled_cells_average_to(run):
+    n = 3000
+    asked = Asked(n_cells=n, library_size=400.0)
+    sampled = predict(run, read(run, "A"), asked)
+    expected = predict(run, read(run, "A"), asked._replace(expected=True))
+    assert list(expected.obs_names) == ["A", "non-targeting"]
+    for name in expected.obs_names:
+        cells = sampled[sampled.obs["target_gene"] == name].X.toarray()
+        error = cells.std(0) / np.sqrt(n)
+        assert (np.abs(cells.mean(0) - expected[name].X) < 5 * error).all()
+        assert (expected[name].layers["sd"] < cells.std(0)).all()  # no noise of counts in it
+
+
+def test_bad_quality_and_observed_library_sizes(run):
+    good, bad = (
+        predict(run, read(run, "A"), Asked(n_cells=9, failed=failed, library_size=None))
+        for failed in (False, True)
+    )
+    assert (bad.obs["quality"] == "bad").all() and bad.uns[RECORD]["library_size"] == "observed"
+    assert (good.X != bad.X).nnz
+    sizes = good.obs["library_size"].to_numpy()
+    np.testing.assert_array_equal(sizes[:9], sizes[9:])  # cell i of all has one library size
+    assert set(sizes) <= set(run.dataset.splits["train"].cells.library_size)
+
+
+def test_cell_eval_reads_a_prediction(run, tmp_path):
+    cell_eval = pytest.importorskip("cell_eval")
+    import scanpy
+
+    adata = predict(run, read(run, "A", "B", "7"), Asked(n_cells=40, library_size=300.0))
+    adata.write_h5ad(tmp_path / "prediction.h5ad")
+    test = run.dataset.splits["train"]
+    label = run.dataset.labels["train"]
+    keep = label != "A+B"
+    real = anndata.AnnData(
+        np.asarray(test.cells.counts[keep], np.float32),
+        obs=pd.DataFrame(
+            {"target_gene": pd.Categorical(label[keep])}, index=run.dataset.cells["train"][keep]
+        ),
+        var=pd.DataFrame(index=pd.Index(GENES)),
+    )
+    predicted = anndata.read_h5ad(tmp_path / "prediction.h5ad")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a package that is not ours
+        for cells in (real, predicted):
+            scanpy.pp.normalize_total(cells, target_sum=1e4)
+            scanpy.pp.log1p(cells)
+        evaluator = cell_eval.MetricsEvaluator(
+            adata_pred=predicted,
+            adata_real=real,
+            control_pert="non-targeting",
+            pert_col="target_gene",
+            num_threads=1,
+            outdir=str(tmp_path / "out"),
+        )
+        results, _ = evaluator.compute(profile="full", write_csv=False)
+    assert set(results["perturbation"]) == {"A", "B", "7"}
+    assert np.isfinite(results["mae"].to_numpy()).all()

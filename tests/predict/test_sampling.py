@@ -1,0 +1,179 @@
+"""Cells drawn from a model: the counts' distribution, and what a draw hangs on."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from gpo_vae_jax.config import ModelConfig
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.model import bind
+from gpo_vae_jax.model.count_sampling import sample_counts
+from gpo_vae_jax.model.decoder import CountDistribution
+from gpo_vae_jax.predict import sampling
+from gpo_vae_jax.predict.sampling import Draw, Trained
+from tests import builders
+
+NAMES = ("A", "B", "C", "D")  # the last is no perturbed treatment of builders.SIZES
+MEANS = np.array([0.01, 0.3, 1, 5, 30, 200, 1000, 60, 900], np.float32)
+CONCENTRATION = np.array([1, 0.5, 2, 10, 1, 5, 400, 0.05, 0.9], np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return model()
+
+
+def model(sizes=builders.SIZES, **settings):
+    config = builders.configure(settings).model
+    return Trained(builders.make_params(np.random.default_rng(0), config, sizes), config, sizes)
+
+
+def cells(trained, groups, draw):
+    conditions = sampling.conditions_of(groups, NAMES)
+    found = np.full((draw.n_particles, len(groups), trained.sizes.n_genes), np.nan)
+    for chunk in sampling.draw_cells(trained, conditions, draw):
+        assert np.isnan(found[chunk.particles, chunk.conditions]).all()
+        found[chunk.particles, chunk.conditions] = chunk.values
+    assert not np.isnan(found).any()
+    return found
+
+
+def counts_of(given, genes, seed, kind, n):
+    keys = jax.random.split(jax.random.key(seed), n).reshape(1, n)
+    draw = jax.jit(lambda k, d, g: sample_counts(k, d, g, ModelConfig(likelihood_key=kind)))
+    return np.asarray(draw(keys, given, genes))[0]
+
+
+@pytest.mark.parametrize("kind", ["library_nb", "poisson"])
+def test_counts_follow_their_probabilities(kind):
+    n, genes = 8_000, jnp.arange(len(MEANS), dtype=jnp.uint32)
+    mean = jnp.broadcast_to(MEANS, (1, n, len(MEANS)))
+    given = CountDistribution(
+        mean, mean, None, jnp.asarray(CONCENTRATION) if kind == "library_nb" else None
+    )
+    drawn = counts_of(given, genes, 1, kind, n)
+    assert (drawn == np.rint(drawn)).all() and drawn.min() >= 0
+    for values, mu, theta in zip(drawn.T, MEANS, CONCENTRATION, strict=True):
+        law = stats.poisson(mu) if kind == "poisson" else stats.nbinom(theta, theta / (theta + mu))
+        edges = np.unique(law.ppf(np.linspace(0, 1, 31)[1:-1]))
+        share = np.diff([0, *law.cdf(edges), 1])
+        found = np.diff([0, *np.searchsorted(np.sort(values), edges, side="right"), n])
+        square = ((found - n * share) ** 2 / (n * share)).sum()
+        assert stats.chi2.sf(square, len(share) - 1) > 1e-3, (mu, theta)
+        assert abs(values.mean() - law.mean()) < 4 * law.std() / np.sqrt(n)
+
+
+def test_counts_of_genes_and_rows_are_independent():
+    n, g = 20_000, 30
+    mean = jnp.full((1, n, g), 1.5)
+    given = CountDistribution(mean, mean, None, jnp.full(g, 2.0))
+    drawn = counts_of(given, jnp.arange(g, dtype=jnp.uint32), 0, "library_nb", n)
+    between_genes = np.corrcoef(drawn.T)[np.triu_indices(g, 1)] * np.sqrt(n)
+    assert np.abs(between_genes).max() < 4.5  # 435 standard normals
+    neighbours = np.array([np.corrcoef(column[:-1], column[1:])[0, 1] for column in drawn.T])
+    assert np.abs(neighbours * np.sqrt(n)).max() < 4
+
+
+def test_count_hangs_on_its_gene_and_row_alone():
+    n, g = 5, 40
+    rng = np.random.default_rng(0)
+    mean = jnp.asarray(rng.gamma(1, 5, (1, n, g)), jnp.float32)
+    theta, genes = jnp.asarray(rng.gamma(2, 1, g), jnp.float32), np.arange(g, dtype=np.uint32)
+    whole = counts_of(CountDistribution(mean, mean, None, theta), genes, 3, "library_nb", n)
+    order = rng.permutation(g)[:17]
+    given = CountDistribution(mean[..., order], mean, None, theta[order])
+    np.testing.assert_array_equal(
+        counts_of(given, genes[order], 3, "library_nb", n), whole[:, order]
+    )
+
+
+@pytest.mark.parametrize("kind", ["normal", "normal_fixed_variance"])
+def test_values_of_normal_heads(kind):
+    n, mean = 20_000, np.array([-2.0, 0.5, 30.0], np.float32)
+    variance = np.array([0.2, 4.0, 9.0], np.float32)
+    given = CountDistribution(*(jnp.broadcast_to(v, (1, n, 3)) for v in (mean, variance)))
+    drawn = counts_of(given, jnp.arange(3, dtype=jnp.uint32), 0, kind, n)
+    for values, m, v in zip(drawn.T, mean, variance, strict=True):
+        assert stats.kstest((values - m) / np.sqrt(v), "norm").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_chunks_change_no_number(trained, expected, monkeypatch):
+    groups = [(), ("A",), ("B", "D"), ("A", "C"), ("D",)]
+    draw = Draw(n_particles=11, library_size=300.0, expected=expected)
+    whole = cells(trained, groups, draw)
+    monkeypatch.setattr(sampling, "_CPU_ROWS", 10)
+    in_two = cells(trained, groups, draw)
+    one_by_one = cells(trained, groups, draw._replace(memory_gib=1e-9))
+    assert sampling.chunk_sizes(trained, sampling.conditions_of(groups, NAMES), 1e-9) == (1, 1)
+    for other in (in_two, one_by_one):
+        np.testing.assert_allclose(other, whole, rtol=1e-5 if expected else 0)
+
+
+def test_what_else_is_asked_for_changes_nothing(trained):
+    draw = Draw(n_particles=6)
+    alone = cells(trained, [("B", "A")], draw)
+    among = cells(trained, [("D",), (), ("A", "B"), ("C",)], draw)
+    np.testing.assert_array_equal(alone[:, 0], among[:, 2])
+    fewer = cells(trained, [("B", "A")], draw._replace(n_particles=3))
+    np.testing.assert_array_equal(fewer, alone[:3])
+    other = cells(trained, [("B", "A")], draw._replace(seed=1))
+    assert (other != alone).any()
+
+
+def test_expected_counts_are_the_decoded_latents(trained):
+    """Conditions of a particle share its latents: M, E, qcE from q, z from the prior."""
+    sizes = dataclasses.replace(builders.SIZES, n_perturbed=4)
+    draw = Draw(n_particles=3, library_size=500.0, expected=True)
+    key = jax.vmap(lambda n: jax.random.split(jax.random.fold_in(jax.random.key(0), n), 5))
+    keys = key(jnp.arange(3))
+
+    def rows(kind, keys):
+        return jnp.stack(
+            [
+                jnp.stack([kind(jax.random.fold_in(key, row), (4,)) for row in range(4)])
+                for key in keys
+            ]
+        )
+
+    model = bind(trained.params, trained.config, sizes)
+    noise = builders.SharedNoise(
+        rows(jax.random.logistic, keys[:, 0]),
+        rows(jax.random.normal, keys[:, 1]),
+        jnp.stack([jax.random.normal(key, (1, 3)) for key in keys[:, 2]]),
+    )
+    shared = model.guide.sample_shared(noise)
+    basal = jnp.stack([jax.random.normal(key, (1, 3)) for key in keys[:, 3]])
+    for failed in (False, True):
+        found = cells(trained, [(), ("B",), ("A", "D")], draw._replace(failed=failed))
+        dosage = jnp.asarray([[0.0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1]])
+        bad = shared.quality * failed
+        parts = (jnp.repeat(basal, 3, 1), dosage @ shared.effect, jnp.repeat(bad, 3, 1))
+        blocks = trained.params["decoder"]["mlp"]["first"]
+        names = ("basal", "effect", "quality")
+        first = sum(
+            part @ blocks[f"kernel_{name}"] for part, name in zip(parts, names, strict=True)
+        )
+        given = model.decoder.distribution(model.decoder.mlp(first), jnp.full(3, 500.0))
+        np.testing.assert_allclose(found, given.mean, rtol=2e-4)
+
+
+def test_library_size_of_each_cell(trained):
+    sizes = np.array([[100.0, 1000.0], [500.0, 50.0]], np.float32)
+    draw = Draw(n_particles=2, library_size=sizes, expected=True)
+    found = cells(trained, [(), ("A",)], draw).sum(-1)
+    np.testing.assert_allclose(found, sizes, rtol=1e-3)
+
+
+def test_values_can_be_drawn_too():
+    drawn = cells(model(likelihood_key="normal"), [(), ("A",)], Draw(n_particles=2))
+    assert np.isfinite(drawn).all()
+
+
+def test_unknown_treatment_is_named():
+    with pytest.raises(DataError, match=r"'E' is no treatment of this model"):
+        sampling.conditions_of([("A",), ("E",)], NAMES)

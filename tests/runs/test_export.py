@@ -1,0 +1,88 @@
+"""A run's network exported with known networks, and names read from the prepared file."""
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+
+from gpo_vae_jax import data
+from gpo_vae_jax.config import PrepareConfig, SimulateConfig
+from gpo_vae_jax.evaluate.knowledge import read_networks
+from gpo_vae_jax.runs import export
+from gpo_vae_jax.runs.run_folder import RunFolder
+from tests.builders import configure
+
+
+@pytest.fixture
+def exported(tmp_path, monkeypatch):
+    """Return a function that exports a run over genes A to D (three perturbed), trained on a file."""
+    config = configure()
+    names = ["B", "A", "10", "D"]
+    probabilities = np.zeros((4, 4))
+    probabilities[0, 1], probabilities[1, 2], probabilities[2, 0] = 0.9, 0.8, 0.7
+    sizes = {"n_genes": 7, "n_treatments": 4, "n_perturbed": 3, "n_quality": 1}
+    run = {"treatments": names, "n_perturbed": 3, "sizes": sizes, "data": {"path": ""}}
+    monkeypatch.setattr(export, "load_best", lambda workdir: (None, config, run))
+    monkeypatch.setattr(export, "edge_probabilities", lambda *args: probabilities)
+
+    def give(**options):
+        return export.export_network(tmp_path, **options)
+
+    give.run = run
+    return give
+
+
+def test_known_networks_reach_every_file(exported, tmp_path):
+    file = tmp_path / "trrust.txt"
+    file.write_text("B\tA\tActivation\t1\n10\tD\tUnknown\t2\n")
+    lines = exported(networks=read_networks([f"T={file}"]), genes=["B"], depth=2)
+    edges = pd.read_csv(tmp_path / "edges.csv", dtype={"source": str, "target": str})
+    first = edges.iloc[0]
+    assert (first["source"], first["target"]) == ("B", "A")
+    assert (first["known_T"], first["sign_T"]) == (True, "activation")
+    graph = nx.read_graphml(tmp_path / "edges.graphml")
+    assert graph.edges["B", "A"]["known_T"] is True
+    assert graph.edges["B", "A"]["sign_T"] == "activation"
+    assert graph.edges["10", "B"]["known_union"] is False
+    table = pd.read_csv(tmp_path / "known_networks.csv").set_index(["network", "pairs"])
+    assert table.loc[("T", "block"), "precision"] == pytest.approx(1 / 3, rel=1e-5)
+    assert table.loc[("T", "all"), "recall"] == 0.5
+    assert any("B -> A" in line and line.endswith("known: T") for line in lines)
+    downstream = pd.read_csv(tmp_path / "neighbourhood_B.csv", dtype=str)
+    assert list(downstream["path"]) == ["B > A", "B > A > 10"]
+    assert len(pd.read_csv(tmp_path / "regulators.csv")) == 4
+    written = set(tmp_path.iterdir()) - {file}
+    assert written <= set(RunFolder(tmp_path).exports)  # a new run in the folder removes them
+
+
+def test_nothing_is_written_where_a_wish_cannot_be_met(exported, tmp_path):
+    with pytest.raises(ValueError, match="nosuch"):
+        exported(genes=["nosuch"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_symbols_of_the_prepared_file_lead_to_ensembl_ids(exported, tmp_path):
+    raw = data.simulate(SimulateConfig(n_cells=200, n_genes=12, n_perturbed=2, n_extended=0))
+    genes = list(raw.var_names)
+    raw.var["gene_name"] = [f"SYMBOL{i}" for i in range(12)]
+    del raw.uns["gpo_vae_truth"]
+    path = tmp_path / "prepared.h5ad"
+    data.write(data.prepare(raw, PrepareConfig(extended_genes="none")), path)
+    exported.run["data"]["path"] = str(path)
+    exported.run["treatments"][:3] = genes[:3]
+    file = tmp_path / "edges.tsv"
+    file.write_text("source\ttarget\nSYMBOL0\tSYMBOL1\n")
+    exported(networks=read_networks([f"E={file}"]))
+    edges = pd.read_csv(tmp_path / "edges.csv")
+    known = edges[edges["known_E"]]
+    assert list(zip(known["source"], known["target"], strict=True)) == [tuple(genes[:2])]
+
+
+def test_conventions_are_read_without_the_counts(tmp_path):
+    path = tmp_path / "prepared.h5ad"
+    raw = data.simulate(SimulateConfig(n_cells=200, n_genes=12, n_perturbed=2, n_extended=0))
+    data.write(data.prepare(raw, PrepareConfig(extended_genes="none")), path)
+    assert data.read_conventions(path) == data.load(path).conventions
+    raw.write_h5ad(tmp_path / "raw.h5ad")
+    with pytest.raises(ValueError, match="this is no prepared file"):
+        data.read_conventions(tmp_path / "raw.h5ad")
