@@ -117,9 +117,12 @@ class Conventions:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Hold a prepared data set in host memory: three splits and the names of rows and columns.
+    """A prepared data set in host memory: three splits and the names of rows and columns.
 
-    `labels` are those of the file: `mask_test` hides dosages, never labels. `tables[split]` holds
+    `labels` and `label_genes` describe the file: `mask_test` hides dosages, never labels. Labels
+    are parsed once, when the data set is built; everything else looks them up in `label_genes`. It
+    contains every label of any split, and those of `true_effects` whose genes are treatments.
+    `tables[split]` holds
     the Wasserstein distance of every (perturbation, treatment) pair, [R, T], nan where there is
     nothing to compare: it scores the edges of the network as they are learned.
     """
@@ -131,6 +134,7 @@ class Dataset:
     genes: tuple[str, ...]  # G names
     tables: Mapping[str, np.ndarray]
     labels: Mapping[str, np.ndarray]  # the perturbation of each cell of each split, [N] text
+    label_genes: Mapping[str, tuple[str, ...]]  # label -> perturbed genes, sorted; () = the control
     conventions: Conventions = Conventions()
     true_network: np.ndarray | None = None  # [T, T] signed truth of simulated data
     true_effects: Mapping[str, np.ndarray] | None = None  # label -> [n] true latent, simulated data

@@ -53,15 +53,16 @@ def from_arrays(
       genes: G names.
       cells: N names; absent: row numbers.
       controls: [N] bool, the control cells; absent: those without dosage.
-      cell_labels: [N] the perturbation of each cell; absent: made from the dosage.
+      cell_labels: [N] the perturbation of each cell, under any name: the genes of a label are the
+        treatments with dosage in its cells. Absent: built from the dosage.
       conventions: how names and quality are read.
       true_network: [T, T] signed truth of simulated data.
       true_effects: the true latent of each label, of simulated data.
       config: `mask_test` is obeyed.
 
     Raises:
-      DataError: for shapes that do not fit, values that are no counts, an empty split, or an
-        unknown name in `mask_test`.
+      DataError: for shapes that do not fit, values that are no counts, an empty split, cells of one
+        label with different dosages, or an unknown name in `mask_test`.
     """
     treatments, genes = tuple(map(str, treatments)), tuple(map(str, genes))
     n, t = counts.shape[0], len(treatments)
@@ -85,6 +86,12 @@ def from_arrays(
     if cell_labels is None:
         cell_labels = labels.labels_of(perturbation, amount, treatments, conventions)
     cell_labels = np.asarray(cell_labels, dtype=str)
+    _check_shapes(cell_labels=(cell_labels, (n,)))
+    label_genes = labels.genes_by_label(cell_labels, perturbation, amount, treatments, conventions)
+    for label in true_effects or {}:  # some may have no cells
+        named = labels.perturbed_genes(label, conventions.control, conventions.separator)
+        if set(named) <= set(treatments):
+            label_genes.setdefault(label, named)
     library = count_matrix.library_size(counts)
     counts = count_matrix.narrow(counts, "counts")
     counterfactual = count_matrix.narrow(counterfactual, "counterfactual")
@@ -129,6 +136,7 @@ def from_arrays(
         genes=genes,
         tables=tables,
         labels={name: cell_labels[rows[name]] for name in SPLITS},
+        label_genes=label_genes,
         conventions=conventions,
         true_network=true_network,
         true_effects=true_effects,

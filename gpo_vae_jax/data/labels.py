@@ -92,6 +92,44 @@ def labels_of(
     return np.array(names)[code.ravel()]
 
 
+def genes_by_label(
+    cell_labels: np.ndarray,
+    perturbation: np.ndarray,
+    dosage: np.ndarray,
+    treatments: Sequence[str],
+    conventions: Conventions,
+) -> dict[str, tuple[str, ...]]:
+    """Return the perturbed genes of each label, sorted: the treatments with dosage in its cells.
+
+    Args:
+      cell_labels: [N] the label of each cell.
+      perturbation: [N, K] dosage columns.
+      dosage: [N, K].
+
+    Raises:
+      DataError: cells of one label have different perturbed genes, or the cells without dosage are
+        not exactly those labelled `conventions.control`.
+    """
+    columns = np.sort(np.where(np.asarray(dosage) != 0, perturbation, -1), axis=1)
+    names, code = group_by_label(cell_labels)
+    found = np.unique(np.column_stack([code, columns]), axis=0)
+    genes: dict[str, tuple[str, ...]] = {}
+    for number, *of_label in found.tolist():
+        name, named = str(names[number]), tuple(sorted(treatments[i] for i in of_label if i >= 0))
+        if genes.setdefault(name, named) != named:
+            raise DataError(
+                f"cells labelled {name!r} have different dosages: {listed(genes[name]) or 'none'} "
+                f"and {listed(named) or 'none'}; a label must stand for one set of perturbed genes"
+            )
+        if (name == conventions.control) != (not named):
+            raise DataError(
+                f"cells labelled {name!r} have {'a' if named else 'no'} dosage, but the control is "
+                f"{conventions.control!r}: control cells, and only those, have no dosage "
+                "(Conventions.control is their label)"
+            )
+    return genes
+
+
 def indices_of_dense(dosage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a dense dosage matrix [N, T] as columns [N, K] int32 and their dosage [N, K]."""
     used = dosage != 0

@@ -141,15 +141,14 @@ def evaluate(
 
 def latent_effects(run: OpenedRun, labels: Sequence[str], seed: int) -> dict[str, np.ndarray]:
     """Return the mean latent effect D(E * M) of each label, [T], over draws from the guide."""
-    (params, config, sizes), rule = run.trained, run.dataset.conventions
+    params, config, sizes = run.trained
     noise = sample_shared_noise(jax.random.key(seed), config, sizes, _LATENT_PARTICLES)
     rows = np.asarray(sample_shared(params, noise, config=config, sizes=sizes).effect.mean(0))
     column = {name: i for i, name in enumerate(run.dataset.treatments[: sizes.n_perturbed])}
     found = {}
     for label in labels:
-        parts = label.split(rule.separator) if rule.separator else [label]
-        genes = [part for part in parts if part != rule.control]
-        if all(gene in column for gene in genes):
+        genes = run.dataset.label_genes.get(label)
+        if genes is not None and all(gene in column for gene in genes):
             found[label] = sum((rows[column[gene]] for gene in genes), np.zeros(rows.shape[1]))
     return found
 

@@ -10,6 +10,7 @@ from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import from_arrays
 from gpo_vae_jax.data.dataset import truth_among
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.types import Conventions
 
 GENES = ("g3", "g1", "g0", "g2", "g4")
 TREATMENTS = ("g0", "g1", "unmeasured", "g3")
@@ -130,6 +131,38 @@ def test_masked_treatments_have_no_dosage_but_keep_their_table():
         assert not (split.cells.dosage[split.cells.perturbation == 1] != 0).any()
         assert split.context.treatment_cells[1] == 0 and split.context.treatment_cells[0] > 0
     np.testing.assert_array_equal(masked.tables["train"], plain.tables["train"])
+
+
+def test_genes_of_labels_are_those_of_their_cells_dosage():
+    given = arrays()
+    names = {"": "ctrl", "g0": "first", "g1": "second", "g1+unmeasured": "both", "g0+g1": "0 and 1"}
+    names |= {"unmeasured": "third"}
+    dosage = given["dosage"] != 0
+    plain = ["+".join(np.array(TREATMENTS)[row]) for row in dosage]
+    labels = np.array([names[text] for text in plain])
+    conventions = Conventions(control="ctrl")
+    truth = {"third+first": np.zeros(4), "g3": np.zeros(4), "g0+unknown": np.zeros(4)}
+    dataset = from_arrays(
+        **given,
+        cell_labels=labels,
+        conventions=conventions,
+        true_effects=truth,
+        config=DataConfig(mask_test=("g1",)),
+    )
+    expected = {names[text]: tuple(text.split("+")) if text else () for text in set(plain)}
+    assert dataset.label_genes == expected | {"g3": ("g3",)}
+    made = from_arrays(**given)
+    assert made.label_genes == {
+        text or "non-targeting": tuple(text.split("+")) if text else () for text in set(plain)
+    }
+    for change, message in (
+        ({"first": "second"}, "'second' have different dosages: g0 and g1"),
+        ({"ctrl": "none"}, "'none' have no dosage, but the control is 'ctrl'"),
+        ({"first": "ctrl"}, "'ctrl' have"),
+    ):
+        wrong = np.array([change.get(label, label) for label in labels])
+        with pytest.raises(DataError, match=message):
+            from_arrays(**given, cell_labels=wrong, conventions=conventions)
 
 
 def test_several_quality_columns():

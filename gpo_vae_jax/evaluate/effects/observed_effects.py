@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from gpo_vae_jax.data.labels import perturbed_genes
 from gpo_vae_jax.predict.sampling import Conditions, conditions_of
 from gpo_vae_jax.types import Dataset, Split
 
@@ -72,8 +71,7 @@ def perturbations_of(dataset: Dataset) -> tuple[str, ...]:
 
 def conditions_of_labels(dataset: Dataset, labels: Sequence[str]) -> Conditions:
     """Make the conditions that the data's labels stand for."""
-    control, separator = dataset.conventions.control, dataset.conventions.separator
-    groups = [perturbed_genes(label, control, separator) for label in labels]
+    groups = [dataset.label_genes[label] for label in labels]
     return conditions_of(groups, dataset.treatments)
 
 

@@ -34,7 +34,7 @@ def compare_cells(
     only these are compared, in less time, and all others are nan too.
 
     Genes are taken in chunks of at most `settings.memory_gib`, and a few at a time in threads; the
-    result does not depend on either. Raises DataError for a label that names no treatment.
+    result does not depend on either.
     """
     groups = _groups(dataset, split)
     cells = dataset.splits[split].cells
@@ -88,14 +88,9 @@ def _by_gene(
 
 
 def _groups(dataset: Dataset, split: str) -> Groups:
-    """Group the cells of a split by their labels."""
-    control, separator = dataset.conventions.control, dataset.conventions.separator
-    known = {*dataset.treatments, control}
+    """Group the cells of a split by the perturbed genes of their labels."""
     names, codes = labels.group_by_label(dataset.labels[split])
-    genes = [
-        () if name == control else sorted({*labels.cut_label(name, separator, known)} - {control})
-        for name in map(str, names)
-    ]
+    genes = [dataset.label_genes[name] for name in map(str, names)]
     is_control = np.array([not of_label for of_label in genes], bool)[codes]
     perturbation, dosage = labels.dosage_indices(codes, genes, dataset.treatments)
     return groups_of(perturbation, dosage, is_control, dataset.n_perturbed)
