@@ -1,26 +1,20 @@
-r"""Train on anybody's AnnData of raw counts with a perturbation column.
+"""Train on your own AnnData: raw counts and a column that names each cell's perturbation.
 
-    python scripts/prepare.py --config=configs/anndata.py --input RAW.h5ad --output PREPARED.h5ad
-    python scripts/train.py --config=configs/anndata.py --config.data.path=PREPARED.h5ad \
-        --workdir=runs/mine
+    gpo-vae prepare --config=configs/anndata.py --input=RAW.h5ad --output=PREPARED.h5ad
+    gpo-vae train --config=configs/anndata.py --data.path=PREPARED.h5ad --workdir=runs/mine
 
-The perturbation column is `perturbation` with `non-targeting` controls; others are named by
-`--config.prepare.perturbation_key=gene --config.prepare.control=ctrl`, or found where exactly one
-of the well-known conventions fits. docs/data.md describes both files.
+The perturbation column is `perturbation` and the control label `non-targeting`. Set others by
+`--prepare.perturbation_key=gene --prepare.control=ctrl`; if exactly one of the well-known
+conventions fits, it is found without settings. docs/data.md describes both files.
 
-Expected time: measured in README.md for one real data set.
-Expected result: a falling validation loss, and edges to export with scripts/export_grn.py.
+Expected time: README.md has it for one real data set.
+Expected result: a falling validation loss, and a network to export with `gpo-vae export-grn`.
 """
 
-import dataclasses
-
-from configs import base
-from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax import presets
 from gpo_vae_jax.config_io import to_config_dict
 
 
 def get_config():
-    """Return the published settings of the model; preparation by the cells' names."""
-    return to_config_dict(
-        dataclasses.replace(base.published(), name="anndata", prepare=PrepareConfig())
-    )
+    """Return the preset `anndata`: the published model, and preparation without filters."""
+    return to_config_dict(presets.anndata())

@@ -1,10 +1,12 @@
-"""The configuration files: what they are named for, and the values of the published runs."""
+"""The presets: the values of the published runs, and the files in configs/ that stand for them."""
 
 import importlib
 
 import pytest
 
 from gpo_vae_jax.config_io import from_config_dict
+from gpo_vae_jax.presets import PRESETS
+from tests.paths import ROOT
 
 STRONG = {  # sheet of the summary table, where the name of a gene is in it
     "rpe1": ("TabC_RPE1_summary_statistic", "second_field"),
@@ -18,18 +20,29 @@ PUBLISHED = {  # n_latent, basal hidden, fc_criteria, penalty_coeff, extended ge
 }
 
 
-def read(name):
-    return from_config_dict(importlib.import_module(f"configs.{name}").get_config())
+FILES = {**{name: name for name in PRESETS}, "published": "base"}
 
 
-@pytest.mark.parametrize("name", [*PUBLISHED, "demo", "anndata", "base"])
-def test_every_file_gives_checked_settings_of_its_name(name):
-    assert read(name).name == name
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_has_its_name_and_a_line_about_it(name):
+    assert PRESETS[name]().name == name
+    about = PRESETS[name].__doc__.splitlines()[0]
+    assert 0 < len(about) <= 80 and about.endswith(".")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_file_in_configs_is_the_preset(name):
+    module = importlib.import_module(f"configs.{FILES[name]}")
+    assert from_config_dict(module.get_config()) == PRESETS[name]()
+
+
+def test_every_file_in_configs_is_a_preset():
+    assert {path.stem for path in (ROOT / "configs").glob("*.py")} == set(FILES.values())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_settings(name):
-    config = read(name)
+    config = PRESETS[name]()
     m, o, t, p = config.model, config.objective, config.train, config.prepare
     assert PUBLISHED[name] == (
         m.n_latent,
@@ -56,6 +69,6 @@ def test_published_settings(name):
 
 
 def test_no_filter_is_on_for_other_data():
-    p = read("anndata").prepare
+    p = PRESETS["anndata"]().prepare
     assert not p.strong_table and not p.knockdown and p.min_cells == 0 and p.scrublet == "off"
     assert (p.split, p.recorded, p.split_key) == ("by_name", "all", "split")
