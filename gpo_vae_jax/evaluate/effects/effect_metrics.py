@@ -1,4 +1,4 @@
-"""How well effects agree with those of the data (docs/method.md 8)."""
+"""Every metric of predicted effects, as the metric table lists them (docs/method.md 8.2)."""
 
 from __future__ import annotations
 
@@ -6,57 +6,32 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gpo_vae_jax.evaluate.metrics import effect_metrics_of
+
 
 def effect_metrics(
-    data: np.ndarray, other: np.ndarray, *, top: int = 20, top_sets: Sequence[int] = (20, 50)
+    observed: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    top: int = 20,
+    top_sets: Sequence[int] = (20, 50),
 ) -> dict[str, float]:
-    """Compare effects with the data's, both [C, G].
+    """Score predicted effects against observed ones, by name of the metric.
 
-    Perturbations (rows) that either lacks are left out. `pearson` and `r2` pool all (perturbation,
-    gene) pairs, `pearson_top` and `r2_top` the `top` genes of each perturbation with the largest
-    |data effect|; `jaccard_K` is the mean over perturbations of the overlap of both sides' K genes
-    of largest |effect|. Of genes with equal |effect| the first ones count as larger. What is not
-    defined is nan: without two rows of values, or where they do not vary.
+    Perturbations (rows) that either side lacks are left out. An undefined score is nan: fewer than
+    two values, or values that do not vary.
+
+    Args:
+      observed: [C, G].
+      predicted: [C, G].
+      top: strongest genes of a perturbation that `pearson_top` and `r2_top` look at.
+      top_sets: numbers of strongest genes; each gives one `jaccard_N`.
     """
-    rows = np.isfinite(data).all(axis=1) & np.isfinite(other).all(axis=1)
-    data, other = np.asarray(data, np.float64)[rows], np.asarray(other, np.float64)[rows]
-    strongest = strongest_genes(data, top)
-    pooled = [np.take_along_axis(values, strongest, axis=1) for values in (data, other)]
-    found = {
-        "pearson": _pearson(data, other),
-        "r2": _r2(data, other),
-        "pearson_top": _pearson(*pooled),
-        "r2_top": _r2(*pooled),
+    rows = np.isfinite(observed).all(axis=1) & np.isfinite(predicted).all(axis=1)
+    observed = np.asarray(observed, np.float64)[rows]
+    predicted = np.asarray(predicted, np.float64)[rows]
+    return {
+        row.name: row.of_effects(observed, predicted, n)
+        for row, n in effect_metrics_of(top, tuple(top_sets))
+        if row.of_effects is not None
     }
-    for size in top_sets:
-        found[f"jaccard_{size}"] = _jaccard(
-            strongest_genes(data, size), strongest_genes(other, size), data.shape[1]
-        )
-    return found
-
-
-def strongest_genes(effects: np.ndarray, top: int) -> np.ndarray:
-    """Return each perturbation's genes of largest |effect|, [C, min(top, G)], strongest first."""
-    return np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :top]
-
-
-def _pearson(data: np.ndarray, other: np.ndarray) -> float:
-    if data.size < 2 or np.ptp(data) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(np.corrcoef(data.ravel(), other.ravel())[0, 1])
-
-
-def _r2(data: np.ndarray, other: np.ndarray) -> float:
-    if data.size < 2 or np.ptp(data) == 0:
-        return float("nan")
-    return float(1 - np.square(data - other).sum() / np.square(data - data.mean()).sum())
-
-
-def _jaccard(a: np.ndarray, b: np.ndarray, n_genes: int) -> float:
-    if not len(a):
-        return float("nan")
-    member = np.zeros((2, len(a), n_genes), bool)
-    for side, genes in zip(member, (a, b), strict=True):
-        np.put_along_axis(side, genes, True, axis=1)
-    shared, either = (member[0] & member[1]).sum(1), (member[0] | member[1]).sum(1)
-    return float((shared / either).mean())

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics, strongest_genes
+from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
+from gpo_vae_jax.evaluate.effects.effect_scores import strongest_genes
 from tests.evaluate.effects.test_model_effects import observed
 
 RECORDED = {

@@ -1,0 +1,79 @@
+"""Scores of predicted effects against observed ones (docs/method.md 8.2).
+
+Every score takes (observed, predicted, top): two [C, G] arrays of finite effects and a number of
+genes. Rows of the metric table refer to these functions; a score that does not look at the
+strongest genes ignores `top`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gpo_vae_jax.statistics.correlation import pearson
+
+
+def pearson_r(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return Pearson's r over all (perturbation, gene) pairs; nan where either does not vary."""
+    del top
+    return pearson(observed, predicted)
+
+
+def r_squared(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return 1 - SS_res / SS_tot over all pairs; nan where the observed effects do not vary."""
+    del top
+    if observed.size < 2 or np.ptp(observed) == 0:
+        return math.nan
+    residual, total = observed - predicted, observed - observed.mean()
+    return float(1 - np.square(residual).sum() / np.square(total).sum())
+
+
+def pearson_r_top(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return Pearson's r over the `top` genes of largest |observed effect| of each row, pooled."""
+    return pearson_r(*_at_strongest(observed, predicted, top), top)
+
+
+def r_squared_top(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return R2 over the `top` genes of largest |observed effect| of each row, pooled."""
+    return r_squared(*_at_strongest(observed, predicted, top), top)
+
+
+def jaccard_top(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return the mean over rows of the Jaccard index of both sides' `top` strongest genes."""
+    if not len(observed):
+        return math.nan
+    member = np.zeros((2, *observed.shape), bool)
+    for side, effects in zip(member, (observed, predicted), strict=True):
+        np.put_along_axis(side, strongest_genes(effects, top), True, axis=1)
+    shared, either = (member[0] & member[1]).sum(1), (member[0] | member[1]).sum(1)
+    return float((shared / either).mean())
+
+
+def strongest_genes(effects: np.ndarray, top: int) -> np.ndarray:
+    """Return each row's genes of largest |effect|, [C, min(top, G)], the strongest first.
+
+    Of genes with equal |effect| the first ones count as stronger.
+    """
+    size = np.abs(effects)
+    n_genes = size.shape[1]
+    top = min(top, n_genes)
+    if not size.size or not top:
+        return np.zeros((len(size), top), np.int64)
+    least = np.partition(size, n_genes - top, axis=1)[:, n_genes - top, None]
+    above, equal = size > least, size == least
+    open_places = top - above.sum(axis=1, keepdims=True)
+    chosen = above | (equal & (np.cumsum(equal, axis=1) <= open_places))
+    genes = np.nonzero(chosen)[1].reshape(len(size), top)
+    order = np.argsort(-np.take_along_axis(size, genes, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(genes, order, axis=1)
+
+
+def _at_strongest(
+    observed: np.ndarray, predicted: np.ndarray, top: int
+) -> tuple[np.ndarray, np.ndarray]:
+    genes = strongest_genes(observed, top)
+    return (
+        np.take_along_axis(observed, genes, axis=1),
+        np.take_along_axis(predicted, genes, axis=1),
+    )

@@ -1,0 +1,294 @@
+"""The metric table: how every scored number is called, displayed and judged.
+
+The terminal table, evaluation.csv, the comparison of runs and the report read names, labels,
+directions and axis limits from here. A new metric of effects is one function (effects/
+effect_scores.py) and one row of `METRICS`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Hashable, Mapping
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from gpo_vae_jax.evaluate.effects.effect_scores import (
+    jaccard_top,
+    pearson_r,
+    pearson_r_top,
+    r_squared,
+    r_squared_top,
+)
+
+Limits = tuple[float | None, float | None]
+EffectScore = Callable[[np.ndarray, np.ndarray, int], float]
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Metric(NamedTuple):
+    """A row of the metric table.
+
+    `name` is the key of the number in `Evaluation.summary`, or the last parts of its dotted path;
+    `{n}` in it is a parameter, which `metric` fills in: `jaccard_{n}` describes `jaccard_20`.
+    `limits` are the ends of its axis, None where the axis follows the values. `of_effects` computes
+    the metric from (observed [C, G], predicted [C, G], number of strongest genes); numbers that
+    other parts of the evaluation compute have none.
+    """
+
+    name: str
+    label: str
+    unit: str
+    higher_is_better: bool | None  # None: neither direction is better
+    limits: Limits
+    about: str
+    of_effects: EffectScore | None = None
+
+
+_ANY: Limits = (None, None)
+_COUNT: Limits = (0, None)
+_SHARE: Limits = (0, 1)
+
+METRICS: tuple[Metric, ...] = (
+    # predicted effects; shown in this order
+    Metric("pearson", "Pearson r", "", True, (-1, 1),
+           "Correlation of predicted and observed effects over all pairs of perturbation and gene.",
+           pearson_r),
+    Metric("r2", "R²", "", True, (None, 1),
+           "Share of the variance of observed effects that the prediction explains; negative where "
+           "a constant would do better.",
+           r_squared),
+    Metric("pearson_top", "Pearson r, top genes", "", True, (-1, 1),
+           "Pearson r over the genes of largest observed effect of each perturbation.",
+           pearson_r_top),
+    Metric("r2_top", "R², top genes", "", True, (None, 1),
+           "R² over the genes of largest observed effect of each perturbation.",
+           r_squared_top),
+    Metric("jaccard_{n}", "Jaccard of top {n}", "", True, _SHARE,
+           "Overlap (intersection over union) of the {n} strongest predicted and the {n} strongest "
+           "observed genes of a perturbation; the mean over perturbations.",
+           jaccard_top),
+    # of single perturbations: columns of perturbations.csv
+    Metric("r_model", "Pearson r, model", "", True, (-1, 1),
+           "Correlation over genes of a perturbation's predicted effect and its effect in test "
+           "cells."),
+    Metric("r_train_mean", "Pearson r, training mean", "", True, (-1, 1),
+           "Correlation over genes of a perturbation's mean training effect and its effect in test "
+           "cells."),
+    Metric("knockdown_predicted", "Predicted knock-down", "log2 fold change", None, _ANY,
+           "Predicted log2 fold change of the perturbed gene itself."),
+    Metric("knockdown_observed", "Observed knock-down", "log2 fold change", None, _ANY,
+           "Log2 fold change of the perturbed gene itself in test cells."),
+    # training and fit
+    Metric("best_loss", "Validation loss", "", False, _ANY,
+           "Lowest validation loss of the run; comparable between runs of equal objectives."),
+    Metric("predictive_iwelbo.mean", "Predictive IWELBO", "nats per cell", True, _ANY,
+           "Lower bound of the log-probability of a test cell's counts; comparable on the same "
+           "cells only."),
+    Metric("predictive_iwelbo.standard_error", "Standard error of the IWELBO", "nats per cell",
+           None, _COUNT, "Standard error of the mean predictive IWELBO over test cells."),
+    # drawn cells
+    Metric("quality.observed.{n}", "Cells passing QC ({n} MADs, observed library sizes)", "", True,
+           _SHARE,
+           "Share of cells drawn as good, at library sizes of good training cells, that pass the "
+           "quality control of the data at {n} MADs."),
+    Metric("quality.reference.{n}", "Cells passing QC ({n} MADs, one library size)", "", True,
+           _SHARE,
+           "Share of cells drawn as good, all of the library size in the settings (10,000 by "
+           "default), that pass the quality control of the data at {n} MADs."),
+    # the network; an edge never joins a gene to itself
+    Metric("n_edges", "Edges", "", None, _COUNT,
+           "Called edges of the whole network: probability above the threshold, self edges "
+           "excluded."),
+    Metric("n_edges_perturbed", "Edges from perturbed genes", "", None, _COUNT,
+           "Called edges whose source is a perturbed gene, self edges excluded."),
+    Metric("n_edges_block", "Edges between perturbed genes", "", None, _COUNT,
+           "Called edges that join two different perturbed genes."),
+    Metric("edges.n", "Edges judged", "", None, _COUNT,
+           "Called edges of the set, self edges excluded."),
+    Metric("edges.n_evaluable", "Testable edges", "", None, _COUNT,
+           "Called edges whose target is measured and whose source is perturbed in test cells."),
+    Metric("paths.length_{n}.n", "Pairs at distance {n}", "", None, _COUNT,
+           "Pairs of genes whose shortest path in the network has {n} edges."),
+    Metric("n_evaluable", "Testable pairs", "", None, _COUNT,
+           "Pairs whose target is measured and whose source is perturbed in test cells."),
+    Metric("true_positives", "Pairs whose target differs", "", None, _COUNT,
+           "Testable pairs whose target's expression differs between perturbed and control test "
+           "cells (Mann-Whitney U, two-sided)."),
+    Metric("false_positives", "Pairs whose target does not differ", "", None, _COUNT,
+           "Testable pairs whose target's expression does not differ between perturbed and control "
+           "test cells."),
+    Metric("true_positive_share", "Share of targets that differ", "", True, _SHARE,
+           "Share of testable called edges whose target's expression differs between perturbed and "
+           "control test cells, be the effect direct or indirect. It shows that the source acts on "
+           "the target, not that the edge itself exists."),
+    Metric("random_true_positive_share", "Share of targets that differ, random pairs", "", None,
+           _SHARE, "The share that random testable pairs reach on average."),
+    Metric("mean_wasserstein", "Mean Wasserstein distance", "log(1 + counts)", True, _COUNT,
+           "Mean distance between the target's expression in perturbed and in control test cells; "
+           "compare networks at equal numbers of edges only."),
+    Metric("random_mean_wasserstein", "Mean Wasserstein distance, random pairs", "log(1 + counts)",
+           None, _COUNT, "The mean distance of random testable pairs."),
+    Metric("false_omission_rate", "False omission rate", "", False, _SHARE,
+           "Share of pairs without a path in the network whose target differs all the same."),
+    Metric("n_omission_pairs", "Pairs behind the false omission rate", "", None, _COUNT,
+           "Randomly drawn pairs without a path in the network."),
+    # known networks and the truth of simulated data
+    Metric("precision", "Precision", "", True, _SHARE,
+           "Share of the called edges that the known or true network contains."),
+    Metric("random_precision", "Precision of random edges", "", None, _SHARE,
+           "Expected precision of as many random edges: the share of pairs that are edges."),
+    Metric("recall", "Recall", "", True, _SHARE,
+           "Share of the edges of the known or true network that are called."),
+    Metric("f1", "F1", "", True, _SHARE, "Harmonic mean of precision and recall."),
+    Metric("auprc", "AUPRC", "", True, _SHARE,
+           "Area under the precision-recall curve of pairs ranked by edge probability."),
+    Metric("random_auprc", "AUPRC of a random ranking", "", None, _SHARE,
+           "Expected AUPRC of a random ranking: the share of pairs that are edges."),
+    Metric("auroc", "AUROC", "", True, _SHARE,
+           "Area under the ROC curve of pairs ranked by edge probability; 0.5 is random."),
+    Metric("p_value", "P-value of the overlap", "", False, _SHARE,
+           "Probability that as many random edges share at least as many with the known network "
+           "(hypergeometric)."),
+    Metric("n_known", "Known edges", "", None, _COUNT, "Edges of the known network."),
+    Metric("n_true", "True edges", "", None, _COUNT, "Edges of the true network."),
+    Metric("n_possible", "Possible edges", "", None, _COUNT, "Pairs of genes that are judged."),
+    Metric("n_called", "Called edges", "", None, _COUNT, "Called edges among the judged pairs."),
+    Metric("n_shared", "Shared edges", "", None, _COUNT, "Called edges that are known edges."),
+    Metric("covered", "Genes covered", "", None, _SHARE,
+           "Share of the network's genes that the known network mentions."),
+    Metric("linear_score", "True latents explained", "", True, (None, 1),
+           "Mean R² of a linear regression of the true latents on the learned ones."),
+    Metric("mean_correlation", "Correlation with true latents", "", True, _SHARE,
+           "Mean |Pearson r| of learned and true latents under the best one-to-one matching."),
+)  # fmt: skip
+
+SOURCES = {  # what effects are predicted from, in the order they are shown
+    "model": "model",
+    "train_mean": "training mean",
+    "global_mean": "global mean",
+    "ceiling": "half vs half",
+}
+PREDICTIONS = ("model", "train_mean", "global_mean")  # the ceiling predicts nothing
+CELLS = {"held_out": "test cells", "reference": "all cells"}
+TRANSFORMS = {"perturbseq": "log2(1 + counts per 10,000)", "mean": "counts"}
+_UNNAMED = {"run", "effects", "perturbseq", "network", "edges", "paths", "mask", "curve"}
+_CONTEXT = {
+    **SOURCES,
+    **CELLS,
+    "mean": "in counts",
+    "block": "among perturbed genes",
+    "all": "to all measured genes",
+    "known_networks": "known networks",
+    "truth": "true network",
+    "matched_mask": "columns matched",
+    "upstream": "as the original computes it",
+}
+
+
+def metric(name: str) -> Metric:
+    """Return the row that describes a key or dotted path of the summary, parameters filled in.
+
+    Raises:
+      KeyError: no row describes it.
+    """
+    found = find(name)
+    if found is None:
+        raise KeyError(f"{name!r} is not in the metric table: add a row to METRICS (metrics.py)")
+    return found
+
+
+def find(name: str) -> Metric | None:
+    """Return the row that describes a key or dotted path, None where there is none.
+
+    Of several rows the one that describes most of the path is taken.
+    """
+    found, _ = _match(name)
+    return found
+
+
+def describe(path: str) -> str:
+    """Return the full label of a number: its metric, and what it was computed on.
+
+    `effects.perturbseq.held_out.model.pearson` is "Pearson r, test cells, model". A path that no
+    row describes is returned as it is.
+    """
+    found, rest = _match(path)
+    if found is None:
+        return path
+    context = [_words(part) for part in rest.split(".") if part not in _UNNAMED]
+    return ", ".join(filter(None, (found.label, *context)))
+
+
+def effect_metrics_of(top: int, top_sets: tuple[int, ...]) -> list[tuple[Metric, int]]:
+    """Return the metrics of effects with the number of strongest genes each looks at.
+
+    A metric with a parameter comes once for each number in `top_sets`, the others use `top`.
+    """
+    rows = [row for row in METRICS if row.of_effects is not None]
+    return [
+        (_filled(row, str(n)), n)
+        for row in rows
+        for n in (top_sets if "{n}" in row.name else (top,))
+    ]
+
+
+def best_of(which: Metric | str, values: Mapping[Key, float | None]) -> tuple[Key, ...]:
+    """Return the keys of the best values, all of them where several are equal.
+
+    None and nan take no part. Empty where no value is left or no direction is better.
+    """
+    row = metric(which) if isinstance(which, str) else which
+    there = {k: v for k, v in values.items() if v is not None and not math.isnan(v)}
+    if row.higher_is_better is None or not there:
+        return ()
+    best = max(there.values()) if row.higher_is_better else min(there.values())
+    return tuple(key for key, value in there.items() if value == best)
+
+
+def direction(which: Metric | None) -> str:
+    """Return which direction is better, "higher" or "lower"; "" for neither."""
+    if which is None or which.higher_is_better is None:
+        return ""
+    return "higher" if which.higher_is_better else "lower"
+
+
+def verdict(which: Metric | None, difference: float) -> str:
+    """Return whether a change of this size is "better" or "worse"; "" where it is neither."""
+    if (
+        which is None
+        or which.higher_is_better is None
+        or not difference
+        or difference != difference
+    ):
+        return ""
+    return "better" if (difference > 0) == which.higher_is_better else "worse"
+
+
+def _match(path: str) -> tuple[Metric | None, str]:
+    """Return the row for a path and the part of the path before the row's name."""
+    best: tuple[Metric | None, str] = (None, path)
+    for row in METRICS:
+        pattern = re.escape(row.name).replace(r"\{n\}", r"(?P<n>[^.]+)")
+        found = re.search(rf"(?:^|\.){pattern}$", path)
+        if found and (best[0] is None or found.start() < len(best[1])):
+            best = (_filled(row, found.groupdict().get("n") or ""), path[: found.start()])
+    return best
+
+
+def _words(part: str) -> str:
+    """Return a part of a path in words: `held_out`, `set_block`, `length_2`, `edges_500`."""
+    part = part.removeprefix("set_")
+    kind, _, number = part.partition("_")
+    if number.isdigit() and kind in ("length", "edges"):
+        return f"distance {number}" if kind == "length" else f"{number} edges"
+    return _CONTEXT.get(part, part)
+
+
+def _filled(row: Metric, n: str) -> Metric:
+    """Return a row with its parameter filled in."""
+    if "{n}" not in row.name:
+        return row
+    name, label, about = (text.replace("{n}", n) for text in (row.name, row.label, row.about))
+    return row._replace(name=name, label=label, about=about)
