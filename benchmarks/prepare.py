@@ -130,7 +130,7 @@ def side_by_side(quick: bool) -> dict:
 
 def transport(rng: np.random.Generator, n: int, m: int, genes: int) -> dict:
     """Match n cells to m controls: ours, POT in the log domain and plain, ott-jax in float32."""
-    from gpo_vae_jax.data.prepare.transport import transport_match
+    from gpo_vae_jax.data.prepare.matching.transport import transport_match
 
     mean = np.exp(rng.normal(-0.5, 1.2, genes))
     cells, controls = (np.log1p(rng.poisson(mean, (size, genes)) * 1.1) for size in (n, m))
@@ -213,7 +213,7 @@ def differential(n_cells: int, n_genes: int, n_perturbations: int) -> dict:
 def counterfactuals(n_cells: int, n_genes: int, n_perturbations: int) -> dict:
     """Make counterfactual counts: ours, and a loop over cells that sorts their draws."""
     from gpo_vae_jax.data.prepare.counterfactual import N_DRAWS, counterfactual_counts
-    from gpo_vae_jax.data.prepare.random_by_name import draw_below, hash_names
+    from gpo_vae_jax.statistics.random_by_name import draw_below, hash_names
 
     raw = rpe1_like.simulate_raw(n_cells, n_genes, n_perturbations)
     _, group = np.unique(raw.obs["perturbation"].astype(str), return_inverse=True)

@@ -3,9 +3,9 @@
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.data.anndata_out import as_anndata, network_over_genes
 from gpo_vae_jax.data.dataset import from_arrays
-from gpo_vae_jax.data.prepare.conventions import guess_convention
-from gpo_vae_jax.data.prepare.from_file import prepare_file
-from gpo_vae_jax.data.prepare.preparation import prepare
+from gpo_vae_jax.data.prepare.on_disk import prepare_file
+from gpo_vae_jax.data.prepare.pipeline import prepare
+from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepare.stage_log import summary, table
 from gpo_vae_jax.data.prepared_file import from_anndata, load, read_conventions, read_h5ad, write
 from gpo_vae_jax.data.quality_control import passed_by_limits

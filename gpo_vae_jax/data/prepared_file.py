@@ -14,9 +14,8 @@ import anndata
 import numpy as np
 
 from gpo_vae_jax.config import DataConfig
-from gpo_vae_jax.data import labels
+from gpo_vae_jax.data import gene_names, labels
 from gpo_vae_jax.data.dataset import from_arrays, truth_among
-from gpo_vae_jax.data.prepare import gene_names
 from gpo_vae_jax.data.quality_control import DOUBLET
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.files import written_beside

@@ -1,1 +1,1 @@
-"""Statistics that preparation and evaluation share: pure functions of NumPy arrays."""
+"""NumPy statistics shared by data and evaluation: rank tests, distances, correlations, hashing."""

@@ -6,7 +6,7 @@ import pytest
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts, from_anndata, from_arrays, prepare
-from gpo_vae_jax.data.prepare import matching
+from gpo_vae_jax.data.prepare.matching import control_matching as matching
 
 CONFIG = PrepareConfig(
     perturbation_key="gene",

@@ -1,1 +1,1 @@
-"""Fetch the published data sets."""
+"""The published data sets: download, unpack safely, check."""

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from gpo_vae_jax.data import counts as count_matrix
-from gpo_vae_jax.data.prepare.random_by_name import draw_below
 from gpo_vae_jax.data.sparse_rows import SparseRows
+from gpo_vae_jax.statistics.random_by_name import draw_below
 
 N_DRAWS = 50
 _LEVELS = 4  # medians below this are found by matrix products, the few above by partition

@@ -8,10 +8,10 @@ import numpy as np
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data import gene_names
 from gpo_vae_jax.data import quality_control as quality
 from gpo_vae_jax.data.backend import choose_backend
-from gpo_vae_jax.data.prepare import gene_names
-from gpo_vae_jax.data.prepare.raw_checks import Raw
+from gpo_vae_jax.data.prepare.raw.raw_checks import Raw
 from gpo_vae_jax.data.prepare.selection import Loaded
 from gpo_vae_jax.data.prepare.stage_log import Log
 

@@ -11,8 +11,8 @@ from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.labels import listed
 from gpo_vae_jax.data.prepare.knockdown import knocked_down, low_limits, own_expression
-from gpo_vae_jax.data.prepare.perturbed_genes import Perturbations
-from gpo_vae_jax.data.prepare.raw_checks import Raw
+from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations
+from gpo_vae_jax.data.prepare.raw.raw_checks import Raw
 from gpo_vae_jax.data.prepare.stage_log import Log
 from gpo_vae_jax.errors import DataError
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpo_vae_jax.data.prepare.random_by_name import hash_names
+from gpo_vae_jax.statistics.random_by_name import hash_names
 
 _HELD_OUT = 0.2  # of the cells for the test, then of the rest for validation
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import EvaluateConfig
-from gpo_vae_jax.data.prepare.random_by_name import draw_below, hash_names
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.network.paths import path_lengths
+from gpo_vae_jax.statistics.random_by_name import draw_below, hash_names
 from gpo_vae_jax.statistics.two_sample import TwoSample
 
 SETS = ("block", "all")

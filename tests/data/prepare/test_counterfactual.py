@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from gpo_vae_jax.data.prepare.counterfactual import counterfactual_counts, lower_median_of_draws
-from gpo_vae_jax.data.prepare.random_by_name import draw_below, hash_names
+from gpo_vae_jax.statistics.random_by_name import draw_below, hash_names
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 50), st.floats(0.1, 300))

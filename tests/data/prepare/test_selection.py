@@ -8,7 +8,7 @@ from scipy import sparse
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data.prepare import selection
 from gpo_vae_jax.data.prepare.knockdown import knocked_down, low_limits, own_expression
-from gpo_vae_jax.data.prepare.perturbed_genes import read_perturbations
+from gpo_vae_jax.data.prepare.raw.perturbed_genes import read_perturbations
 
 
 def read(label, genes, **settings):

@@ -13,17 +13,18 @@ from gpo_vae_jax import config_io
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data import labels
-from gpo_vae_jax.data.prepare import matching, splits
+from gpo_vae_jax.data.prepare import splits
 from gpo_vae_jax.data.prepare.counterfactual import counterfactual_counts
 from gpo_vae_jax.data.prepare.extended import extended_genes
-from gpo_vae_jax.data.prepare.perturbed_genes import joined_by
-from gpo_vae_jax.data.prepare.published_columns import Recorded
+from gpo_vae_jax.data.prepare.matching.control_matching import delta_expression, match_controls
 from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
-from gpo_vae_jax.data.prepare.random_by_name import hash_names
-from gpo_vae_jax.data.prepare.raw_checks import Raw, check_raw, check_splits
+from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by
+from gpo_vae_jax.data.prepare.raw.published_columns import Recorded
+from gpo_vae_jax.data.prepare.raw.raw_checks import Raw, check_raw, check_splits
 from gpo_vae_jax.data.prepare.selection import select
 from gpo_vae_jax.data.prepare.stage_log import Log, make_record
 from gpo_vae_jax.data.prepared_file import RECORD
+from gpo_vae_jax.statistics.random_by_name import hash_names
 
 _DEFAULT = PrepareConfig()
 
@@ -76,9 +77,9 @@ def prepare(
     matched = _recorded_matches(raw.recorded, rows, split, log)
     if matched is None:
         of_perturbed = expression[:, : len(perturbed)]
-        matched = matching.match_controls(of_perturbed, code, split, is_control, config.matching)
+        matched = match_controls(of_perturbed, code, split, is_control, config.matching)
         log.done(by=config.matching)
-    delta = matching.delta_expression(expression, matched)
+    delta = delta_expression(expression, matched)
 
     log.start("putting it together")
     obs = pd.DataFrame(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from gpo_vae_jax.data.prepare.distances import euclidean, first_of_largest
+from gpo_vae_jax.data.prepare.matching.distances import euclidean, first_of_largest
 
 COST_SCALE = 100.0
 REGULARISATION = 1.0

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.data.gene_names import gene_aliases, symbols
 from gpo_vae_jax.data.labels import cut_label
-from gpo_vae_jax.data.prepare.gene_names import gene_aliases, symbols
-from gpo_vae_jax.data.prepare.perturbed_genes import joined_by, read_perturbations
+from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by, read_perturbations
 from gpo_vae_jax.errors import DataError
 
 KNOWN = {"A", "B", "HLA-A", "MT_X", "X", "C_1", "C", "control"}

@@ -15,10 +15,10 @@ from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.backend import choose_backend
 from gpo_vae_jax.data.dataset import SPLITS
 from gpo_vae_jax.data.labels import listed, meant
-from gpo_vae_jax.data.prepare.conventions import CONVENTIONS
-from gpo_vae_jax.data.prepare.perturbed_genes import Perturbations, read_perturbations
-from gpo_vae_jax.data.prepare.published_columns import Recorded, find_recorded
-from gpo_vae_jax.data.prepare.strong import read_strong
+from gpo_vae_jax.data.prepare.raw.conventions import CONVENTIONS
+from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations, read_perturbations
+from gpo_vae_jax.data.prepare.raw.published_columns import Recorded, find_recorded
+from gpo_vae_jax.data.prepare.raw.strong_table import read_strong
 from gpo_vae_jax.errors import DataError
 
 _LIKE_CONTROL = re.compile(

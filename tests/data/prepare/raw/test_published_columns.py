@@ -8,7 +8,7 @@ import pytest
 
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
 from gpo_vae_jax.data import from_anndata, prepare, simulate
-from gpo_vae_jax.data.prepare.published_columns import matched_rows
+from gpo_vae_jax.data.prepare.raw.published_columns import matched_rows
 from gpo_vae_jax.errors import DataError
 
 CONFIG = PrepareConfig(split="reference", strong_table="absent.xlsx", knockdown=True, min_cells=99)

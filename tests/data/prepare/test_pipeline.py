@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gpo_vae_jax.config import Config, DataConfig, PrepareConfig, SimulateConfig
 from gpo_vae_jax.data import from_anndata, from_config, load, prepare, simulate, summary, write
-from gpo_vae_jax.data.prepare.matching import match_controls
+from gpo_vae_jax.data.prepare.matching.control_matching import match_controls
 from gpo_vae_jax.errors import DataError
 
 SIMULATED = SimulateConfig(

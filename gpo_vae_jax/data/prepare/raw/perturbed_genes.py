@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data import labels
-from gpo_vae_jax.data.prepare import gene_names
+from gpo_vae_jax.data import gene_names, labels
 from gpo_vae_jax.errors import DataError
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import anndata
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data.prepare.conventions import guess_convention
-from gpo_vae_jax.data.prepare.preparation import prepare
+from gpo_vae_jax.data.prepare.pipeline import prepare
+from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepared_file import read_h5ad, write
 from gpo_vae_jax.errors import DataError
 

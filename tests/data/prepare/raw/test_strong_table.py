@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpo_vae_jax.data.prepare.strong import read_summary, strong_perturbations
+from gpo_vae_jax.data.prepare.raw.strong_table import read_summary, strong_perturbations
 from gpo_vae_jax.errors import DataError
 
 LIMITS = {"min_degs": 50, "max_knockdown": -0.3, "min_cells": 25}

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from gpo_vae_jax.data.prepare import matching, transport
-from gpo_vae_jax.data.prepare.distances import euclidean
-from gpo_vae_jax.data.prepare.transport import transport_match
+from gpo_vae_jax.data.prepare.matching import control_matching as matching
+from gpo_vae_jax.data.prepare.matching import transport
+from gpo_vae_jax.data.prepare.matching.distances import euclidean
+from gpo_vae_jax.data.prepare.matching.transport import transport_match
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.statistics.two_sample import two_sample_tables
 

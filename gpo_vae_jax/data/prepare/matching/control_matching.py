@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from gpo_vae_jax.data.prepare.distances import euclidean, first_of_largest
-from gpo_vae_jax.data.prepare.transport import transport_match
+from gpo_vae_jax.data.prepare.matching.distances import euclidean, first_of_largest
+from gpo_vae_jax.data.prepare.matching.transport import transport_match
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.statistics.two_sample import two_sample_tables
 

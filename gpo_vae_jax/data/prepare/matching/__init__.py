@@ -1,0 +1,1 @@
+"""Control matching: a control cell for every cell, by optimal transport or another method."""

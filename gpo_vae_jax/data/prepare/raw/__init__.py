@@ -1,0 +1,1 @@
+"""The raw input as it is read: checks, labels, naming conventions, columns computed upstream."""
