@@ -11,7 +11,6 @@ import anndata
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data.prepare.pipeline import prepare
-from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepared_file import read_h5ad, write
 from gpo_vae_jax.errors import DataError
 
@@ -22,7 +21,7 @@ def prepare_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     config: PrepareConfig,
-    progress: Callable[[str], None] = lambda stage: None,
+    progress: Callable[[str], None] | None = None,
     *,
     guess: bool = False,
 ) -> anndata.AnnData:
@@ -33,20 +32,17 @@ def prepare_file(
     ConfigError or DataError, and then leaves no file behind and a former `target` as it was.
     """
     source, target = Path(source), Path(target)
+    say = progress or (lambda said: None)
     check_paths(source, target)
-    progress(f"reading {source}")
+    say(f"reading {source}")
     raw = read_h5ad(source, backed=True)
     try:
-        if guess:
-            config, said = guess_convention(raw.obs, config)
-            if said:
-                progress(f"note: guessed: {said}")
-        prepared = prepare(raw, config, progress)
+        prepared = prepare(raw, config, progress, guess=guess)
     finally:
         raw.file.close()
-    progress(f"writing {target}")
+    say(f"writing {target}")
     write(prepared, target)
-    progress("done")
+    say("done")
     return prepared
 
 

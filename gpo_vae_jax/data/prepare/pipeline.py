@@ -19,6 +19,7 @@ from gpo_vae_jax.data.prepare.extended import extended_genes
 from gpo_vae_jax.data.prepare.matching.control_matching import delta_expression, match_controls
 from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by
+from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepare.raw.published_columns import Recorded
 from gpo_vae_jax.data.prepare.raw.raw_checks import Raw, check_raw, check_splits
 from gpo_vae_jax.data.prepare.selection import select
@@ -32,17 +33,34 @@ _DEFAULT = PrepareConfig()
 def prepare(
     adata: anndata.AnnData,
     config: PrepareConfig = _DEFAULT,
-    progress: Callable[[str], None] = lambda stage: None,
+    progress: Callable[[str], None] | None = None,
+    *,
+    guess: bool = False,
 ) -> anndata.AnnData:
-    """Make a prepared AnnData (docs/data.md) from raw counts; the input is left as it is.
+    """Prepare raw counts in memory (docs/data.md); the input is left unchanged.
 
-    The input may be backed by its file. `progress` is told each stage as it starts, and notes. What
-    was done, with counts before and after and the thresholds, is kept in uns['gpo_vae']. Raises
-    ConfigError or DataError before any work where settings or input cannot be used.
+    Args:
+      adata: raw UMI counts [N, G] with a perturbation column in obs; may be backed by its file.
+      config: every setting of the preparation.
+      progress: called with the name of each stage as it starts, and with "note: ..." lines.
+      guess: if the perturbation column and the control label are still at their defaults and do not
+        fit, use the one well-known convention that does (`raw.conventions`).
+
+    Returns:
+      A new AnnData of the kept cells, as docs/data.md describes a prepared file. Cell counts before
+      and after each stage, thresholds and notes are in uns['gpo_vae'].
+
+    Raises:
+      ConfigError: a setting is out of range.
+      DataError: the input cannot be prepared. Only filters that leave nothing fail after the
+        checks; everything else fails before any work.
     """
     config_io.from_dict({"prepare": dataclasses.asdict(config)})
-    log = Log(progress)
+    log = Log(progress or (lambda said: None))
     log.start("input")
+    if guess:
+        config, said = guess_convention(adata.obs, config)
+        log.note(said and f"guessed: {said}")
     raw = check_raw(adata, config)
     for sentence in raw.recorded.said if raw.recorded else ():
         log.note(sentence)
