@@ -1,4 +1,4 @@
-"""Ways in and out of the settings: dictionaries, ml_collections and JSON, all checked."""
+"""Settings from and to dictionaries, ml_collections and JSON; whatever comes in is checked."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, Literal
-
-import ml_collections
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from gpo_vae_jax.config import Config, EvaluateConfig
+from gpo_vae_jax.config_help import expected
 from gpo_vae_jax.config_ranges import validate, validate_evaluate
 from gpo_vae_jax.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ml_collections
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -24,11 +26,16 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any], kind: type = Config, where: str = "config") -> Any:
-    """Build the dataclass `kind` from nested mappings; what is missing keeps its default.
+    """Build the dataclass `kind` from nested mappings; missing settings keep their default.
+
+    Args:
+      values: settings by name, groups as mappings: {"train": {"max_epochs": 200}}.
+      kind: Config, EvaluateConfig or a group of either.
+      where: what messages call the whole: "config.train.max_epochs".
 
     Raises:
-      ConfigError: for an unknown name, a value of the wrong type or out of range, naming the
-        setting, the value and what was probably meant.
+      ConfigError: a name is unknown, or a value has the wrong type or is out of range; the message
+        names the setting, the value and what was probably meant.
     """
     hints = typing.get_type_hints(kind)
     known = {field.name for field in dataclasses.fields(kind)}
@@ -36,11 +43,11 @@ def from_dict(values: Mapping[str, Any], kind: type = Config, where: str = "conf
     for name, value in values.items():
         path = f"{where}.{name}"
         if name not in known:
-            raise ConfigError(f"{path}: no such setting; {_meant(name, known)}")
+            raise ConfigError(f"{path}: no such setting; {meant(name, known)}")
         hint = hints[name]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{path} is a group of settings, not {value!r}")
+                raise ConfigError(f"{path}={value!r} must be a group of settings")
             built[name] = from_dict(value, hint, path)
         else:
             built[name] = _checked(path, value, hint)
@@ -53,7 +60,11 @@ def from_dict(values: Mapping[str, Any], kind: type = Config, where: str = "conf
 
 
 def to_config_dict(config: Any) -> ml_collections.ConfigDict:
-    """Return the settings as a ConfigDict, for the command line's --config.NAME=VALUE."""
+    """Return the settings as a ConfigDict, the form that `get_config()` of a file returns.
+
+    An unset number becomes a placeholder, so that it can be assigned.
+    """
+    import ml_collections
 
     def convert(value):
         holders = {}
@@ -70,32 +81,32 @@ def to_config_dict(config: Any) -> ml_collections.ConfigDict:
 
 
 def from_config_dict(values: ml_collections.ConfigDict) -> Config:
-    """Freeze a ConfigDict into a checked Config (raises ConfigError)."""
+    """Return a ConfigDict as a checked Config (raises ConfigError)."""
     return from_dict(values.to_dict())
 
 
 def to_json(config: Config) -> str:
-    """Write the settings as JSON text."""
+    """Return the settings as JSON text."""
     return json.dumps(to_dict(config), indent=2) + "\n"
 
 
 def from_json(text: str) -> Config:
-    """Read settings written by `to_json` (raises ConfigError)."""
+    """Return the settings that `to_json` wrote (raises ConfigError)."""
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"the configuration is not JSON: {error}") from error
+        raise ConfigError(f"the settings are not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"the configuration is a JSON object, not {values!r}")
+        raise ConfigError(f"the settings must be a JSON object, not {values!r}")
     return from_dict(values)
 
 
 def _checked(path: str, value: Any, hint: Any) -> Any:
-    """Return `value` as type `hint`, or raise ConfigError."""
+    """Return `value` as the type `hint` (raises ConfigError)."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value not in args:
-            raise ConfigError(f"{path}={value!r} is not possible; {_meant(str(value), args)}")
+            raise ConfigError(f"{path}={value!r} is not possible; {meant(str(value), args)}")
         return value
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _checked(path, value, args[0])
@@ -103,11 +114,11 @@ def _checked(path: str, value: Any, hint: Any) -> Any:
         return _checked_tuple(path, value, args)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise ConfigError(f"{path}={value!r} is not a finite number")
+            raise ConfigError(f"{path}={value!r} must be finite")
         return float(value)
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise ConfigError(f"{path}={value!r} must be of type {getattr(hint, '__name__', hint)}")
+    raise ConfigError(f"{path}={value!r} must be {expected(hint)}")
 
 
 def _checked_tuple(path: str, value: Any, args: tuple) -> tuple:
@@ -121,7 +132,8 @@ def _checked_tuple(path: str, value: Any, args: tuple) -> tuple:
     return tuple(_checked(f"{path}[{i}]", entry, hint) for i, (entry, hint) in pairs)
 
 
-def _meant(name: str, known) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    listed = ", ".join(sorted(known))
-    return f"did you mean {close[0]!r}?" if close else f"there are: {listed}"
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the closest known one, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"

@@ -1,116 +1,156 @@
-"""The check that every setting lies in its range."""
+"""The range of every setting, and which settings exclude or need each other."""
 
 from __future__ import annotations
 
-from gpo_vae_jax.config import Config, EvaluateConfig, PrepareConfig
+from gpo_vae_jax.config import (
+    Config,
+    EvaluateConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    PrepareConfig,
+    SimulateConfig,
+    TrainConfig,
+)
 from gpo_vae_jax.errors import ConfigError
+
+_LARGEST_SEED = 2**32 - 1
 
 
 def validate(config: Config) -> None:
-    """Check every value that has a range (raises ConfigError)."""
-    m, o, t, p, s = config.model, config.objective, config.train, config.prepare, config.simulate
-    _at_least("model.n_latent", m.n_latent, 1)
-    for part in ("basal_encoder", "embedding_encoder", "decoder"):
-        _at_least(f"model.{part}_n_hidden", getattr(m, f"{part}_n_hidden"), 1)
-    for part in ("basal_encoder", "embedding_encoder"):
-        _at_least(f"model.{part}_n_layers", getattr(m, f"{part}_n_layers"), 1)
-    _at_least("model.decoder_n_layers", m.decoder_n_layers, 0)
-    _positive("model.temperature", m.temperature)
-    _between("model.mask_prior", m.mask_prior, 0, 1, open_ends=True)
-    _positive("model.embedding_prior_scale", m.embedding_prior_scale)
-    if m.logits_or_probs == "probs":
-        _between("model.mask_init (with logits_or_probs='probs')", m.mask_init, 0, 1)
-    if o.alpha is not None:
-        _between("objective.alpha", o.alpha, 0, 1)
-    for name in ("beta", "gloss_coeff", "penalty_coeff"):
-        _at_least(f"objective.{name}", getattr(o, name), 0)
-    _at_least("objective.hop", o.hop, 0)
-    for name in ("batch_size", "n_particles", "max_epochs", "patience", "cyclic_step_size_up"):
-        _at_least(f"train.{name}", getattr(t, name), 1)
-    _at_least("train.checkpoint_every_steps", t.checkpoint_every_steps, 1)
-    _between("train.seed", t.seed, 0, 2**32 - 1)
-    for name in ("learning_rate", "gradient_clip_norm", "cyclic_low", "cyclic_high"):
-        _positive(f"train.{name}", getattr(t, name))
-    _at_least("train.weight_decay", t.weight_decay, 0)
-    _at_least("train.save_every_seconds", t.save_every_seconds, 0)
-    if t.cyclic_high < t.cyclic_low:
-        raise ConfigError(
-            f"config.train.cyclic_high={t.cyclic_high} is below cyclic_low={t.cyclic_low}"
-        )
-    _check_prepare(p)
-    for name in ("n_cells", "n_genes", "n_perturbed"):
-        _at_least(f"simulate.{name}", getattr(s, name), 1)
-    _at_least("simulate.n_extended", s.n_extended, 0)
-    _at_least("simulate.edges_per_gene", s.edges_per_gene, 0)
-    _positive("simulate.median_umi", s.median_umi)
-    _positive("simulate.dispersion", s.dispersion)
-    _between("simulate.seed", s.seed, 0, 2**32 - 1)
-    if s.n_perturbed + s.n_extended > s.n_genes:
-        raise ConfigError(
-            f"config.simulate: n_perturbed + n_extended = {s.n_perturbed + s.n_extended} is more "
-            f"than n_genes = {s.n_genes}; every network gene must be measured"
-        )
-    for name in ("control_fraction", "fail_fraction", "doublet_fraction", "double_fraction"):
-        _between(f"simulate.{name}", getattr(s, name), 0, 1)
-    _between("simulate.knockdown", s.knockdown, 0, 1)
+    """Check the settings of a run.
+
+    Raises:
+      ConfigError: a value is out of range, or settings contradict each other; the message names
+        the setting, the value and the range.
+    """
+    _check_simulate(config.simulate)
+    _check_prepare(config.prepare)
+    _check_model(config.model)
+    _check_objective(config.objective)
+    _check_train(config.train)
 
 
 def validate_evaluate(e: EvaluateConfig) -> None:
     """Check the settings of an evaluation (raises ConfigError)."""
     for name in ("iwelbo_particles", "effect_particles", "top", "quality_cells", "max_path_length"):
-        _at_least(name, getattr(e, name), 1, "evaluate")
+        _at_least(f"evaluate.{name}", getattr(e, name), 1)
     for name in ("library_size", "memory_gib"):
-        _positive(name, getattr(e, name), "evaluate")
+        _positive(f"evaluate.{name}", getattr(e, name))
     for name in ("top_sets", "matched_edges"):
-        for value in getattr(e, name):
-            _at_least(f"{name}'s entry", value, 1, "evaluate")
-    _at_least("omission_pairs", e.omission_pairs, 0, "evaluate")
-    _between("threshold", e.threshold, 0, 1, where="evaluate")
-    _between("p_value", e.p_value, 0, 1, open_ends=True, where="evaluate")
-    _between("seed", e.seed, 0, 2**32 - 1, where="evaluate")
+        for i, value in enumerate(getattr(e, name)):
+            _at_least(f"evaluate.{name}[{i}]", value, 1)
+    _at_least("evaluate.omission_pairs", e.omission_pairs, 0)
+    _between("evaluate.threshold", e.threshold, 0, 1)
+    _strictly_between("evaluate.p_value", e.p_value, 0, 1)
+    _between("evaluate.seed", e.seed, 0, _LARGEST_SEED)
+
+
+def _check_simulate(s: SimulateConfig) -> None:
+    for name in ("n_cells", "n_genes", "n_perturbed"):
+        _at_least(f"config.simulate.{name}", getattr(s, name), 1)
+    for name in ("n_extended", "edges_per_gene"):
+        _at_least(f"config.simulate.{name}", getattr(s, name), 0)
+    for name in ("median_umi", "dispersion"):
+        _positive(f"config.simulate.{name}", getattr(s, name))
+    for name in (
+        *("control_fraction", "fail_fraction", "doublet_fraction", "double_fraction"),
+        "knockdown",
+    ):
+        _between(f"config.simulate.{name}", getattr(s, name), 0, 1)
+    _between("config.simulate.seed", s.seed, 0, _LARGEST_SEED)
+    n_network = s.n_perturbed + s.n_extended
+    if n_network > s.n_genes:
+        raise ConfigError(
+            f"config.simulate.n_genes={s.n_genes} must be at least n_perturbed + n_extended = "
+            f"{n_network}: every network gene is measured"
+        )
 
 
 def _check_prepare(p: PrepareConfig) -> None:
-    for threshold in (p.qc_threshold, *p.qc_also):
-        _positive("prepare.qc_threshold and qc_also", threshold)
+    _positive("config.prepare.qc_threshold", p.qc_threshold)
+    for i, threshold in enumerate(p.qc_also):
+        _positive(f"config.prepare.qc_also[{i}]", threshold)
     for name in ("min_cells", "strong_min_cells", "strong_min_degs", "seed"):
-        _at_least(f"prepare.{name}", getattr(p, name), 0)
-    _between("prepare.knockdown_percentile", p.knockdown_percentile, 0, 100)
-    _at_least("prepare.extended_log_fold_change", p.extended_log_fold_change, 0)
-    _between("prepare.extended_p", p.extended_p, 0, 1)
+        _at_least(f"config.prepare.{name}", getattr(p, name), 0)
+    _between("config.prepare.knockdown_percentile", p.knockdown_percentile, 0, 100)
+    _at_least("config.prepare.extended_log_fold_change", p.extended_log_fold_change, 0)
+    _between("config.prepare.extended_p", p.extended_p, 0, 1)
     for name in p.qc_metrics:
         if name not in PrepareConfig.qc_metrics:
             raise ConfigError(
-                f"config.prepare.qc_metrics: there is no metric {name!r}; "
+                f"config.prepare.qc_metrics: no such metric {name!r}; "
                 f"there are: {', '.join(PrepareConfig.qc_metrics)}"
             )
-    for name in ("perturbation_key", "control"):
-        if not getattr(p, name):
-            raise ConfigError(f"config.prepare.{name} is empty")
+    if not p.perturbation_key:
+        raise ConfigError(
+            "config.prepare.perturbation_key is empty; name the obs column with the perturbed genes"
+        )
+    if not p.control:
+        raise ConfigError("config.prepare.control is empty; name the label of control cells")
     if p.layer and p.use_raw:
-        raise ConfigError("config.prepare: name a layer or use_raw, not both")
+        raise ConfigError(
+            f"config.prepare.layer={p.layer!r} and config.prepare.use_raw=True exclude each other; "
+            "choose a layer or use_raw"
+        )
     if p.scrublet == "batch" and not p.batch_key:
-        raise ConfigError("config.prepare.scrublet='batch' needs config.prepare.batch_key")
+        raise ConfigError(
+            "config.prepare.scrublet='batch' needs config.prepare.batch_key, the obs column of "
+            "batches"
+        )
 
 
-def _at_least(name: str, value: float, low: float, where: str = "config") -> None:
+def _check_model(m: ModelConfig) -> None:
+    _at_least("config.model.n_latent", m.n_latent, 1)
+    for part in ("basal_encoder", "embedding_encoder", "decoder"):
+        _at_least(f"config.model.{part}_n_hidden", getattr(m, f"{part}_n_hidden"), 1)
+    for part in ("basal_encoder", "embedding_encoder"):
+        _at_least(f"config.model.{part}_n_layers", getattr(m, f"{part}_n_layers"), 1)
+    _at_least("config.model.decoder_n_layers", m.decoder_n_layers, 0)
+    _positive("config.model.temperature", m.temperature)
+    _strictly_between("config.model.mask_prior", m.mask_prior, 0, 1)
+    _positive("config.model.embedding_prior_scale", m.embedding_prior_scale)
+    if m.logits_or_probs == "probs":
+        _between("config.model.mask_init (with logits_or_probs='probs')", m.mask_init, 0, 1)
+
+
+def _check_objective(o: ObjectiveConfig) -> None:
+    if o.alpha is not None:
+        _between("config.objective.alpha", o.alpha, 0, 1)
+    for name in ("beta", "gloss_coeff", "penalty_coeff", "hop"):
+        _at_least(f"config.objective.{name}", getattr(o, name), 0)
+
+
+def _check_train(t: TrainConfig) -> None:
+    for name in ("batch_size", "n_particles", "max_epochs", "patience", "cyclic_step_size_up"):
+        _at_least(f"config.train.{name}", getattr(t, name), 1)
+    _at_least("config.train.checkpoint_every_steps", t.checkpoint_every_steps, 1)
+    _between("config.train.seed", t.seed, 0, _LARGEST_SEED)
+    for name in ("learning_rate", "gradient_clip_norm", "cyclic_low", "cyclic_high"):
+        _positive(f"config.train.{name}", getattr(t, name))
+    for name in ("weight_decay", "save_every_seconds"):
+        _at_least(f"config.train.{name}", getattr(t, name), 0)
+    if t.cyclic_high < t.cyclic_low:
+        raise ConfigError(
+            f"config.train.cyclic_high={t.cyclic_high} must be at least "
+            f"config.train.cyclic_low={t.cyclic_low}"
+        )
+
+
+def _at_least(name: str, value: float, low: float) -> None:
     if value < low:
-        raise ConfigError(f"{where}.{name}={value} must be at least {low}")
+        raise ConfigError(f"{name}={value} must be at least {low}")
 
 
-def _positive(name: str, value: float, where: str = "config") -> None:
+def _positive(name: str, value: float) -> None:
     if value <= 0:
-        raise ConfigError(f"{where}.{name}={value} must be greater than 0")
+        raise ConfigError(f"{name}={value} must be greater than 0")
 
 
-def _between(
-    name: str,
-    value: float,
-    low: float,
-    high: float,
-    open_ends: bool = False,
-    where: str = "config",
-) -> None:
-    if not (low < value < high if open_ends else low <= value <= high):
-        ends = "strictly between" if open_ends else "between"
-        raise ConfigError(f"{where}.{name}={value} must be {ends} {low} and {high}")
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name}={value} must be between {low} and {high}")
+
+
+def _strictly_between(name: str, value: float, low: float, high: float) -> None:
+    if not low < value < high:
+        raise ConfigError(f"{name}={value} must be strictly between {low} and {high}")
