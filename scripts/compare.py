@@ -13,8 +13,8 @@ from __future__ import annotations
 import command_line
 from absl import flags
 
-from gpo_vae_jax.evaluate.comparison.compare import read_runs
-from gpo_vae_jax.evaluate.comparison.compare_report import write_comparison
+from gpo_vae_jax.evaluate.comparison.compare_files import comparison_table, write_comparison
+from gpo_vae_jax.runs.compared import compare_folders
 
 OUTPUT = flags.DEFINE_string("output", "comparison", "folder to write to")
 DIFFERENT = flags.DEFINE_bool("different_data", False, "compare runs on different data as well")
@@ -22,8 +22,10 @@ DIFFERENT = flags.DEFINE_bool("different_data", False, "compare runs on differen
 
 def compare(specs: list[str]) -> None:
     """Compare, write, and show the main metrics."""
-    runs = read_runs(specs, different_data=DIFFERENT.value)
-    print("\n".join(write_comparison(runs, OUTPUT.value)))
+    comparison = compare_folders(specs, different_data=DIFFERENT.value)
+    write_comparison(comparison, OUTPUT.value)
+    print(comparison_table(comparison))
+    print(f"written to {OUTPUT.value}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Evaluation in memory: effects, networks, known networks, comparison and the report."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from gpo_vae_jax.evaluate.effects.effect_table import effects_anndata
 from gpo_vae_jax.evaluate.network.agreement import agreement_table
 from gpo_vae_jax.evaluate.network.edges import write_edges
 from gpo_vae_jax.evaluate.results import Evaluation
+from gpo_vae_jax.evaluate.summary_numbers import entries, finite
 from gpo_vae_jax.files import write_text, written_beside
 
 _SOURCES = ("model", "train_mean", "global_mean", "ceiling")
@@ -27,12 +27,25 @@ _METRICS = {
 }
 
 
+# Every file that an evaluation or an export of the network may leave in a folder.
+OUTPUT_FILES = (
+    *("evaluation.json", "evaluation.csv", "effects.h5ad", "perturbations.csv", "curve.csv"),
+    *("grn.csv", "edges.csv", "edges.graphml", "regulators.csv", "known_networks.csv"),
+    *("enrichment.csv", "neighbourhood_*.csv", "report.html", "plots/*.png"),
+)
+
+
+def possible_outputs(folder: str | Path) -> list[Path]:
+    """Return the files in a folder that an evaluation or an export of the network left there."""
+    return [path for pattern in OUTPUT_FILES for path in sorted(Path(folder).glob(pattern))]
+
+
 def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:
     """Write the results (docs/evaluation.md) but for the report; give the paths of the files."""
     folder = Path(folder)
     summary = finite(evaluation.summary)
     tables = {
-        "evaluation.csv": pd.DataFrame(flat(summary), columns=["metric", "value"]),
+        "evaluation.csv": pd.DataFrame(entries(summary), columns=["metric", "value"]),
         "regulators.csv": evaluation.regulators,
         "curve.csv": evaluation.curve,
     }
@@ -52,29 +65,6 @@ def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:
     write_text(folder / "evaluation.json", json.dumps(summary, indent=1) + "\n")
     names = ["evaluation.json", *tables, "grn.csv", "edges.csv", "edges.graphml", "effects.h5ad"]
     return [folder / name for name in names]
-
-
-def finite(value: Any) -> Any:
-    """Return plain JSON values: numbers that are not finite become null, NumPy's become Python's."""
-    if isinstance(value, dict):
-        return {str(key): finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(entry) for entry in value]
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Return every number of nested results with its path, such as "network.block.edges.n"."""
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            yield from flat(entry, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list):
-        for i, entry in enumerate(value):
-            yield from flat(entry, f"{name}.{i}")
-    else:
-        yield name, value
 
 
 def lines(summary: dict[str, Any]) -> list[str]:

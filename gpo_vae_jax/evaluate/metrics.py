@@ -89,11 +89,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("predictive_iwelbo.standard_error", "Standard error of the IWELBO", "nats per cell",
            None, _COUNT, "Standard error of the mean predictive IWELBO over test cells."),
     # drawn cells
-    Metric("quality.observed.{n}", "Cells passing QC ({n} MADs, observed library sizes)", "", True,
+    Metric("quality.observed.{n}", "QC pass rate, {n} MADs, observed libraries", "", True,
            _SHARE,
            "Share of cells drawn as good, at library sizes of good training cells, that pass the "
            "quality control of the data at {n} MADs."),
-    Metric("quality.reference.{n}", "Cells passing QC ({n} MADs, one library size)", "", True,
+    Metric("quality.reference.{n}", "QC pass rate, {n} MADs, one library size", "", True,
            _SHARE,
            "Share of cells drawn as good, all of the library size in the settings (10,000 by "
            "default), that pass the quality control of the data at {n} MADs."),
@@ -125,10 +125,10 @@ METRICS: tuple[Metric, ...] = (
            "the target, not that the edge itself exists."),
     Metric("random_true_positive_share", "Share of targets that differ, random pairs", "", None,
            _SHARE, "The share that random testable pairs reach on average."),
-    Metric("mean_wasserstein", "Mean Wasserstein distance", "log(1 + counts)", True, _COUNT,
+    Metric("mean_wasserstein", "Wasserstein distance", "log(1 + counts)", True, _COUNT,
            "Mean distance between the target's expression in perturbed and in control test cells; "
            "compare networks at equal numbers of edges only."),
-    Metric("random_mean_wasserstein", "Mean Wasserstein distance, random pairs", "log(1 + counts)",
+    Metric("random_mean_wasserstein", "Wasserstein distance, random pairs", "log(1 + counts)",
            None, _COUNT, "The mean distance of random testable pairs."),
     Metric("false_omission_rate", "False omission rate", "", False, _SHARE,
            "Share of pairs without a path in the network whose target differs all the same."),
@@ -178,8 +178,8 @@ _CONTEXT = {
     **SOURCES,
     **CELLS,
     "mean": "in counts",
-    "block": "among perturbed genes",
-    "all": "to all measured genes",
+    "block": "perturbed genes",
+    "all": "all genes",
     "known_networks": "known networks",
     "truth": "true network",
     "matched_mask": "columns matched",

@@ -1,13 +1,11 @@
-"""Runs side by side: their metrics, and how far their networks agree."""
+"""Evaluations side by side: their metrics and their networks (docs/method.md 8.9)."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,153 +13,139 @@ import pandas as pd
 from scipy import stats
 
 from gpo_vae_jax.errors import ConfigError, DataError
+from gpo_vae_jax.evaluate.metrics import best_of, describe, direction, find, verdict
 from gpo_vae_jax.evaluate.network.recovery import judged_pairs
+from gpo_vae_jax.evaluate.results import Evaluation
+from gpo_vae_jax.evaluate.summary_numbers import numbers
+from gpo_vae_jax.statistics.correlation import pearson
 
-_NO_METRICS = ("settings", "name", "workdir", "seed", "versions", "device", "data")
-_IDENTIFY = ("set", "length", "edges")  # what tells entries of a list apart
-
-MAIN = {  # metric -> what people call it
-    "run.best_loss": "best validation loss",
-    "predictive_iwelbo.mean": "predictive IWELBO",
-    "effects.perturbseq.held_out.model.pearson": "effects r, held out",
-    "effects.perturbseq.held_out.model.r2": "effects R2, held out",
-    "effects.perturbseq.held_out.model.jaccard_50": "effects Jaccard-50, held out",
-    "effects.perturbseq.reference.model.pearson": "effects r, all cells",
-    "quality.reference.3": "cells that pass at 3 MADs",
-    "network.n_edges": "edges",
-    "network.n_edges_block": "edges in the block",
-    "network.block.edges.mean_wasserstein": "mean Wasserstein of block edges",
-    "network.block.false_omission_rate": "false omission rate, block",
-    "known_networks.union.precision": "precision, known networks",
-    "known_networks.union.auprc": "AUPRC, known networks",
-    "truth.auprc": "AUPRC, true network",
-    "truth.mask.f1": "F1, true network",
-}
+MAIN = (  # paths of the numbers that are printed and drawn
+    "run.best_loss",
+    "predictive_iwelbo.mean",
+    "effects.perturbseq.held_out.model.pearson",
+    "effects.perturbseq.held_out.model.r2",
+    "effects.perturbseq.held_out.model.jaccard_50",
+    "effects.perturbseq.reference.model.pearson",
+    "quality.observed.3",
+    "quality.reference.3",
+    "network.n_edges",
+    "network.n_edges_block",
+    "network.block.edges.mean_wasserstein",
+    "network.block.false_omission_rate",
+    "known_networks.union.precision",
+    "known_networks.union.auprc",
+    "truth.auprc",
+    "truth.mask.f1",
+)
+_RESERVED = ("metric", "label", "better", "mean", "sd", "best")  # columns of the metric table
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatedRun:
-    """Hold what a run folder says of a run that was evaluated."""
+    """One evaluation of a comparison."""
 
     name: str
-    folder: str
-    summary: dict[str, Any]  # evaluation.json
-    fingerprint: str  # of the data
-    treatments: tuple[str, ...]
+    summary: dict[str, Any]  # `Evaluation.summary`
+    treatments: tuple[str, ...]  # T names
     n_perturbed: int
     probabilities: np.ndarray  # [T, T]
+    folder: str = ""  # empty for an evaluation in memory
 
-
-def read_evaluated(spec: str) -> EvaluatedRun:
-    """Read a run that was evaluated, given as DIR or NAME=DIR; the folder's name is the default.
-
-    Raises:
-      DataError: the folder is missing, lacks something (saying which command writes it), or holds
-        a file that cannot be read.
-    """
-    name, equals, folder = spec.partition("=")
-    if not equals or Path(spec).is_dir():
-        name, folder = Path(spec).name or spec, spec
-    path = Path(folder)
-    if not path.is_dir():
-        raise DataError(f"run {name}: there is no folder {folder!r}")
-    wanted = {
-        "run.json": "holds no run (scripts/train.py makes one)",
-        "evaluation.json": f"was not evaluated: python scripts/evaluate.py --workdir={folder}",
-        "grn.csv": f"has no network: python scripts/export_grn.py --workdir={folder}",
-    }
-    for file, problem in wanted.items():
-        if not (path / file).is_file():
-            raise DataError(f"run {name}: {folder} {problem}")
-    try:
-        run = json.loads((path / "run.json").read_text())
-        summary = json.loads((path / "evaluation.json").read_text())
-        matrix = pd.read_csv(
-            path / "grn.csv", dtype={0: str}, keep_default_na=False, na_values={}
-        ).set_index("source")
-        treatments = tuple(map(str, run["treatments"]))
-        return EvaluatedRun(
-            name=name,
-            folder=folder,
-            summary=summary,
-            fingerprint=run["data"]["fingerprint"],
-            treatments=treatments,
-            n_perturbed=int(run["n_perturbed"]),
-            probabilities=matrix.loc[list(treatments), list(treatments)].to_numpy(float),
+    @classmethod
+    def of(cls, name: str, evaluation: Evaluation) -> EvaluatedRun:
+        """Return what a comparison needs of an evaluation."""
+        return cls(
+            name,
+            evaluation.summary,
+            tuple(evaluation.treatments),
+            evaluation.n_perturbed,
+            np.asarray(evaluation.probabilities),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"run {name}: a file in {folder} cannot be read: {error!r}") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the data; empty where it was not recorded."""
+        return str((self.summary.get("run", {}).get("data") or {}).get("fingerprint") or "")
 
 
-def read_runs(specs: Sequence[str], *, different_data: bool = False) -> list[EvaluatedRun]:
-    """Read the runs to compare (see `read_evaluated`).
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Evaluations side by side.
 
-    Args:
-      different_data: whether runs on different data are compared all the same.
+    `metrics` and `edges` are the tables of `metric_table` and `edge_agreement`; `notes` are
+    sentences about what makes the runs hard to compare.
+    """
+
+    runs: tuple[EvaluatedRun, ...]
+    metrics: pd.DataFrame
+    edges: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the runs; differences are taken from the first."""
+        return [run.name for run in self.runs]
+
+
+def compare(
+    evaluations: Mapping[str, Evaluation] | Sequence[EvaluatedRun], *, different_data: bool = False
+) -> Comparison:
+    """Compare evaluations, given by name or as `EvaluatedRun`s.
+
+    The edges of every two are compared at the threshold and the matched numbers of edges that the
+    first was evaluated with.
 
     Raises:
-      ConfigError: fewer than two runs, or two of one name.
-      DataError: also for runs on different treatments, or on different data.
+      ConfigError: there are fewer than two, or two have one name.
+      DataError: they differ in treatments, or in data without `different_data`.
     """
-    runs = [read_evaluated(spec) for spec in specs]
-    if len(runs) < 2:
-        raise ConfigError(f"comparing needs two runs or more, not {len(runs)}")
-    names = [run.name for run in runs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(f"two runs are named {twice[0]!r}; name them: A=DIR B=DIR")
-    first = runs[0]
-    for run in runs[1:]:
-        if (run.treatments, run.n_perturbed) != (first.treatments, first.n_perturbed):
-            differ = sorted(set(run.treatments) ^ set(first.treatments))
-            example = f", such as {differ[0]!r}" if differ else " in their order"
-            raise DataError(f"runs {first.name} and {run.name} differ in treatments{example}")
-        if run.fingerprint != first.fingerprint and not different_data:
-            raise DataError(
-                f"runs {first.name} and {run.name} were trained on different data (run.json: "
-                "data.fingerprint); --different_data compares them all the same"
-            )
-    return runs
-
-
-def scalars(summary: Any, at: str = "") -> Iterator[tuple[str, float]]:
-    """Return every metric of a summary as (dotted name, number); null is nan.
-
-    Entries of lists are named by what tells them apart: network.block.paths.length_2.n.
-    """
-    if isinstance(summary, dict):
-        for key, value in summary.items():
-            if key not in _NO_METRICS or (at and at != "run"):
-                yield from scalars(value, f"{at}.{key}" if at else str(key))
-    elif isinstance(summary, list):
-        for i, value in enumerate(summary):
-            known = [k for k in _IDENTIFY if isinstance(value, dict) and k in value]
-            name = ".".join(f"{k}_{value[k]}" for k in known) or str(i)
-            rest = {k: v for k, v in value.items() if k not in known} if known else value
-            yield from scalars(rest, f"{at}.{name}")
-    elif summary is None:
-        yield at, math.nan
-    elif isinstance(summary, (int, float)) and not isinstance(summary, bool):
-        yield at, float(summary)
+    if isinstance(evaluations, Mapping):
+        runs = [EvaluatedRun.of(name, found) for name, found in evaluations.items()]
+    else:
+        runs = list(evaluations)
+    _check(runs, different_data)
+    settings = runs[0].summary.get("settings", {})
+    edges = edge_agreement(
+        runs, threshold=settings.get("threshold", 0.5), top=settings.get("matched_edges", ())
+    )
+    return Comparison(tuple(runs), metric_table(runs), edges, tuple(_notes(runs)))
 
 
 def metric_table(runs: Sequence[EvaluatedRun]) -> pd.DataFrame:
-    """Return a row for every metric, in the order of the first run that has it.
+    """Return a row for every metric that any run has, in the order of the first run that has it.
 
     Returns:
-      metric; a column for each run; mean and sd over runs that have it (sd divides by one less
-      than their number); and for each run after the first "NAME - FIRST", the difference.
+      metric (dotted path), label, better ("higher", "lower" or empty where neither is); a column
+      for each run; mean and sd over the runs that have it (sd divides by one less than their
+      number); best, the names of the best runs; and for each run after the first "NAME - FIRST",
+      the difference, and "NAME vs FIRST", whether that is better or worse.
     """
-    columns = {run.name: dict(scalars(run.summary)) for run in runs}
-    metrics = list(dict.fromkeys(metric for column in columns.values() for metric in column))
+    columns = {run.name: numbers(run.summary) for run in runs}
+    paths = list(dict.fromkeys(path for column in columns.values() for path in column))
     values = pd.DataFrame(
-        {name: [column.get(m, math.nan) for m in metrics] for name, column in columns.items()}
+        {name: [column.get(p, math.nan) for p in paths] for name, column in columns.items()}
     )
-    table = pd.concat([pd.Series(metrics, name="metric", dtype=object), values], axis=1)
+    rows = [find(path) for path in paths]
+    table = pd.DataFrame(
+        {
+            "metric": pd.Series(paths, dtype=object),
+            "label": pd.Series([describe(path) for path in paths], dtype=object),
+            "better": pd.Series([direction(row) for row in rows], dtype=object),
+        }
+    )
+    table = pd.concat([table, values], axis=1)
     table["mean"], table["sd"] = values.mean(axis=1), values.std(axis=1)
+    table["best"] = [
+        ", ".join(best_of(row, dict(zip(values, found, strict=True)))) if row else ""
+        for row, found in zip(rows, values.itertuples(index=False), strict=True)
+    ]
     first = runs[0].name
     for run in runs[1:]:
-        table[f"{run.name} - {first}"] = values[run.name] - values[first]
+        difference = values[run.name] - values[first]
+        table[f"{run.name} - {first}"] = difference
+        table[f"{run.name} vs {first}"] = [
+            verdict(row, change) for row, change in zip(rows, difference, strict=True)
+        ]
     return table[values.notna().any(axis=1)].reset_index(drop=True)
 
 
@@ -170,11 +154,16 @@ def edge_agreement(
 ) -> pd.DataFrame:
     """Compare the networks of every two runs, over pairs of a perturbed source and another gene.
 
+    Args:
+      runs: two or more on the same treatments.
+      threshold: an edge is called above this probability.
+      top: numbers of most probable edges to compare as well.
+
     Returns:
       One row for every two runs and set of edges: run_a, run_b, edges ("called", or "top N" most
-      probable: N is the smaller number of calls, and those of `top`), n_a, n_b, n_shared, jaccard,
-      random_jaccard (expected of random sets of these sizes), and over all pairs the pearson and
-      spearman correlation of probabilities.
+      probable, where N is the smaller number of calls or one of `top`), n_a, n_b, n_shared,
+      jaccard, random_jaccard (expected of random sets of these sizes), and the pearson and
+      spearman correlation of the probabilities of all pairs.
     """
     counted = judged_pairs(len(runs[0].treatments), runs[0].n_perturbed)
     values = {run.name: run.probabilities[counted] for run in runs}
@@ -182,7 +171,10 @@ def edge_agreement(
     n_possible = int(counted.sum())
     rows = []
     for a, b in combinations([run.name for run in runs], 2):
-        pearson, spearman = _correlations(values[a], values[b])
+        correlations = {
+            "pearson": pearson(values[a], values[b]),
+            "spearman": pearson(stats.rankdata(values[a]), stats.rankdata(values[b])),
+        }
         called = {name: np.flatnonzero(values[name] > threshold) for name in (a, b)}
         sets = {"called": (called[a], called[b])}
         for n in sorted({min(len(called[a]), len(called[b])), *top}):
@@ -191,20 +183,26 @@ def edge_agreement(
         for name, (edges_a, edges_b) in sets.items():
             shared = len(np.intersect1d(edges_a, edges_b))
             either = len(edges_a) + len(edges_b) - shared
-            rows.append({
-                "run_a": a, "run_b": b, "edges": name,
-                "n_a": len(edges_a), "n_b": len(edges_b), "n_shared": shared,
-                "jaccard": shared / either if either else math.nan,
-                "random_jaccard": random_jaccard(len(edges_a), len(edges_b), n_possible),
-                "pearson": pearson, "spearman": spearman,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "run_a": a,
+                    "run_b": b,
+                    "edges": name,
+                    "n_a": len(edges_a),
+                    "n_b": len(edges_b),
+                    "n_shared": shared,
+                    "jaccard": shared / either if either else math.nan,
+                    "random_jaccard": random_jaccard(len(edges_a), len(edges_b), n_possible),
+                    **correlations,
+                }
+            )
     return pd.DataFrame(rows)
 
 
 def random_jaccard(n_a: int, n_b: int, n_possible: int) -> float:
     """Return the expected Jaccard index of two random sets of these sizes; nan for two empty ones.
 
-    The number shared is hypergeometric; the expectation is summed over it.
+    The number of shared members is hypergeometric; the expectation sums over it.
     """
     if n_a + n_b == 0:
         return math.nan
@@ -213,7 +211,46 @@ def random_jaccard(n_a: int, n_b: int, n_possible: int) -> float:
     return float((probability * shared / (n_a + n_b - shared)).sum())
 
 
-def _correlations(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    if a.std() == 0 or b.std() == 0:
-        return math.nan, math.nan
-    return float(np.corrcoef(a, b)[0, 1]), float(stats.spearmanr(a, b).statistic)
+def _check(runs: Sequence[EvaluatedRun], different_data: bool) -> None:
+    if len(runs) < 2:
+        raise ConfigError(f"a comparison needs two runs or more, not {len(runs)}")
+    names = [run.name for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"two runs are named {twice[0]!r}; name them: A=DIR B=DIR")
+    taken = [name for name in names if name in _RESERVED]
+    if taken:
+        raise ConfigError(f"a run cannot be named {taken[0]!r}: it is a column of the table")
+    first = runs[0]
+    for run in runs[1:]:
+        if (run.treatments, run.n_perturbed) != (first.treatments, first.n_perturbed):
+            differ = sorted(set(run.treatments) ^ set(first.treatments))
+            example = f", such as {differ[0]!r}" if differ else " in their order"
+            raise DataError(f"runs {first.name} and {run.name} differ in treatments{example}")
+        if run.fingerprint != first.fingerprint and not different_data:
+            raise DataError(
+                f"runs {first.name} and {run.name} were trained on different data (run.data."
+                "fingerprint of the evaluation); --different_data compares them all the same"
+            )
+
+
+def _notes(runs: Sequence[EvaluatedRun]) -> list[str]:
+    """Return sentences about what makes runs hard to compare."""
+    first = runs[0]
+    notes = []
+    for run in runs[1:]:
+        if run.fingerprint != first.fingerprint:
+            notes.append(f"note: {run.name} was trained on other data than {first.name}")
+        ours, theirs = first.summary.get("settings", {}), run.summary.get("settings", {})
+        differ = sorted(k for k in {*ours, *theirs} if _plain(ours.get(k)) != _plain(theirs.get(k)))
+        if differ:
+            notes.append(
+                f"note: {run.name} was evaluated with other settings than {first.name}: "
+                f"{', '.join(differ)}"
+            )
+    return notes
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON would hold it: tuples as lists."""
+    return list(value) if isinstance(value, tuple) else value

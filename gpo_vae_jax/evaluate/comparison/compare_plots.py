@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +16,9 @@ def jaccard_figure(edges: pd.DataFrame, names: Sequence[str]) -> Figure:
     """Draw the Jaccard index of the called edges of every two runs."""
     n = len(names)
     matrix = np.eye(n)
-    for row in edges[edges["edges"] == "called"].itertuples():
-        i, j = names.index(row.run_a), names.index(row.run_b)
-        matrix[i, j] = matrix[j, i] = row.jaccard
+    for row in edges[edges["edges"] == "called"].to_dict("records"):
+        i, j = names.index(row["run_a"]), names.index(row["run_b"])
+        matrix[i, j] = matrix[j, i] = row["jaccard"]
     figure = Figure(figsize=(2.5 + 0.6 * n, 1.8 + 0.6 * n), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(matrix, vmin=0, vmax=1, cmap="viridis")
@@ -32,21 +33,30 @@ def jaccard_figure(edges: pd.DataFrame, names: Sequence[str]) -> Figure:
 
 
 def metrics_figure(metrics: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """Draw every main metric as a row of dots, one for each run, on its own scale."""
+    """Draw every main metric as a row of dots, one for each run, on its own scale.
+
+    An arrow beside the label points to better values.
+    """
     table = metrics.set_index("metric")
-    shown = [name for name in MAIN if name in table.index]
+    shown = [path for path in MAIN if path in table.index]
     rows = max(len(shown), 1)
     figure = Figure(figsize=(7, 0.8 + 0.55 * rows), layout="constrained")
-    for axes, metric in zip(figure.subplots(rows, squeeze=False)[:, 0], shown, strict=False):
-        values = table.loc[metric, list(names)].to_numpy(float)
+    for axes, path in zip(figure.subplots(rows, squeeze=False)[:, 0], shown, strict=False):
+        values = table.loc[path, list(names)].to_numpy(float)
         for i, (name, value) in enumerate(zip(names, values, strict=True)):
             axes.plot([value], [0], "o", color=f"C{i % 10}", label=name, alpha=0.8)
         axes.axvline(np.nanmean(values), color="0.7", linewidth=1, zorder=0)
         axes.set_yticks([])
-        axes.set_ylabel(MAIN[metric], rotation=0, ha="right", va="center", fontsize=8)
+        text = _with_direction(str(table.loc[path, "label"]), str(table.loc[path, "better"]))
+        axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "left", "right"]].set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=8)
     return figure
+
+
+def _with_direction(label: str, better: str) -> str:
+    arrow = {"higher": " \N{RIGHTWARDS ARROW}", "lower": " \N{LEFTWARDS ARROW}"}.get(better, "")
+    return textwrap.fill(label + arrow, 32)
