@@ -8,13 +8,14 @@ TORCH := $(if $(TORCH_PYTHON),--torch-python=$(TORCH_PYTHON))
 
 VENV := .venv
 VENV11 := .venv-cuda11
+VENV_DOCS := .venv-docs
 VENV_GPU := .venv-$(CUDA)-gpu
 BIN ?= $(VENV)/bin
 PINS = $(if $(filter cuda11,$(CUDA)),constraints/cuda11.txt,constraints/current.txt)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test test-cuda11 lint format bench bench-gpu gpu gpu-check clean
+.PHONY: help venv demo test test-cuda11 lint format docs bench bench-gpu gpu gpu-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,6 +41,9 @@ lint: venv  ## check style and format
 format: venv  ## mend style and format
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+
+docs: $(VENV_DOCS)/.installed  ## build the documentation: docs/_build/html/index.html (ARGS=--fresh: anew)
+	$(VENV_DOCS)/bin/python scripts/build_docs.py $(ARGS)
 
 bench: venv  ## measure everything on the processor, then write benchmarks/README.md (an hour; ARGS=--quick: minutes, tiny)
 	$(BIN)/python benchmarks/network_stats.py $(ARGS)
@@ -97,6 +101,9 @@ $(VENV11)/.installed: pyproject.toml constraints/cuda11.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { \
 	  echo "jax 0.4.25 has no wheels for $$($(PYTHON) --version); make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(call install,$(VENV11),dev,constraints/cuda11.txt)
+
+$(VENV_DOCS)/.installed: pyproject.toml constraints/current.txt
+	$(call install,$(VENV_DOCS),docs,constraints/current.txt)
 
 $(VENV_GPU)/.installed: pyproject.toml constraints/current.txt constraints/cuda11.txt
 	$(call install,$(VENV_GPU),dev$(comma)$(CUDA),$(PINS))
