@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.config import Config, ObjectiveConfig
+from gpo_vae_jax.config import ObjectiveConfig
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.blocks import over_last
@@ -17,7 +17,8 @@ from gpo_vae_jax.model.decoder import prior_basal, prior_effect, prior_mask
 from gpo_vae_jax.model.gpo_vae import GPOVAE
 from gpo_vae_jax.model.grn import alignment_gap
 from gpo_vae_jax.model.guide import SharedSample
-from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Posterior, Sizes
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Posterior
 
 
 class Terms(NamedTuple):
@@ -40,7 +41,7 @@ class GuidePass(NamedTuple):
 
 
 def loss(
-    params: Params, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
+    params: Params, context: Context, batch: Batch, noise: Noise, *, spec: Spec
 ) -> tuple[Array, Metrics]:
     """Return the loss of a batch and its parts.
 
@@ -49,7 +50,7 @@ def loss(
       ("reconstruction", "mask", "embedding", "quality", "basal"); "counterfactual_kl", "grn" and
       "penalty" with their coefficients.
     """
-    model, o = bind(params, config.model, sizes), config.objective
+    model, o = bind(params, spec), spec.objective
     guided = guide_pass(model, context, batch, noise)
     terms = cell_terms(model, context, batch, noise, guided, o)
     bound, reconstruction = evidence_bound(model, batch, guided, terms, o)
@@ -90,7 +91,7 @@ def cell_terms(
     objective: ObjectiveConfig,
 ) -> Terms:
     """Return log p(v) - log q(v) of every variable v, per cell (5.2)."""
-    c, shared = model.config, guided.shared
+    c, shared = model.spec.model, guided.shared
     prior, term, observation = _weights(objective)
 
     log_p = {
@@ -176,10 +177,10 @@ def grn_alignment(
     gap = alignment_gap(
         model.guide.mask_values(),
         batch,
-        model.config.logits_or_probs,
+        model.spec.model.logits_or_probs,
         hop=objective.hop,
         fc_criteria=objective.fc_criteria,
-        n_perturbed=model.sizes.n_perturbed,
+        n_perturbed=model.spec.sizes.n_perturbed,
     )
     per_cell = jnp.sum(gap * context.measured[None], -1) / jnp.maximum(jnp.sum(context.measured), 1)
     return mean_over_cells(per_cell[None], batch)

@@ -13,6 +13,7 @@ import numpy as np
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.model import init_params
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import InputStatistics, Params, Sizes
 
 State = Mapping[str, np.ndarray]
@@ -57,19 +58,20 @@ def entries(config: ModelConfig) -> list[Entry]:
     return found
 
 
-def from_torch(
-    state: State, config: ModelConfig, sizes: Sizes, *, decoder_only: bool = False
-) -> Params:
+def from_torch(state: State, spec: Spec, *, decoder_only: bool = False) -> Params:
     """Return our parameters from the original's state_dict (arrays by name).
 
     Args:
+      state: tensors by name.
+      spec: sizes and settings of the model, as `infer` reads them off a state_dict.
       decoder_only: leave out the guide, for a state that holds the generative model alone.
 
     Raises:
       DataError: for a missing tensor or a shape that does not fit the settings.
     """
     params: dict[str, Any] = {}
-    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), config, sizes))
+    config, sizes = spec.model, spec.sizes
+    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), spec))
     for entry in entries(config):
         if decoder_only and not entry.torch.startswith("model."):
             continue
@@ -96,15 +98,15 @@ def from_torch(
 
 
 def to_torch(
-    params: Params, config: ModelConfig, sizes: Sizes, statistics: InputStatistics | None = None
+    params: Params, spec: Spec, statistics: InputStatistics | None = None
 ) -> dict[str, np.ndarray]:
     """Return the original's state_dict, buffers included, from our parameters."""
     state = {}
-    for entry in entries(config):
+    for entry in entries(spec.model):
         parts = [np.asarray(_get(params, path)) for path in entry.paths]
         value = np.concatenate(parts) if len(parts) > 1 else parts[0]
         state[entry.torch] = np.array(value.T if entry.transposed else value, np.float32)
-    return {**state, **_buffers(config, sizes, statistics)}
+    return {**state, **_buffers(spec, statistics)}
 
 
 def statistics_from_torch(state: State) -> InputStatistics | None:
@@ -123,8 +125,8 @@ def statistics_from_torch(state: State) -> InputStatistics | None:
     )
 
 
-def infer(state: State) -> tuple[ModelConfig, Sizes]:
-    """Read settings and sizes off the shapes of a state_dict.
+def infer(state: State) -> Spec:
+    """Read sizes and settings of the model off the shapes of a state_dict.
 
     What leaves no trace in it keeps its default: priors and temperature without their buffers, and
     how many treatments were perturbed (n_perturbed is set to T).
@@ -168,7 +170,7 @@ def infer(state: State) -> tuple[ModelConfig, Sizes]:
     config = dataclasses.replace(config, **found)
     n_treatments = mask.shape[0]
     n_quality = state.get("model.p_qc_E_loc", np.zeros((1, 1))).shape[0]
-    return config, Sizes(n_genes, n_treatments, n_treatments, n_quality)
+    return Spec(Sizes(n_genes, n_treatments, n_treatments, n_quality), config)
 
 
 def load_state(path: str | Path) -> dict[str, np.ndarray]:
@@ -239,9 +241,8 @@ def _dense(theirs: str, ours: tuple[str, ...]) -> list[Entry]:
     ]
 
 
-def _buffers(
-    config: ModelConfig, sizes: Sizes, statistics: InputStatistics | None
-) -> dict[str, np.ndarray]:
+def _buffers(spec: Spec, statistics: InputStatistics | None) -> dict[str, np.ndarray]:
+    config, sizes = spec.model, spec.sizes
     t, q, latent = sizes.n_treatments, sizes.n_quality, config.n_latent
     full = {
         "model.p_E_loc": np.zeros((t, t)),

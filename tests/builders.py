@@ -11,6 +11,7 @@ import numpy as np
 
 from gpo_vae_jax.config import Config, ModelConfig, ObjectiveConfig
 from gpo_vae_jax.model import init_params
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import (
     Batch,
     Context,
@@ -32,10 +33,9 @@ SMALL = ModelConfig(
 
 
 class Case(NamedTuple):
-    """Hold all that `objective.loss` takes: `loss(*case.arrays, **case.settings)`."""
+    """All that `objective.loss` takes: `loss(*case.arrays, spec=case.spec)`."""
 
-    config: Config
-    sizes: Sizes
+    spec: Spec
     params: Params
     context: Context
     batch: Batch
@@ -46,10 +46,18 @@ class Case(NamedTuple):
         """Return the arguments by position."""
         return self.params, self.context, self.batch, self.noise
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return the static arguments by name."""
-        return {"config": self.config, "sizes": self.sizes}
+
+class Model(NamedTuple):
+    """A model with random parameters."""
+
+    params: Params
+    spec: Spec
+
+
+def make_model(sizes: Sizes = SIZES, seed: int = 0, **settings: Any) -> Model:
+    """Draw a small model, some settings of it changed."""
+    spec = Spec(sizes, configure(settings).model)
+    return Model(make_params(np.random.default_rng(seed), spec), spec)
 
 
 def configure(
@@ -73,13 +81,13 @@ def make_case(
     config = configure() if config is None else config
     rng = np.random.default_rng(seed)
     batch = make_batch(rng, sizes, n_cells, width)
+    spec = Spec.of(config, sizes)
     return Case(
-        config,
-        sizes,
-        make_params(rng, config.model, sizes),
+        spec,
+        make_params(rng, spec),
         make_context(rng, sizes),
         batch,
-        make_noise(rng, config.model, sizes, n_cells, n_particles),
+        make_noise(rng, spec, n_cells, n_particles),
     )
 
 
@@ -128,13 +136,10 @@ def make_context(rng: np.random.Generator, sizes: Sizes) -> Context:
 
 
 def make_noise(
-    rng: np.random.Generator,
-    config: ModelConfig,
-    sizes: Sizes,
-    n_cells: int = 6,
-    n_particles: int = 2,
+    rng: np.random.Generator, spec: Spec, n_cells: int = 6, n_particles: int = 2
 ) -> Noise:
     """Draw the noise of one evaluation of the objective."""
+    sizes, n_latent = spec.sizes, spec.model.n_latent
     rows = (n_particles, sizes.n_perturbed, sizes.n_treatments)
 
     def normal(*shape):
@@ -142,27 +147,23 @@ def make_noise(
 
     def shared():
         mask = jnp.asarray(rng.logistic(size=rows), jnp.float32)
-        return SharedNoise(
-            mask, normal(*rows), normal(n_particles, sizes.n_quality, config.n_latent)
-        )
+        return SharedNoise(mask, normal(*rows), normal(n_particles, sizes.n_quality, n_latent))
 
-    return Noise(shared(), normal(n_particles, n_cells, config.n_latent), shared())
+    return Noise(shared(), normal(n_particles, n_cells, n_latent), shared())
 
 
-def make_params(rng: np.random.Generator, config: ModelConfig, sizes: Sizes) -> Params:
+def make_params(rng: np.random.Generator, spec: Spec) -> Params:
     """Draw parameters about as large as trained ones, the mask's probabilities within [0, 1]."""
-    shapes = param_shapes(config, sizes)
+    shapes = param_shapes(spec)
     params = jax.tree.map(
         lambda leaf: jnp.asarray(rng.normal(scale=0.4, size=leaf.shape), leaf.dtype), shapes
     )
-    if config.logits_or_probs == "probs":
-        probs = rng.random((sizes.n_treatments,) * 2)
+    if spec.model.logits_or_probs == "probs":
+        probs = rng.random((spec.sizes.n_treatments,) * 2)
         params["guide"]["mask_probs"] = jnp.asarray(probs, jnp.float32)
     return params
 
 
-def param_shapes(config: ModelConfig, sizes: Sizes) -> Params:
+def param_shapes(spec: Spec) -> Params:
     """Return the shape and type of every parameter, drawing none."""
-    return jax.eval_shape(
-        functools.partial(init_params, config=config, sizes=sizes), jax.random.key(0)
-    )
+    return jax.eval_shape(functools.partial(init_params, spec=spec), jax.random.key(0))

@@ -49,8 +49,8 @@ def reach(values: np.ndarray, kind: str, hop: int) -> np.ndarray:
 
 class _Reference:
     def __init__(self, case: Case, state: dict[str, np.ndarray] | None):
-        self.m, self.o, self.s = case.config.model, case.config.objective, case.sizes
-        drawn_from = torch_port.to_torch(case.params, self.m, self.s)
+        self.m, self.o, self.s = case.spec.model, case.spec.objective, case.spec.sizes
+        drawn_from = torch_port.to_torch(case.params, case.spec)
         drawn_from = {name: np.asarray(value, np.float64) for name, value in drawn_from.items()}
         self.state = drawn_from if state is None else state
         self.batch, self.noise, self.context = case.batch, case.noise, case.context

@@ -10,6 +10,7 @@ import pytest
 from gpo_vae_jax import torch_port
 from gpo_vae_jax.config import ReweightConfig
 from gpo_vae_jax.objective import loss
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Noise, Sizes
 from tests import reference
 from tests.builders import Case, configure, make_case
@@ -21,9 +22,10 @@ WEIGHTS = ReweightConfig(
 MEAN_FIELD, PROBS = {"mean_field_encoder": True}, {"logits_or_probs": "probs"}
 SMALL_COEFFICIENTS = {"hop": 2, "gloss_coeff": 0.5, "penalty_coeff": 0.5}
 SUM = {"sum_mode": True, "n_latent": 4}
+IWELBO = configure(objective={"objective": "iwelbo"})
 
-run = jax.jit(loss, static_argnames=("config", "sizes"))
-slope = jax.jit(jax.grad(loss, has_aux=True), static_argnames=("config", "sizes"))
+run = jax.jit(loss, static_argnames="spec")
+slope = jax.jit(jax.grad(loss, has_aux=True), static_argnames="spec")
 
 
 def sizes(t: int = 4, r: int = 3, q: int = 1) -> Sizes:
@@ -91,7 +93,7 @@ def case_of(name: str) -> Case:
 
 
 def parts_of(case: Case) -> dict[str, float]:
-    total, parts = run(*case.arrays, **case.settings)
+    total, parts = run(*case.arrays, spec=case.spec)
     assert float(total) == float(parts["loss"])
     return {name: float(value) for name, value in parts.items()}
 
@@ -110,7 +112,8 @@ def test_every_part_equals_the_numpy_reference(name):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_treatments_without_cells_and_uneven_weights_equal_the_reference(seed):
-    case = make_case(case_of("quality_columns").config, seed=seed, **CASES["quality_columns"][2])
+    model, objective, data = CASES["quality_columns"]
+    case = make_case(configure(model, objective), seed=seed, **data)
     context = case.context._replace(
         treatment_cells=case.context.treatment_cells.at[1].set(0),
         quality_cells=case.context.quality_cells.at[0].set(0),
@@ -131,12 +134,12 @@ def test_mask_entries_that_are_not_finite_are_read_as_zero():
 @pytest.mark.parametrize("name", ["quality_columns", "probs_sum_mean_field_iwelbo"])
 def test_gradients_equal_central_differences_of_the_reference(name):
     case = case_of(name)
-    gradients, _ = slope(*case.arrays, **case.settings)
-    gradients = torch_port.to_torch(gradients, case.config.model, case.sizes)
-    state = torch_port.to_torch(case.params, case.config.model, case.sizes)
+    gradients, _ = slope(*case.arrays, spec=case.spec)
+    gradients = torch_port.to_torch(gradients, case.spec)
+    state = torch_port.to_torch(case.params, case.spec)
     state = {key: np.asarray(value, np.float64) for key, value in state.items()}
     rng, step = np.random.default_rng(0), 1e-6
-    for entry in torch_port.entries(case.config.model):
+    for entry in torch_port.entries(case.spec.model):
         key, gradient = entry.torch, np.asarray(gradients[entry.torch], np.float64)
         direction = rng.normal(size=gradient.shape)
         direction /= np.linalg.norm(direction)
@@ -177,7 +180,7 @@ def test_parts_of_a_split_batch_add_up():
 
 def test_rows_of_weight_zero_change_neither_loss_nor_gradients():
     case = case_of("quality_columns")
-    other = make_case(case.config, case.sizes, seed=7, n_cells=3, width=2)
+    other = make_case(sizes=case.spec.sizes, seed=7, n_cells=3, width=2)
     filler = other.batch._replace(
         counts=100 * other.batch.counts.at[2].set(0),
         library_size=other.batch.library_size.at[2].set(0),
@@ -188,8 +191,8 @@ def test_rows_of_weight_zero_change_neither_loss_nor_gradients():
         batch=jax.tree.map(lambda a, b: jnp.concatenate([a, b]), case.batch, filler),
         noise=join_noise(case.noise, other.noise),
     )
-    gradients, parts = slope(*case.arrays, **case.settings)
-    padded_gradients, padded_parts = slope(*padded.arrays, **padded.settings)
+    gradients, parts = slope(*case.arrays, spec=case.spec)
+    padded_gradients, padded_parts = slope(*padded.arrays, spec=padded.spec)
     assert_same_parts(padded_parts, parts, rtol=1e-5, atol=1e-6)
     for (path, ours), expected in zip(
         jax.tree_util.tree_leaves_with_path(padded_gradients),
@@ -201,13 +204,13 @@ def test_rows_of_weight_zero_change_neither_loss_nor_gradients():
 
 
 def test_iwelbo_of_one_particle_is_the_elbo():
-    parts = parts_of(make_case(case_of("iwelbo").config, n_particles=1))
+    parts = parts_of(make_case(IWELBO, n_particles=1))
     np.testing.assert_allclose(parts.pop("loss"), sum(parts.values()), rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_iwelbo_is_above_the_elbo(seed):
-    case = make_case(case_of("iwelbo").config, n_particles=3, seed=seed)
+    case = make_case(IWELBO, n_particles=3, seed=seed)
     parts = parts_of(case)
     elbo = -sum(parts[name] for name in TERMS)
     iwelbo = parts["counterfactual_kl"] + parts["grn"] + parts["penalty"] - parts["loss"]
@@ -216,7 +219,9 @@ def test_iwelbo_is_above_the_elbo(seed):
 
 def test_reweighted_elbo_with_all_ones_is_the_elbo():
     case = case_of("defaults")
-    ones = case._replace(config=configure(objective={"objective": "reweighted_elbo"}))
+    ones = case._replace(
+        spec=Spec.of(configure(objective={"objective": "reweighted_elbo"}), case.spec.sizes)
+    )
     assert_same_parts(parts_of(ones), parts_of(case), rtol=1e-6)
 
 
@@ -232,7 +237,7 @@ def test_vmap_over_parameters_is_a_loop():
     case = case_of("defaults")
     cases = [case, case._replace(params=jax.tree.map(lambda leaf: 0.5 * leaf, case.params))]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(c.params for c in cases))
-    function = jax.vmap(functools.partial(loss, **case.settings), in_axes=(0, None, None, None))
+    function = jax.vmap(functools.partial(loss, spec=case.spec), in_axes=(0, None, None, None))
     _, parts = jax.jit(function)(stacked, *case.arrays[1:])
     for i, single in enumerate(cases):
         ours = {name: values[i] for name, values in parts.items()}

@@ -12,12 +12,14 @@ import pytest
 from gpo_vae_jax import torch_port
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import InputStatistics, Sizes
 from tests.builders import SIZES, Case, configure, make_case
 
 LIKELIHOODS = ("library_nb", "poisson", "normal", "normal_fixed_variance")
 NORMALISATIONS = ("log_standardize", "standardize", "none")
 DEFAULT = configure().model
+SPEC = Spec(SIZES, DEFAULT)
 
 
 def tree_equal(first, second):
@@ -27,7 +29,7 @@ def tree_equal(first, second):
 
 
 def state_of(case: Case) -> dict[str, np.ndarray]:
-    return torch_port.to_torch(case.params, case.config.model, case.sizes)
+    return torch_port.to_torch(case.params, case.spec)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +53,12 @@ def test_there_and_back_gives_the_same_parameters_and_settings(
     }
     sizes = Sizes(n_genes=7, n_treatments=4, n_perturbed=4, n_quality=2 if summed else 1)
     case = make_case(configure(changed), sizes)
-    model = case.config.model
-    state = torch_port.to_torch(case.params, model, sizes, case.context.statistics)
+    state = torch_port.to_torch(case.params, case.spec, case.context.statistics)
     assert all(value.dtype == np.float32 for value in state.values())
-    tree_equal(torch_port.from_torch(state, model, sizes), case.params)
-    assert torch_port.infer(state) == (model, sizes)
+    tree_equal(torch_port.from_torch(state, case.spec), case.params)
+    assert torch_port.infer(state) == case.spec
     found = torch_port.statistics_from_torch(state)
-    assert_statistics(found, case.context.statistics, model.input_normalization)
+    assert_statistics(found, case.context.statistics, case.spec.model.input_normalization)
 
 
 def assert_statistics(found, expected: InputStatistics, normalisation: str):
@@ -76,7 +77,7 @@ def test_every_parameter_has_its_own_place_in_the_state():
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     parts = np.split(numbers, ends)
     numbered = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
-    state = torch_port.to_torch(jax.tree.unflatten(structure, numbered), DEFAULT, case.sizes)
+    state = torch_port.to_torch(jax.tree.unflatten(structure, numbered), case.spec)
     trained = [state[entry.torch] for entry in torch_port.entries(DEFAULT)]
     np.testing.assert_array_equal(np.sort(np.concatenate([np.ravel(v) for v in trained])), numbers)
 
@@ -84,7 +85,7 @@ def test_every_parameter_has_its_own_place_in_the_state():
 def test_the_generative_model_alone_can_be_read():
     case = make_case()
     state = {name: value for name, value in state_of(case).items() if name.startswith("model.")}
-    params = torch_port.from_torch(state, case.config.model, SIZES, decoder_only=True)
+    params = torch_port.from_torch(state, case.spec, decoder_only=True)
     tree_equal(params, {"decoder": case.params["decoder"]})
 
 
@@ -95,7 +96,7 @@ def refusals(spoil) -> dict[str, str]:
         state = dict(complete)
         spoil(state, name)
         try:
-            torch_port.from_torch(state, DEFAULT, SIZES)
+            torch_port.from_torch(state, SPEC)
             found[name] = "nothing"
         except DataError as error:
             found[name] = str(error)
@@ -157,9 +158,9 @@ def test_a_lightning_checkpoint_gives_its_model_without_prefix(torch, tmp_path):
     torch.save(checkpoint, tmp_path / "best.ckpt")
     read = torch_port.load_state(tmp_path / "best.ckpt")
     assert read.keys() == state.keys()
-    tree_equal(torch_port.from_torch(read, DEFAULT, SIZES), make_case().params)
-    model, sizes = torch_port.infer(read)
-    assert (model.n_latent, sizes.n_genes) == (DEFAULT.n_latent, SIZES.n_genes)
+    tree_equal(torch_port.from_torch(read, SPEC), make_case().params)
+    found = torch_port.infer(read)
+    assert (found.model.n_latent, found.sizes.n_genes) == (DEFAULT.n_latent, SIZES.n_genes)
 
 
 class Malicious:
@@ -192,9 +193,9 @@ def test_a_file_without_a_model_is_refused(torch, tmp_path, content):
 
 
 def test_settings_that_leave_no_trace_keep_their_defaults():
-    config = configure({"mask_init": 0.7}).model
-    case = make_case(configure({"mask_init": 0.7}))
-    found, sizes = torch_port.infer(state_of(case))
-    assert config.mask_init == 0.7
-    assert found.mask_init == ModelConfig().mask_init
-    assert sizes.n_perturbed == SIZES.n_treatments
+    case = make_case(configure({"mask_prior": 0.7}))
+    state = {name: value for name, value in state_of(case).items() if "p_mask" not in name}
+    found = torch_port.infer(state)
+    assert case.spec.model.mask_prior == 0.7
+    assert found.model.mask_prior == ModelConfig().mask_prior
+    assert found.sizes.n_perturbed == SIZES.n_treatments

@@ -13,7 +13,8 @@ from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model import negative_binomial
 from gpo_vae_jax.model.cells import dosage_sum
 from gpo_vae_jax.model.layers import Dense, ResidualMLP
-from gpo_vae_jax.types import Array, Batch, Sizes
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array, Batch
 
 
 class CountDistribution(NamedTuple):
@@ -28,11 +29,10 @@ class CountDistribution(NamedTuple):
 class Decoder(nn.Module):
     """Map latents to the distribution of counts."""
 
-    config: ModelConfig
-    sizes: Sizes
+    spec: Spec
 
     def setup(self):
-        c, s = self.config, self.sizes
+        c, s = self.spec.model, self.spec.sizes
         if c.sum_mode:
             blocks = (("latent", c.n_latent),)
         else:
@@ -61,7 +61,7 @@ class Decoder(nn.Module):
           failed: [B] the quality to decode: 1 adds the effects of all quality columns.
         """
         name = dict.fromkeys(("basal", "effect", "quality"), "latent")
-        if not self.config.sum_mode:
+        if not self.spec.model.sum_mode:
             name = {block: block for block in name}
         shares = self.mlp.project(name["basal"], basal)
         shares = shares + dosage_sum(self.mlp.project(name["effect"], effect), batch)
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
 
     def distribution(self, hidden: Array, library_size: Array) -> CountDistribution:
         """Return p(x | z) from the last hidden layer [P, B, H] and library sizes [B] or [P, B]."""
-        kind, out = self.config.likelihood_key, self.output(hidden)
+        kind, out = self.spec.model.likelihood_key, self.output(hidden)
         if kind == "library_nb":
             library_size = library_size if library_size.ndim == 2 else library_size[None]
             mu = library_size[..., None] * jax.nn.softmax(out, axis=-1)
@@ -91,7 +91,7 @@ class Decoder(nn.Module):
 
     def log_likelihood(self, hidden: Array, batch: Batch) -> Array:
         """Return log p(x | z) of the cells' counts, summed over genes, [P, B]."""
-        if self.config.likelihood_key == "library_nb":
+        if self.spec.model.likelihood_key == "library_nb":
             return negative_binomial.log_likelihood(*self._head(hidden, batch))
         library_size = batch.library_size.astype(jnp.float32)
         return self.log_prob(batch.counts, self.distribution(hidden, library_size)).sum(-1)
@@ -101,7 +101,7 @@ class Decoder(nn.Module):
 
         Cheaper to differentiate than `log_likelihood`: the gradient comes with the value.
         """
-        if self.config.likelihood_key == "library_nb":
+        if self.spec.model.likelihood_key == "library_nb":
             return negative_binomial.weighted_log_likelihood(*self._head(hidden, batch), weight)
         return jnp.sum(weight[None] * self.log_likelihood(hidden, batch))
 
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
 
     def log_prob(self, counts: Array, given: CountDistribution) -> Array:
         """Return log p(x | z) of every gene, [P, B, G], of counts [B, G]."""
-        x, kind = counts.astype(jnp.float32), self.config.likelihood_key
+        x, kind = counts.astype(jnp.float32), self.spec.model.likelihood_key
         if kind == "library_nb":
             concentration = given.concentration[None]  # [1, G]: gammas are taken per cell and gene
             gammas = dist.negative_binomial_gammas(x, concentration)

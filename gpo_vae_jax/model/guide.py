@@ -8,12 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.blocks import over_last
 from gpo_vae_jax.model.cells import dosage_sum, for_particles
 from gpo_vae_jax.model.layers import GaussianHead
-from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNoise, Sizes
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNoise
 
 
 class SharedSample(NamedTuple):
@@ -38,14 +38,13 @@ class SharedSample(NamedTuple):
 class Guide(nn.Module):
     """Hold the parameters of q and compute its posteriors."""
 
-    config: ModelConfig
-    sizes: Sizes
+    spec: Spec
 
     def setup(self):
-        c, s = self.config, self.sizes
+        c, s = self.spec.model, self.spec.sizes
         shape = (s.n_treatments, s.n_treatments)
         name = f"mask_{c.logits_or_probs}"
-        self.mask_parameter = self.param(name, nn.initializers.constant(c.mask_init), shape)
+        self.mask_parameter = self.param(name, nn.initializers.zeros_init(), shape)
         deep = (c.embedding_encoder_n_hidden, c.embedding_encoder_n_layers)
         self.embedding_encoder = GaussianHead(
             (("mask", s.n_treatments), ("treatment", s.n_treatments)), *deep, s.n_treatments
@@ -62,17 +61,22 @@ class Guide(nn.Module):
         """Return the mask's parameter as it is used, [T, T]: logits, or probabilities in [0, 1]."""
         values = self.mask_parameter
         values = jnp.where(jnp.isfinite(values), values, 0)
-        return values if self.config.logits_or_probs == "logits" else dist.clamp(values, 0, 1)
+        kind = self.spec.model.logits_or_probs
+        return values if kind == "logits" else dist.clamp(values, 0, 1)
 
     def mask_logits(self) -> Array:
         """Return the log-odds of every edge, [T, T]."""
         values = self.mask_values()
-        return values if self.config.logits_or_probs == "logits" else dist.logits_from_probs(values)
+        return (
+            values
+            if self.spec.model.logits_or_probs == "logits"
+            else dist.logits_from_probs(values)
+        )
 
     def mask_probs(self) -> Array:
         """Return the probability of every edge, [T, T]: the learned network."""
         values = self.mask_values()
-        return jax.nn.sigmoid(values) if self.config.logits_or_probs == "logits" else values
+        return jax.nn.sigmoid(values) if self.spec.model.logits_or_probs == "logits" else values
 
     def sample_shared(self, noise: SharedNoise, rows: Array | None = None) -> SharedSample:
         """Sample M ~ q(M), E ~ q(E | M) and qcE ~ q(qcE).
@@ -81,10 +85,10 @@ class Guide(nn.Module):
           rows: [R] the treatments whose rows are sampled; absent: the perturbed ones.
         """
         logits = self.mask_logits()
-        logits = logits[: self.sizes.n_perturbed] if rows is None else logits[rows]
+        logits = logits[: self.spec.sizes.n_perturbed] if rows is None else logits[rows]
         log_q_nothing = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
         logits = for_particles(logits, noise.mask.shape[0])
-        mask = dist.relaxed_bernoulli(logits, noise.mask, self.config.temperature)
+        mask = dist.relaxed_bernoulli(logits, noise.mask, self.spec.model.temperature)
         embedding = self.embedding_posterior(mask, rows)
         quality = Posterior(*(value[None] for value in self.quality_posterior()))
         sample, log_q_embedding = dist.gaussian_sampled(embedding, noise.embedding)
@@ -100,14 +104,14 @@ class Guide(nn.Module):
     def embedding_posterior(self, mask: Array, rows: Array | None = None) -> Posterior:
         """Return q(E | M), [P, R, T], from the rows of M, [P, R, T] (`rows`: see sample_shared)."""
         encoder = self.embedding_encoder
-        n = self.sizes.n_perturbed if rows is None else self.sizes.n_treatments
+        n = self.spec.sizes.n_perturbed if rows is None else self.spec.sizes.n_treatments
         treatment = encoder.rows("treatment", n)
         treatment = treatment if rows is None else treatment[rows]
         return encoder(encoder.project("mask", mask) + for_particles(treatment, mask.shape[0]))
 
     def quality_posterior(self) -> Posterior:
         """Return q(qcE), [Q, L]: every quality column is encoded from the same constant."""
-        ones = jnp.ones((self.sizes.n_quality, self.config.n_latent))
+        ones = jnp.ones((self.spec.sizes.n_quality, self.spec.model.n_latent))
         return self.quality_encoder(self.quality_encoder.project("constant", ones))
 
     def encode_counts(self, counts: Array, statistics: InputStatistics) -> Array:
@@ -116,7 +120,7 @@ class Guide(nn.Module):
 
     def encode_effects(self, batch: Batch, shared: SharedSample) -> Array:
         """Return the perturbations' share of that layer, [P, B, H]."""
-        if self.config.mean_field_encoder:
+        if self.spec.model.mean_field_encoder:
             return jnp.zeros(())
         return dosage_sum(self.basal_encoder.project("effect", shared.effect), batch)
 
@@ -130,7 +134,7 @@ class Guide(nn.Module):
           effects_share: [P, B, H] from `encode_effects`.
           qc_fail: [B, Q] the quality that the posterior is told.
         """
-        if self.config.mean_field_encoder:
+        if self.spec.model.mean_field_encoder:
             shares = counts_share[None]
         else:
             shares = for_particles(counts_share, effects_share.shape[0])
@@ -141,7 +145,7 @@ class Guide(nn.Module):
 
     def _normalise(self, counts: Array, statistics: InputStatistics) -> Array:
         x = counts.astype(jnp.float32)
-        kind = self.config.input_normalization
+        kind = self.spec.model.input_normalization
         if kind == "log_standardize":
             return (jnp.log(1 + x) - statistics.log_mean[None]) / statistics.log_std[None]
         if kind == "standardize":

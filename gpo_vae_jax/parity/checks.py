@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpo_vae_jax import torch_port
-from gpo_vae_jax.config import Config
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import bind
@@ -19,6 +19,7 @@ from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.parity import records
 from gpo_vae_jax.parity.records import Record, Settings
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.optimizer import make_optimizer
 from gpo_vae_jax.train.step import StepState, train_step
 
@@ -64,16 +65,16 @@ def check(path: str | Path) -> Result:
 
 
 def _check_loss(record: Record, settings: Settings) -> Result:
-    config, sizes = records.configs_of(settings, record["batch/qc"])
-    params = torch_port.from_torch(record.under("param/"), config.model, sizes)
-    context = records.context_of(record, "param/", sizes)
+    spec = records.spec_of(settings, record["batch/qc"])
+    params = torch_port.from_torch(record.under("param/"), spec)
+    context = records.context_of(record, "param/", spec.sizes)
     batch, noise = records.batch_of(record, "batch/"), records.noise_of(record, "noise/")
-    function = jax.jit(jax.grad(loss, has_aux=True), static_argnames=("config", "sizes"))
-    gradients, parts = function(params, context, batch, noise, config=config, sizes=sizes)
-    ours = torch_port.to_torch(gradients, config.model, sizes)
+    function = jax.jit(jax.grad(loss, has_aux=True), static_argnames="spec")
+    gradients, parts = function(params, context, batch, noise, spec=spec)
+    ours = torch_port.to_torch(gradients, spec)
 
     recorded = record.under("grad/")
-    _require_gradients(recorded, ours, config)
+    _require_gradients(recorded, ours, spec)
     errors, close = {}, []
     for name, gradient in recorded.items():
         gap, largest = _largest(ours[name] - gradient), _largest(gradient)
@@ -89,24 +90,24 @@ def _check_loss(record: Record, settings: Settings) -> Result:
 
 
 def _check_train(record: Record, settings: Settings) -> Result:
-    config, sizes = records.configs_of(settings, record["batch0/qc"])
+    spec = records.spec_of(settings, record["batch0/qc"])
     train = records.optimiser_of(record, settings)
-    config = Config(model=config.model, objective=config.objective, train=train)
-    params = torch_port.from_torch(record.under("param0/"), config.model, sizes)
+    spec = dataclasses.replace(spec, train=train)
+    params = torch_port.from_torch(record.under("param0/"), spec)
     params = jax.tree.map(jnp.asarray, params)
-    context = records.context_of(record, "param0/", sizes)
+    context = records.context_of(record, "param0/", spec.sizes)
     state = StepState(params, make_optimizer(train).init(params))
-    step = jax.jit(train_step, static_argnames=("config", "sizes"))
+    step = jax.jit(train_step, static_argnames="spec")
     losses, norms, n_steps = [], [], len(record["losses"])
     for i in range(n_steps):
         batch = records.batch_of(record, f"batch{i}/")
         noise = records.noise_of(record, f"noise{i}/")
-        state, parts = step(state, context, batch, noise, config=config, sizes=sizes)
+        state, parts = step(state, context, batch, noise, spec=spec)
         losses.append(_relative(parts["loss"], record["losses"][i]))
         norms.append(_relative(parts["gradient_norm"], record["grad_norms_before_clip"][i]))
-    ours = torch_port.to_torch(state.params, config.model, sizes)
+    ours = torch_port.to_torch(state.params, spec)
     final = record.under(f"param{n_steps}/")
-    trained = [entry.torch for entry in torch_port.entries(config.model)]
+    trained = [entry.torch for entry in torch_port.entries(spec.model)]
     gaps = {name: np.abs(ours[name] - final[name]) for name in trained}
     close = np.concatenate([(gap <= PARAMETER).ravel() for gap in gaps.values()]).mean()
     largest = {name: _largest(gap) for name, gap in gaps.items()}
@@ -117,11 +118,11 @@ def _check_train(record: Record, settings: Settings) -> Result:
 
 
 def _check_decode(record: Record, settings: Settings) -> Result:
-    config, sizes = records.configs_of(settings, record["qc"])
-    params = torch_port.from_torch(record.under("param/"), config.model, sizes, decoder_only=True)
-    model, batch = bind(params, config.model, sizes), records.batch_of(record)
+    spec = records.spec_of(settings, record["qc"])
+    params = torch_port.from_torch(record.under("param/"), spec, decoder_only=True)
+    model, batch = bind(params, spec), records.batch_of(record)
     latent, errors = record.under("latent/"), {}
-    counts_mean = config.model.likelihood_key in ("library_nb", "poisson")
+    counts_mean = spec.model.likelihood_key in ("library_nb", "poisson")
     for quality, flag in (("good", 0.0), ("bad", 1.0)):
         hidden = model.decoder.hidden(
             latent["z_basal"],
@@ -143,16 +144,15 @@ def _check_decode(record: Record, settings: Settings) -> Result:
 
 
 def _check_iwelbo(record: Record, settings: Settings) -> Result:
-    config, sizes = records.configs_of(settings, record["batch/qc"])
-    params = torch_port.from_torch(record.under("param/"), config.model, sizes)
-    settings = {"config": config.model, "sizes": sizes}
+    spec = records.spec_of(settings, record["batch/qc"])
+    params = torch_port.from_torch(record.under("param/"), spec)
     ours = predictive_iwelbo(
         params,
-        records.statistics_of(record, "param/", sizes),
+        records.statistics_of(record, "param/", spec.sizes),
         records.batch_of(record, "batch/"),
-        sample_shared(params, records.shared_noise_of(record, "noise/"), **settings),
+        sample_shared(params, records.shared_noise_of(record, "noise/"), spec=spec),
         record["noise/z_basal_eps"],
-        **settings,
+        spec=spec,
     )
     return _of_values({"iwelbo": _largest_relative(ours, record["out/iwelbo"], signed=True)})
 
@@ -170,9 +170,9 @@ def _kind_of(record: Record) -> Callable[[Record, Settings], Result]:
     raise DataError(f"no recorded run: it has none of the fields {', '.join(kinds)}")
 
 
-def _require_gradients(recorded: Record, ours: dict[str, np.ndarray], config: Config) -> None:
+def _require_gradients(recorded: Record, ours: dict[str, np.ndarray], spec: Spec) -> None:
     """Check that a gradient is recorded for every parameter that has one, and for no other."""
-    expected = {entry.torch for entry in torch_port.entries(config.model)}
+    expected = {entry.torch for entry in torch_port.entries(spec.model)}
     differ = {name for name in expected - set(recorded) if _largest(ours[name]) > ZERO}
     differ |= set(recorded) - expected
     if differ:

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpo_vae_jax import config_io, torch_port
-from gpo_vae_jax.config import Config, TrainConfig
+from gpo_vae_jax.config import TrainConfig
 from gpo_vae_jax.errors import ConfigError, DataError
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Batch, Context, InputStatistics, Noise, SharedNoise, Sizes
 
 Settings = dict[str, Any]
@@ -40,8 +41,8 @@ def read(path: str | Path) -> tuple[Record, Settings]:
         raise DataError(f"{path} holds no recorded run (an .npz with 'config'): {error}") from error
 
 
-def configs_of(settings: Settings, qc: np.ndarray) -> tuple[Config, Sizes]:
-    """Return the settings and sizes that a file records about itself (raises DataError)."""
+def spec_of(settings: Settings, qc: np.ndarray) -> Spec:
+    """Return the sizes and settings that a file records about itself (raises DataError)."""
     s = settings
     try:
         model = {
@@ -70,7 +71,7 @@ def configs_of(settings: Settings, qc: np.ndarray) -> tuple[Config, Sizes]:
             "penalty_coeff": s["pen"],
         }
         config = config_io.from_dict({"model": model, "objective": objective})
-        return config, Sizes(s["G"], s["T"], s["T"], qc.shape[1])
+        return Spec.of(config, Sizes(s["G"], s["T"], s["T"], qc.shape[1]))
     except KeyError as error:
         raise DataError(f"the recorded settings have no {error}") from error
     except ConfigError as error:

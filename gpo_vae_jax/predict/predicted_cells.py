@@ -1,16 +1,19 @@
-"""Predictions of cells under perturbations, seen or not, as AnnData."""
+"""Cells predicted under perturbations, seen or not, as AnnData."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import anndata
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from gpo_vae_jax import __version__, data
+from gpo_vae_jax.errors import ConfigError, DataError
+from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.predict.library_sizes import observed_library_sizes
 from gpo_vae_jax.predict.perturbation_names import (
@@ -19,100 +22,173 @@ from gpo_vae_jax.predict.perturbation_names import (
     read_perturbations,
 )
 from gpo_vae_jax.predict.sampling import Chunk, Draw
-from gpo_vae_jax.runs.opened_run import OpenedRun, open_run
 from gpo_vae_jax.types import Dataset
 
 RECORD = "gpo_vae_prediction"  # the entry of uns that describes the prediction
+OBSERVED = "observed"  # library sizes of good training cells
+QUALITIES = ("good", "bad")
 
 
-class Asked(NamedTuple):
-    """Say how cells are predicted."""
+class PredictionRequest(NamedTuple):
+    """How cells are predicted."""
 
-    n_cells: int = 500  # of each perturbation; behind each mean, where `expected`
+    n_cells: int = 500  # of each perturbation; draws behind each mean, where `expected`
     expected: bool = False  # expected counts, one row a perturbation, instead of sampled cells
-    library_size: float | None = 10_000.0  # None: those of good training cells
-    failed: bool = False  # cells of failed quality instead of good ones
+    library_size: float | None = 10_000.0  # UMI counts of a cell; None: those of training cells
+    failed: bool = False  # cells that would fail quality control instead of good ones
     control: bool = True  # control cells as well
     seed: int = 0
-    memory_gib: float = 2.0
+    memory_gib: float = 2.0  # of one chunk of the work
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        n_cells: int = 500,
+        library_size: float | str = 10_000.0,
+        quality: str = "good",
+        seed: int = 0,
+        **rest: Any,
+    ) -> PredictionRequest:
+        """Return a request made of what a person gives.
+
+        Args:
+          n_cells: at least 1.
+          library_size: a positive number, or "observed".
+          quality: "good" or "bad".
+          seed: at least 0.
+          rest: further fields.
+
+        Raises:
+          ConfigError: a value is out of range.
+        """
+        if n_cells < 1:
+            raise ConfigError(f"n_cells={n_cells} must be at least 1")
+        if not 0 <= seed < 2**32:
+            raise ConfigError(f"seed={seed} must be between 0 and {2**32 - 1}")
+        if quality not in QUALITIES:
+            raise ConfigError(f"quality={quality!r} must be 'good' or 'bad'")
+        return cls(
+            n_cells=n_cells,
+            library_size=_library_size(library_size),
+            failed=quality == "bad",
+            seed=seed,
+            **rest,
+        )
 
 
-def predict_to_file(
-    workdir: str | Path, words: Sequence[str], output: str | Path, asked: Asked, data_path: str = ""
-) -> list[str]:
-    """Predict from a run folder and its data into an h5ad file; give lines for people.
-
-    Raises:
-      TrainingError: the folder holds no finished checkpoint.
-      DataError: a perturbation is unknown, or the data or the output file cannot be used.
-    """
-    run = open_run(workdir, data_path)
-    perturbations = read_perturbations(words, run.dataset, masked=run.config.data.mask_test)
-    lines = [f"{one.label}: {one.kind}" for one in perturbations]
-    adata = predict(run, perturbations, asked)
-    data.write(adata, output)
-    what = (
-        f"expected counts (means of {asked.n_cells} draws)" if asked.expected else "sampled cells"
-    )
-    return [*lines, f"{output}: {adata.n_obs} x {adata.n_vars}, {what}"]
-
-
-def predict(run: OpenedRun, perturbations: Sequence[Perturbation], asked: Asked):
-    """Predict cells of each perturbation as AnnData (docs/data.md).
+def predict_cells(
+    trained: Trained, dataset: Dataset, words: Sequence[str], request: PredictionRequest
+) -> anndata.AnnData:
+    """Predict cells of each perturbation with the best member of a trained model (docs/data.md).
 
     Cell i of every perturbation, the control among them, is drawn with the same latents and the
-    same library size: differences between them are the perturbation's, and the noise of counts.
+    same library size. Differences between them are the perturbation's, and the noise of counts.
+
+    Args:
+      trained: the model.
+      dataset: the data that it was trained on.
+      words: names of treatments, or several joined by "+".
+      request: number and kind of cells.
+
+    Raises:
+      DataError: a perturbation is unknown, or the data is not the model's.
     """
-    dataset = run.dataset
-    perturbations = [one for one in perturbations if one.genes or not asked.control]
-    if asked.control:
+    check_names(trained, dataset)
+    masked = trained.config.data.mask_test
+    perturbations = read_perturbations(words, dataset, masked=masked)
+    perturbations = [one for one in perturbations if one.genes or not request.control]
+    if request.control:
         perturbations = [*perturbations, control_of(dataset)]
     conditions = sampling.conditions_of([one.genes for one in perturbations], dataset.treatments)
-    library = _library_sizes(dataset, asked)
+    library = _library_sizes(dataset, request)
     draw = Draw(
-        asked.seed,
-        asked.n_cells,
+        request.seed,
+        request.n_cells,
         np.repeat(library[:, None], len(perturbations), axis=1),
-        asked.failed,
-        asked.expected,
-        asked.memory_gib,
+        request.failed,
+        request.expected,
+        request.memory_gib,
     )
-    chunks = sampling.draw_cells(run.trained, conditions, draw)
+    chunks = sampling.draw_cells(trained.params, conditions, draw, spec=trained.spec)
     shape = (len(perturbations), len(dataset.genes))
-    if asked.expected:
-        values, spread = _moments(chunks, shape, asked.n_cells)
-        layers, repeats = {"sd": spread}, 1
-        sizes = np.full(shape[0], library.mean())
+    layers: dict[str, np.ndarray] = {}
+    if request.expected:
+        values, layers["sd"] = _moments(chunks, shape, request.n_cells)
+        repeats, sizes = 1, np.full(shape[0], library.mean())
         names = [one.label for one in perturbations]
     else:
-        whole = run.config.model.likelihood_key in ("library_nb", "poisson")
-        values, layers, repeats = _cells(chunks, shape[0], whole), {}, asked.n_cells
+        whole = trained.config.model.likelihood_key in ("library_nb", "poisson")
+        values, repeats = _cells(chunks, shape[0], whole), request.n_cells
         sizes = np.tile(library, shape[0])
         names = [f"{one.label}_{i}" for one in perturbations for i in range(repeats)]
+    obs = _obs(perturbations, repeats, request, sizes, names)
+    uns = {RECORD: _record(trained, request)}
+    return data.as_anndata(values, obs, dataset.genes, layers=layers, var=_var(dataset), uns=uns)
+
+
+def check_names(trained: Trained, dataset: Dataset) -> None:
+    """Check that data has the treatments and genes that a model was trained on.
+
+    Raises:
+      DataError: it has others, or has them in another order.
+    """
+    pairs = (
+        ("treatments", trained.treatments, dataset.treatments),
+        ("perturbed treatments", (trained.n_perturbed,), (dataset.n_perturbed,)),
+        ("genes", trained.genes, dataset.genes),
+    )
+    for what, ours, theirs in pairs:
+        if tuple(ours) != tuple(theirs):
+            differ = sorted({str(name) for name in ours} ^ {str(name) for name in theirs})
+            example = f", such as {differ[0]!r}" if differ else ", or has them in another order"
+            raise DataError(
+                f"the data has other {what} than the model was trained on{example}; use the "
+                "prepared data of its training"
+            )
+
+
+def _library_size(value: float | str) -> float | None:
+    if value == OBSERVED:
+        return None
+    try:
+        size = float(value)
+    except (TypeError, ValueError):
+        size = math.nan
+    if not 0 < size < math.inf:
+        raise ConfigError(f"library_size={value!r} must be a positive number, or {OBSERVED!r}")
+    return size
+
+
+def _library_sizes(dataset: Dataset, request: PredictionRequest) -> np.ndarray:
+    if request.library_size is None:
+        return observed_library_sizes(dataset, (request.n_cells,), request.seed)
+    return np.full(request.n_cells, request.library_size, np.float32)
+
+
+def _obs(
+    perturbations: Sequence[Perturbation],
+    repeats: int,
+    request: PredictionRequest,
+    library_size: np.ndarray,
+    names: Sequence[str],
+) -> pd.DataFrame:
     labels = np.repeat([one.label for one in perturbations], repeats)
     kinds = np.repeat([one.kind for one in perturbations], repeats)
-    obs = pd.DataFrame(
+    return pd.DataFrame(
         {
             "target_gene": pd.Categorical(labels),
             "perturbation": pd.Categorical(labels),
             "kind": pd.Categorical(kinds),
-            "quality": pd.Categorical(["bad" if asked.failed else "good"] * len(labels)),
-            "library_size": sizes.astype(np.float32),
+            "quality": pd.Categorical([QUALITIES[request.failed]] * len(labels)),
+            "library_size": library_size.astype(np.float32),
         },
         index=pd.Index(names),
     )
-    uns = {RECORD: _record(run, asked)}
-    return data.as_anndata(values, obs, dataset.genes, layers=layers, var=_var(dataset), uns=uns)
 
 
-def _library_sizes(dataset: Dataset, asked: Asked) -> np.ndarray:
-    if asked.library_size is None:
-        return observed_library_sizes(dataset, (asked.n_cells,), asked.seed)
-    return np.full(asked.n_cells, asked.library_size, np.float32)
-
-
-def _cells(chunks: Sequence[Chunk], n_perturbations: int, whole: bool) -> Any:
-    """Put cells together, perturbation by perturbation: CSR for counts, dense for values."""
+def _cells(chunks: Iterable[Chunk], n_perturbations: int, whole: bool) -> Any:
+    """Stack cells, perturbation by perturbation: CSR for counts, dense for real values."""
     parts: list[list] = [[] for _ in range(n_perturbations)]
     for chunk in chunks:
         for i, condition in enumerate(range(chunk.conditions.start, chunk.conditions.stop)):
@@ -122,8 +198,8 @@ def _cells(chunks: Sequence[Chunk], n_perturbations: int, whole: bool) -> Any:
     return sparse.vstack(cells, format="csr") if whole else np.concatenate(cells)
 
 
-def _moments(chunks: Sequence[Chunk], shape: tuple[int, int], n: int) -> tuple:
-    """Return mean and standard deviation over particles, each [C, G] float32."""
+def _moments(chunks: Iterable[Chunk], shape: tuple[int, int], n: int) -> tuple:
+    """Return mean and standard deviation over draws, each [C, G] float32."""
     total, squares, first = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for chunk in chunks:
         values = chunk.values.astype(np.float64)
@@ -139,7 +215,7 @@ def _moments(chunks: Sequence[Chunk], shape: tuple[int, int], n: int) -> tuple:
 def _var(dataset: Dataset) -> pd.DataFrame:
     perturbed = set(dataset.treatments[: dataset.n_perturbed])
     treatments = set(dataset.treatments)
-    columns = {
+    columns: dict[str, list] = {
         "treatment": [gene in treatments for gene in dataset.genes],
         "perturbed_in_data": [gene in perturbed for gene in dataset.genes],
     }
@@ -148,15 +224,15 @@ def _var(dataset: Dataset) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(list(dataset.genes)))
 
 
-def _record(run: OpenedRun, asked: Asked) -> dict[str, Any]:
-    size = "observed" if asked.library_size is None else float(asked.library_size)
+def _record(trained: Trained, request: PredictionRequest) -> dict[str, Any]:
+    size = OBSERVED if request.library_size is None else float(request.library_size)
     return {
-        "run": run.config.name,
-        "data_fingerprint": run.description["data"]["fingerprint"],
+        "run": trained.config.name,
+        "data_fingerprint": trained.description["data"]["fingerprint"],
         "version": __version__,
-        "n_cells": asked.n_cells,
-        "expected": asked.expected,
+        "n_cells": request.n_cells,
+        "expected": request.expected,
         "library_size": size,
-        "quality": "bad" if asked.failed else "good",
-        "seed": asked.seed,
+        "quality": QUALITIES[request.failed],
+        "seed": request.seed,
     }

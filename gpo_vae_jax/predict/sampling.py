@@ -17,24 +17,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.data.labels import meant
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model.count_sampling import sample_counts
 from gpo_vae_jax.model.precision import exact_products
-from gpo_vae_jax.types import Array, Params, SharedNoise, Sizes
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array, Params, SharedNoise
 
 _CPU_ROWS = 512  # cells drawn at a time on a CPU: more leave its cache and gain nothing
 MOST_PARTICLES = 64  # drawn at a time
-
-
-class Trained(NamedTuple):
-    """Hold a model: what `load_best` gives."""
-
-    params: Params
-    config: ModelConfig
-    sizes: Sizes
 
 
 class Conditions(NamedTuple):
@@ -114,19 +106,22 @@ def _number(columns: tuple[int, ...]) -> int:
     return int.from_bytes(digest, "little")
 
 
-def draw_cells(trained: Trained, conditions: Conditions, draw: Draw) -> Iterator[Chunk]:
+def draw_cells(
+    params: Params, conditions: Conditions, draw: Draw, *, spec: Spec
+) -> Iterator[Chunk]:
     """Draw cells in chunks: particles run slowest, and every cell comes once."""
-    order = gene_order(trained, draw)
-    ordered, back = in_order(trained, order), np.argsort(order)
+    spec = spec.of_model
+    order = gene_order(params, draw, spec=spec)
+    ordered, back = in_order(params, order), np.argsort(order)
     n_conditions = len(conditions.number)
-    step, width = chunk_sizes(trained, conditions, draw.memory_gib)
+    step, width = chunk_sizes(conditions, draw.memory_gib, spec=spec)
     for first in range(0, draw.n_particles, step):
         particles = np.arange(first, first + step)
         count = min(step, draw.n_particles - first)
         for part, which in cut(conditions, width):
             library = library_of(draw.library_size, particles, which, draw.n_particles)
             values = _cells(
-                ordered.params,
+                ordered,
                 part,
                 particles,
                 library,
@@ -134,8 +129,7 @@ def draw_cells(trained: Trained, conditions: Conditions, draw: Draw) -> Iterator
                 order,
                 failed=draw.failed,
                 expected=draw.expected,
-                config=trained.config,
-                sizes=trained.sizes,
+                spec=spec,
             )
             stop = min(which[0] + width, n_conditions)
             values = np.asarray(values)[:count, : stop - which[0]][..., back]
@@ -143,13 +137,14 @@ def draw_cells(trained: Trained, conditions: Conditions, draw: Draw) -> Iterator
 
 
 def values_of(
-    trained: Trained,
+    params: Params,
     conditions: Conditions,
     particles: Array,
     library_size: Array,
     seed: Array,
     genes: Array,
     *,
+    spec: Spec,
     failed: bool,
     expected: bool,
 ) -> Array:
@@ -159,8 +154,8 @@ def values_of(
       library_size: [p, C].
       genes: [G] the numbers of the genes in the order of the parameters (see `in_order`).
     """
-    model = bind(*trained)
-    sizes, n_latent = trained.sizes, trained.config.n_latent
+    model = bind(params, spec)
+    sizes, n_latent = spec.sizes, spec.model.n_latent
     keys = jax.vmap(lambda n: jax.random.split(jax.random.fold_in(jax.random.key(seed), n), 5))(
         particles
     )
@@ -190,41 +185,40 @@ def values_of(
     if expected:
         return given.mean
     fold = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))
-    return sample_counts(fold(keys[:, 4], conditions.number), given, genes, trained.config)
+    return sample_counts(fold(keys[:, 4], conditions.number), given, genes, spec.model)
 
 
-def gene_order(trained: Trained, draw: Draw) -> np.ndarray:
+def gene_order(params: Params, draw: Draw, *, spec: Spec) -> np.ndarray:
     """Sort the genes by what a control cell is expected to hold of them, [G] uint32."""
     control = conditions_of([()], ())
     particles = np.arange(4)
     library = np.full((4, 1), np.mean(draw.library_size), np.float32)
-    genes = np.arange(trained.sizes.n_genes, dtype=np.uint32)
+    genes = np.arange(spec.sizes.n_genes, dtype=np.uint32)
     expected = _cells(
-        *(trained.params, control, particles, library, draw.seed, genes),
-        **{"failed": draw.failed, "expected": True},
-        **{"config": trained.config, "sizes": trained.sizes},
+        *(params, control, particles, library, draw.seed, genes),
+        **{"failed": draw.failed, "expected": True, "spec": spec.of_model},
     )
     return np.argsort(np.asarray(expected).mean((0, 1)), kind="stable").astype(np.uint32)
 
 
-def in_order(trained: Trained, order: np.ndarray) -> Trained:
-    """Return the model with the genes that it puts out in another order."""
+def in_order(params: Params, order: np.ndarray) -> Params:
+    """Return the parameters of a model whose genes are in another order."""
     decoder = {
         name: jax.tree.map(lambda leaf: leaf[..., order], leaf)
         if name in ("output", "log_concentration", "log_variance")
         else leaf
-        for name, leaf in trained.params["decoder"].items()
+        for name, leaf in params["decoder"].items()
     }
-    return trained._replace(params={**trained.params, "decoder": decoder})
+    return {**params, "decoder": decoder}
 
 
-def chunk_sizes(trained: Trained, conditions: Conditions, memory_gib: float) -> tuple[int, int]:
+def chunk_sizes(conditions: Conditions, memory_gib: float, *, spec: Spec) -> tuple[int, int]:
     """Return how many particles and conditions one chunk may have.
 
     Particles are a power of two, at most `MOST_PARTICLES`; conditions are cut where one particle
     does not fit. At least one particle and one condition.
     """
-    config, sizes = trained.config, trained.sizes
+    config, sizes = spec.model, spec.sizes
     budget = memory_gib * 2**30 / 4  # numbers
 
     def of_particle(n_conditions: int) -> int:
@@ -272,7 +266,7 @@ def library_of(
     return np.asarray(library_size, np.float32)[np.ix_(rows, which)]
 
 
-@partial(jax.jit, static_argnames=("failed", "expected", "config", "sizes"))
+@partial(jax.jit, static_argnames=("spec", "failed", "expected"))
 @exact_products
 def _cells(
     params: Params,
@@ -282,12 +276,11 @@ def _cells(
     seed: Array,
     genes: Array,
     *,
+    spec: Spec,
     failed: bool,
     expected: bool,
-    config: ModelConfig,
-    sizes: Sizes,
 ) -> Array:
-    trained = Trained(params, config, sizes)
     return values_of(
-        trained, conditions, particles, library_size, seed, genes, failed=failed, expected=expected
-    )
+        params, conditions, particles, library_size, seed, genes,
+        spec=spec, failed=failed, expected=expected,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""From a run folder to its network's files, and a few lines about them."""
+"""The network of a run folder as files, and the first lines of each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from gpo_vae_jax.evaluate.network.enrichment import enrichment
 from gpo_vae_jax.evaluate.network.recovery import recovery
 from gpo_vae_jax.evaluate.network.regulators import neighbourhood, regulators
 from gpo_vae_jax.files import written_beside
-from gpo_vae_jax.runs.fit import load_best
-from gpo_vae_jax.types import Sizes
+from gpo_vae_jax.runs.saved import load
 
 
 def export_network(
@@ -52,9 +51,9 @@ def export_network(
       DataError: known networks or gene sets name none of the treatments.
     """
     workdir = Path(workdir)
-    params, config, run = load_best(workdir)
-    names, n_perturbed = run["treatments"], run["n_perturbed"]
-    probabilities = edge_probabilities(params, config.model, Sizes(**run["sizes"]))
+    trained = load(workdir)
+    run, names, n_perturbed = trained.description, trained.treatments, trained.n_perturbed
+    probabilities = edge_probabilities(trained.params, spec=trained.spec)
     aliases = _aliases(run["data"]["path"]) if networks or gmt else {}
     known = placed_networks(networks, names, aliases)
     downstream = {

@@ -8,15 +8,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.config import Config
 from gpo_vae_jax.model import sample_noise
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.monitors import network_monitors
 from gpo_vae_jax.train.present import with_rows_present
 from gpo_vae_jax.train.state import NOISE, SHUFFLE, VALIDATION, TrainState, stream
 from gpo_vae_jax.train.step import StepState, apply_gradients, gradients_of
-from gpo_vae_jax.types import Array, Batch, Metrics, Params, Sizes, Split
+from gpo_vae_jax.types import Array, Batch, Metrics, Noise, Params, Split
 
 
 class EpochReport(NamedTuple):
@@ -27,15 +27,14 @@ class EpochReport(NamedTuple):
     network: Metrics  # scalars: shares, edges and mean Wasserstein distances
 
 
-@partial(jax.jit, static_argnames=("config", "sizes", "n_rows"))
+@partial(jax.jit, static_argnames=("spec", "n_rows"))
 def run_epoch(
     state: TrainState,
     train: Split,
     validation: Split,
     tables: dict[str, Array],
     *,
-    config: Config,
-    sizes: Sizes,
+    spec: Spec,
     n_rows: int | None = None,
 ) -> tuple[TrainState, EpochReport]:
     """Train for an epoch, validate, and keep the parameters if they are the best so far.
@@ -47,14 +46,13 @@ def run_epoch(
       n_rows: perturbations that a batch seldom exceeds (`present.rows_of_batches`); it changes the
         time and not the result. None: all.
     """
-    current, steps = _train(state, train, config, sizes, n_rows)
+    current, steps = _train(state, train, spec, n_rows)
     n_steps = steps["loss"].shape[0]
     metrics = validate(
         current.params,
         validation,
         stream(state.seed, VALIDATION, state.epoch),
-        config=config,
-        sizes=sizes,
+        spec=spec,
         n_rows=n_rows,
     )
     better = metrics["loss"] < state.best_loss
@@ -68,7 +66,7 @@ def run_epoch(
         best_loss=jnp.where(better, metrics["loss"], state.best_loss),
         best_epoch=jnp.where(better, state.epoch, state.best_epoch),
     )
-    network = network_monitors(current.params, tables, config.model, sizes)
+    network = network_monitors(current.params, tables, spec=spec)
     return new, EpochReport(steps, metrics, network)
 
 
@@ -77,23 +75,22 @@ def validate(
     split: Split,
     key: Array,
     *,
-    config: Config,
-    sizes: Sizes,
+    spec: Spec,
     n_rows: int | None = None,
 ) -> Metrics:
     """Return the parts of the loss over a split, batches weighted by their size."""
-    index, filled = _batches(jnp.arange(split.cells.weight.shape[0]), config.train.batch_size)
+    index, filled = _batches(jnp.arange(split.cells.weight.shape[0]), spec.train.batch_size)
 
     def body(totals, at):
         number, rows, fills = at
         batch = _gather(split.cells, rows, fills)
 
         def parts_of(batch):
-            noise = _noise(jax.random.fold_in(key, number), batch, config, sizes)
-            with products_at(config.train.precision):
-                return loss(params, split.context, batch, noise, config=config, sizes=sizes)[1]
+            noise = _noise(jax.random.fold_in(key, number), batch, spec)
+            with products_at(spec.train.precision):
+                return loss(params, split.context, batch, noise, spec=spec)[1]
 
-        parts = with_rows_present(parts_of, batch, n_rows, sizes.n_perturbed)
+        parts = with_rows_present(parts_of, batch, n_rows, spec.sizes.n_perturbed)
         weight = batch.weight.sum()
         return jax.tree.map(lambda total, part: total + part * weight, totals, parts), weight
 
@@ -122,19 +119,18 @@ def n_batches(n_cells: int, batch_size: int) -> int:
 
 
 def _train(
-    state: TrainState, split: Split, config: Config, sizes: Sizes, n_rows: int | None
+    state: TrainState, split: Split, spec: Spec, n_rows: int | None
 ) -> tuple[StepState, Metrics]:
     n_cells = split.cells.weight.shape[0]
     order = jax.random.permutation(stream(state.seed, SHUFFLE, state.epoch), n_cells)
-    batches = _batches(order, config.train.batch_size)
+    batches = _batches(order, spec.train.batch_size)
     return run_steps(
         state.current,
         split,
         *batches,
         state.seed,
         state.step,
-        config=config,
-        sizes=sizes,
+        spec=spec,
         n_rows=n_rows,
     )
 
@@ -147,8 +143,7 @@ def run_steps(
     seed: Array,
     first: Array,
     *,
-    config: Config,
-    sizes: Sizes,
+    spec: Spec,
     n_rows: int | None = None,
 ) -> tuple[StepState, Metrics]:
     """Take a step on each batch.
@@ -167,12 +162,12 @@ def run_steps(
         batch = _gather(split.cells, rows, fills)
 
         def of_batch(batch):
-            noise = _noise(stream(seed, NOISE, first + number), batch, config, sizes)
+            noise = _noise(stream(seed, NOISE, first + number), batch, spec)
             params = current.params
-            return gradients_of(params, split.context, batch, noise, config=config, sizes=sizes)
+            return gradients_of(params, split.context, batch, noise, spec=spec)
 
-        gradients, parts = with_rows_present(of_batch, batch, n_rows, sizes.n_perturbed)
-        return apply_gradients(current, gradients, parts, config)
+        gradients, parts = with_rows_present(of_batch, batch, n_rows, spec.sizes.n_perturbed)
+        return apply_gradients(current, gradients, parts, spec=spec)
 
     return jax.lax.scan(body, current, (jnp.arange(rows.shape[0]), rows, filled))
 
@@ -192,12 +187,11 @@ def _gather(cells: Batch, rows: Array, filled: Array) -> Batch:
     return batch._replace(weight=batch.weight * filled)
 
 
-def _noise(key: Array, batch: Batch, config: Config, sizes: Sizes):
+def _noise(key: Array, batch: Batch, spec: Spec) -> Noise:
     return sample_noise(
         key,
-        config.model,
-        sizes,
-        n_particles=config.train.n_particles,
+        spec,
+        n_particles=spec.train.n_particles,
         n_cells=batch.weight.shape[0],
         rows=batch.rows,
     )

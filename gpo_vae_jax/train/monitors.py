@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import bind
-from gpo_vae_jax.types import Array, Metrics, Params, Sizes
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array, Metrics, Params
 
 THRESHOLDS = (0.2, 0.5, 0.8)
 
 
-def network_monitors(
-    params: Params, tables: dict[str, Array], config: ModelConfig, sizes: Sizes
-) -> Metrics:
+def network_monitors(params: Params, tables: dict[str, Array], *, spec: Spec) -> Metrics:
     """Return shares of edge probabilities, numbers of edges and their mean Wasserstein distances.
 
     "block" counts edges between perturbed treatments only. A mean is nan where there is no edge.
@@ -21,7 +19,7 @@ def network_monitors(
     Args:
       tables: Wasserstein distances [R, T] by split, nan where there is nothing to compare.
     """
-    probs, n = bind(params, config, sizes).guide.mask_probs(), sizes.n_perturbed
+    probs, n = bind(params, spec).guide.mask_probs(), spec.sizes.n_perturbed
     found = {
         "share_ge_0.5": jnp.mean(probs >= 0.5),
         "share_ge_0.8": jnp.mean(probs >= 0.8),

@@ -1,4 +1,4 @@
-"""The compiled epoch of a run, and the memory that compiling it took."""
+"""Compiled programs of a run, and the memory that compiling them took."""
 
 from __future__ import annotations
 
@@ -9,29 +9,35 @@ from typing import Any
 
 import jax
 
-from gpo_vae_jax.config import Config
-from gpo_vae_jax.train.epoch import EpochReport, run_epoch
-from gpo_vae_jax.train.state import TrainState
-from gpo_vae_jax.types import Sizes
+from gpo_vae_jax.spec import Spec
 
-EpochProgram = Callable[..., tuple[TrainState, EpochReport]]
+Program = Callable[..., Any]
 
 
-def epoch_program(arguments: tuple[Any, ...], config: Config, sizes: Sizes, n_rows: int | None):
-    """Compile `run_epoch` for arguments like these; once for each kind, as jit does.
+def compiled(
+    function: Any, arguments: tuple[Any, ...], *, spec: Spec, n_rows: int | None
+) -> Program:
+    """Compile a jitted epoch for arguments like these; once for each kind, as jit does.
 
-    Unlike a call of `run_epoch` it leaves the compiler's memory to the run: `give_memory_back`.
+    Unlike a plain call it returns the compiler's memory to the system (`give_memory_back`).
 
     Args:
-      arguments: (state, train, validation, tables), as the program will be given them.
+      function: `run_epoch`, or another jitted function with the static arguments `spec` and
+        `n_rows`.
+      arguments: positional arguments as the program will receive them.
+      spec: passed on.
+      n_rows: passed on.
+
+    Returns:
+      The compiled program; call it with the positional arguments alone.
     """
     leaves, tree = jax.tree.flatten(arguments)
     kinds = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    return _compiled(kinds, tree, config, sizes, n_rows)
+    return _compiled(function, kinds, tree, spec, n_rows)
 
 
 def give_memory_back() -> bool:
-    """Return freed memory to the system where glibc can; say whether it could.
+    """Return freed memory to the system where glibc can, and report whether it could.
 
     A compiler frees what it took, 0.4 GiB for an epoch, but glibc keeps it for later small pieces.
     """
@@ -43,8 +49,8 @@ def give_memory_back() -> bool:
 
 
 @lru_cache(maxsize=4)
-def _compiled(kinds, tree, config: Config, sizes: Sizes, n_rows: int | None) -> EpochProgram:
+def _compiled(function: Any, kinds, tree, spec: Spec, n_rows: int | None) -> Program:
     arguments = jax.tree.unflatten(tree, kinds)
-    program = run_epoch.lower(*arguments, config=config, sizes=sizes, n_rows=n_rows).compile()
+    program = function.lower(*arguments, spec=spec, n_rows=n_rows).compile()
     give_memory_back()
     return program

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpo_vae_jax.config import Config
 from gpo_vae_jax.model import init_params
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.optimizer import make_optimizer
 from gpo_vae_jax.train.step import StepState
-from gpo_vae_jax.types import Array, Params, Sizes
+from gpo_vae_jax.types import Array, Params
 
 # Every random stream of a run is fold_in(key(seed), STREAM), so a resumed run is the same run.
 INIT, NOISE, SHUFFLE, VALIDATION = range(4)
@@ -31,17 +31,27 @@ class TrainState(NamedTuple):
 
 
 def init_state(
-    seed: Array | int, *, config: Config, sizes: Sizes, knowledge: np.ndarray | None = None
+    seed: Array | int,
+    *,
+    spec: Spec,
+    mask_init: float = 0.0,
+    knowledge: np.ndarray | None = None,
 ) -> TrainState:
     """Start a run; a pure function of the seed, so `vmap` starts many.
 
+    Args:
+      seed: of every random number of the run.
+      spec: sizes and settings.
+      mask_init: `config.model.mask_init`, which the spec does not carry.
+      knowledge: [T, T] prior probabilities of edges, nan where unknown (see `init_params`).
+
     Raises:
-      ConfigError: where sizes and settings do not fit together.
+      ConfigError: sizes and settings do not fit together.
     """
     seed = jnp.asarray(seed, jnp.uint32)
-    params = init_params(stream(seed, INIT), config.model, sizes, knowledge)
+    params = init_params(stream(seed, INIT), spec, mask_init=mask_init, knowledge=knowledge)
     return TrainState(
-        current=StepState(params, make_optimizer(config.train).init(params)),
+        current=StepState(params, make_optimizer(spec.train).init(params)),
         seed=seed,
         step=jnp.zeros((), jnp.int32),
         epoch=jnp.zeros((), jnp.int32),

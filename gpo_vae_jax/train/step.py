@@ -7,11 +7,11 @@ from typing import NamedTuple
 import jax
 import optax
 
-from gpo_vae_jax.config import Config
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
-from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params, Sizes
+from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params
 
 
 class StepState(NamedTuple):
@@ -22,7 +22,7 @@ class StepState(NamedTuple):
 
 
 def train_step(
-    state: StepState, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
+    state: StepState, context: Context, batch: Batch, noise: Noise, *, spec: Spec
 ) -> tuple[StepState, Metrics]:
     """Update the parameters once.
 
@@ -30,25 +30,23 @@ def train_step(
       The new state, and the parts of the loss before the update with "gradient_norm" before
       clipping.
     """
-    gradients, parts = gradients_of(state.params, context, batch, noise, config=config, sizes=sizes)
-    return apply_gradients(state, gradients, parts, config)
+    gradients, parts = gradients_of(state.params, context, batch, noise, spec=spec)
+    return apply_gradients(state, gradients, parts, spec=spec)
 
 
 def gradients_of(
-    params: Params, context: Context, batch: Batch, noise: Noise, *, config: Config, sizes: Sizes
+    params: Params, context: Context, batch: Batch, noise: Noise, *, spec: Spec
 ) -> tuple[Params, Metrics]:
-    """Return the gradients of the loss and its parts, at the precision of `config.train`."""
-    with products_at(config.train.precision):
+    """Return the gradients of the loss and its parts, at the precision of `spec.train`."""
+    with products_at(spec.train.precision):
         gradient = jax.grad(loss, has_aux=True)
-        return gradient(params, context, batch, noise, config=config, sizes=sizes)
+        return gradient(params, context, batch, noise, spec=spec)
 
 
 def apply_gradients(
-    state: StepState, gradients: Params, parts: Metrics, config: Config
+    state: StepState, gradients: Params, parts: Metrics, *, spec: Spec
 ) -> tuple[StepState, Metrics]:
     """Update the parameters by the gradients of the loss; add "gradient_norm" to its parts."""
-    updates, optimizer = make_optimizer(config.train).update(
-        gradients, state.optimizer, state.params
-    )
+    updates, optimizer = make_optimizer(spec.train).update(gradients, state.optimizer, state.params)
     parts = {**parts, "gradient_norm": global_norm(gradients)}
     return StepState(optax.apply_updates(state.params, updates), optimizer), parts

@@ -8,7 +8,8 @@ from gpo_vae_jax.evaluate.effects import model_effects
 from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import init_params, sample_shared_noise
 from gpo_vae_jax.predict import sampling
-from tests.evaluate.test_predictive import CONFIG
+from gpo_vae_jax.spec import Spec
+from tests.evaluate.test_predictive_bound import CONFIG
 from tests.tiny import tiny_dataset
 
 
@@ -17,10 +18,10 @@ def lowered():
     """Return the program of each jitted function of the model, lowered where jax would round."""
     dataset = tiny_dataset()
     sizes, split = dataset.sizes, dataset.splits["test"]
-    of_model = {"config": CONFIG, "sizes": sizes}
-    params = init_params(jax.random.key(0), CONFIG, sizes)
-    noise = sample_shared_noise(jax.random.key(1), CONFIG, sizes, 2)
-    shared = sample_shared(params, noise, **of_model)
+    spec = Spec(sizes, CONFIG)
+    params = init_params(jax.random.key(0), spec)
+    noise = sample_shared_noise(jax.random.key(1), spec, 2)
+    shared = sample_shared(params, noise, spec=spec)
     batch = jax.tree.map(lambda a: a[:4], split.cells)
     basal = np.zeros((2, 4, CONFIG.n_latent), np.float32)
     names = dataset.treatments[: sizes.n_perturbed]
@@ -31,11 +32,11 @@ def lowered():
     with jax.default_matmul_precision("bfloat16"):
         return {
             "bound": predictive_iwelbo.lower(
-                params, split.context.statistics, batch, shared, basal, **of_model
+                params, split.context.statistics, batch, shared, basal, spec=spec
             ),
-            "guide": sample_shared.lower(params, noise, **of_model),
-            "cells": sampling._cells.lower(*cells, failed=False, expected=False, **of_model),
-            "effects": model_effects._block_sums.lower(*sums, step=2, failed=False, **of_model),
+            "guide": sample_shared.lower(params, noise, spec=spec),
+            "cells": sampling._cells.lower(*cells, failed=False, expected=False, spec=spec),
+            "effects": model_effects._block_sums.lower(*sums, step=2, failed=False, spec=spec),
         }
 
 

@@ -8,14 +8,14 @@ import scipy.stats
 
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model.decoder import prior_effect, prior_mask
-from tests.builders import SIZES, configure, make_case
+from tests.builders import configure, make_case
 
 
 def decoder_of(kind: str, **changed):
     """Return the decoder of this likelihood with some parameters changed, by name."""
     case = make_case(configure({"likelihood_key": kind}))
     params = {**case.params, "decoder": {**case.params["decoder"], **changed}}
-    return bind(params, case.config.model, SIZES).decoder
+    return bind(params, case.spec).decoder
 
 
 def hidden(value: float = 0.5):

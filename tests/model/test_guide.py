@@ -1,5 +1,7 @@
 """The guide: samples of the network's rows, posteriors of cells, initial and spoilt masks."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,28 +10,30 @@ import pytest
 from gpo_vae_jax.data.input_statistics import input_statistics
 from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model import bind, init_params
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import SharedNoise, Sizes
 from tests.builders import SIZES, Case, configure, make_case
 
 T = SIZES.n_treatments
+SPEC = Spec(SIZES, configure().model)
 KINDS = pytest.mark.parametrize("kind", ["logits", "probs"])
 
 
 def guide_of(case: Case, params=None):
-    return bind(case.params if params is None else params, case.config.model, case.sizes).guide
+    return bind(case.params if params is None else params, case.spec).guide
 
 
 def with_mask(case: Case, values) -> dict:
-    name = f"mask_{case.config.model.logits_or_probs}"
+    name = f"mask_{case.spec.model.logits_or_probs}"
     return {**case.params, "guide": {**case.params["guide"], name: values}}
 
 
-def initial_mask(config, knowledge=None):
+def initial_mask(spec=SPEC, **start):
     """Return the mask that parameters start with; the others are not computed."""
 
     def mask(key):
-        params = init_params(key, config, SIZES, knowledge)
-        return params["guide"][f"mask_{config.logits_or_probs}"]
+        params = init_params(key, spec, **start)
+        return params["guide"][f"mask_{spec.model.logits_or_probs}"]
 
     return np.asarray(jax.jit(mask)(jax.random.key(0)))
 
@@ -50,7 +54,8 @@ def test_rows_of_perturbed_treatments_do_not_depend_on_sampling_the_others():
         *(jnp.concatenate([rows, extra], 1) for rows in (noise.mask, noise.embedding)),
         noise.quality,
     )
-    all_rows = bind(case.params, case.config.model, Sizes(7, T, T)).guide.sample_shared(complete)
+    spec = dataclasses.replace(case.spec, sizes=Sizes(7, T, T))
+    all_rows = bind(case.params, spec).guide.sample_shared(complete)
     for name in ("mask", "embedding", "effect", "log_q_mask", "log_q_embedding"):
         ours, expected = getattr(some, name), getattr(all_rows, name)
         assert (ours.shape[1], expected.shape[1]) == (SIZES.n_perturbed, T)
@@ -127,7 +132,7 @@ def test_prior_knowledge_starts_the_mask_at_its_probabilities(kind):
     knowledge = np.random.default_rng(0).random((T, T))
     knowledge[0, :3] = [0, 1, np.nan]
     knowledge[1, 1] = np.inf
-    values = initial_mask(case.config.model, knowledge)
+    values = initial_mask(case.spec, knowledge=knowledge)
     probs = np.asarray(guide_of(case, with_mask(case, jnp.asarray(values))).mask_probs())
     unknown = ~np.isfinite(knowledge)
     np.testing.assert_allclose(probs[~unknown], knowledge[~unknown], rtol=1e-4, atol=1e-6)
@@ -136,25 +141,24 @@ def test_prior_knowledge_starts_the_mask_at_its_probabilities(kind):
 
 
 def test_the_mask_starts_at_mask_init_without_prior_knowledge():
-    values = initial_mask(configure({"mask_init": -1.5}).model)
+    values = initial_mask(mask_init=-1.5)
     np.testing.assert_array_equal(values, np.full((T, T), -1.5))
 
 
 @pytest.mark.parametrize(
     ("knowledge", "message"),
     [
-        (np.full((T, T + 1), 0.5), rf"known\.npy.*\({T}, {T + 1}\).*\({T}, {T}\)"),
+        (np.full((T, T + 1), 0.5), rf"model\.knowledge_path.*\({T}, {T + 1}\).*\({T}, {T}\)"),
         (np.full(T, 0.5), rf"\({T},\)"),
         (np.where(np.eye(T) > 0, -0.25, 0.5), r"\[0, 0\] is -0\.25"),
         (np.where(np.eye(T, k=1) > 0, 1.5, np.nan), r"\[0, 1\] is 1\.5"),
     ],
 )
 def test_prior_knowledge_that_cannot_be_is_refused(knowledge, message):
-    config = configure({"knowledge_path": "known.npy"}).model
     with pytest.raises(ConfigError, match=message):
-        initial_mask(config, knowledge)
+        initial_mask(knowledge=knowledge)
 
 
 def test_sum_mode_needs_as_many_latents_as_treatments():
     with pytest.raises(ConfigError, match="n_latent=3.*T=4.*n_latent=4"):
-        init_params(jax.random.key(0), configure({"sum_mode": True}).model, SIZES)
+        init_params(jax.random.key(0), Spec(SIZES, configure({"sum_mode": True}).model))

@@ -19,7 +19,7 @@ def test_uniform_numbers_are_never_0_or_1():
     """All steps of both ends: rounding to 1 would be an infinite value of the normal heads."""
     ends = np.arange(1 << 12, dtype=np.uint32)
     values = np.asarray(_between_0_and_1(jnp.asarray(np.concatenate([ends, ~ends]))))
-    assert 0 < values.min() and values.max() < 1
+    assert values.min() > 0 and values.max() < 1
     np.testing.assert_array_equal(values[: 1 << 12], 1 - values[1 << 12 :].astype(np.float64))
 
 

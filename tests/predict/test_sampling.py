@@ -14,7 +14,7 @@ from gpo_vae_jax.model import bind
 from gpo_vae_jax.model.count_sampling import sample_counts
 from gpo_vae_jax.model.decoder import CountDistribution
 from gpo_vae_jax.predict import sampling
-from gpo_vae_jax.predict.sampling import Draw, Trained
+from gpo_vae_jax.predict.sampling import Draw
 from tests import builders
 
 NAMES = ("A", "B", "C", "D")  # the last is no perturbed treatment of builders.SIZES
@@ -24,18 +24,13 @@ CONCENTRATION = np.array([1, 0.5, 2, 10, 1, 5, 400, 0.05, 0.9], np.float32)
 
 @pytest.fixture(scope="module")
 def trained():
-    return model()
-
-
-def model(sizes=builders.SIZES, **settings):
-    config = builders.configure(settings).model
-    return Trained(builders.make_params(np.random.default_rng(0), config, sizes), config, sizes)
+    return builders.make_model()
 
 
 def cells(trained, groups, draw):
     conditions = sampling.conditions_of(groups, NAMES)
-    found = np.full((draw.n_particles, len(groups), trained.sizes.n_genes), np.nan)
-    for chunk in sampling.draw_cells(trained, conditions, draw):
+    found = np.full((draw.n_particles, len(groups), trained.spec.sizes.n_genes), np.nan)
+    for chunk in sampling.draw_cells(trained.params, conditions, draw, spec=trained.spec):
         assert np.isnan(found[chunk.particles, chunk.conditions]).all()
         found[chunk.particles, chunk.conditions] = chunk.values
     assert not np.isnan(found).any()
@@ -109,7 +104,8 @@ def test_chunks_change_no_number(trained, expected, monkeypatch):
     monkeypatch.setattr(sampling, "_CPU_ROWS", 10)
     in_two = cells(trained, groups, draw)
     one_by_one = cells(trained, groups, draw._replace(memory_gib=1e-9))
-    assert sampling.chunk_sizes(trained, sampling.conditions_of(groups, NAMES), 1e-9) == (1, 1)
+    conditions = sampling.conditions_of(groups, NAMES)
+    assert sampling.chunk_sizes(conditions, 1e-9, spec=trained.spec) == (1, 1)
     for other in (in_two, one_by_one):
         np.testing.assert_allclose(other, whole, rtol=1e-5 if expected else 0)
 
@@ -140,7 +136,7 @@ def test_expected_counts_are_the_decoded_latents(trained):
             ]
         )
 
-    model = bind(trained.params, trained.config, sizes)
+    model = bind(trained.params, dataclasses.replace(trained.spec, sizes=sizes))
     noise = builders.SharedNoise(
         rows(jax.random.logistic, keys[:, 0]),
         rows(jax.random.normal, keys[:, 1]),
@@ -170,7 +166,7 @@ def test_library_size_of_each_cell(trained):
 
 
 def test_values_can_be_drawn_too():
-    drawn = cells(model(likelihood_key="normal"), [(), ("A",)], Draw(n_particles=2))
+    drawn = cells(builders.make_model(likelihood_key="normal"), [(), ("A",)], Draw(n_particles=2))
     assert np.isfinite(drawn).all()
 
 

@@ -23,7 +23,7 @@ def exported(tmp_path, monkeypatch):
     sizes = {"n_genes": 7, "n_treatments": 4, "n_perturbed": 3, "n_quality": 1}
     run = {"treatments": names, "n_perturbed": 3, "sizes": sizes, "data": {"path": ""}}
     monkeypatch.setattr(export, "load_best", lambda workdir: (None, config, run))
-    monkeypatch.setattr(export, "edge_probabilities", lambda *args: probabilities)
+    monkeypatch.setattr(export, "edge_probabilities", lambda *args, **kwargs: probabilities)
 
     def give(**options):
         return export.export_network(tmp_path, **options)

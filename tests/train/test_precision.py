@@ -1,6 +1,5 @@
 """What matrix products are rounded to: the setting reaches every product, on every backend."""
 
-import dataclasses
 import re
 
 import jax
@@ -8,6 +7,7 @@ import pytest
 
 from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model.precision import products_at
+from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import init_state, run_epoch
 from tests.train.test_epoch import on_device
 
@@ -17,16 +17,14 @@ with_algorithms = pytest.mark.skipif(
 
 
 def epoch_text(dataset, config, precision, platform="cpu"):
-    config = dataclasses.replace(
-        config, train=dataclasses.replace(config.train, precision=precision)
-    )
-    state = init_state(0, config=config, sizes=dataset.sizes)
+    spec = Spec.of(config(precision=precision), dataset.sizes)
+    state = init_state(0, spec=spec)
     args = (state, *on_device(dataset))
     if platform == "cpu":
-        return run_epoch.lower(*args, config=config, sizes=dataset.sizes).as_text()
+        return run_epoch.lower(*args, spec=spec).as_text()
 
     def epoch(*args):  # not traced before, for another backend
-        return run_epoch.__wrapped__(*args, config=config, sizes=dataset.sizes)
+        return run_epoch.__wrapped__(*args, spec=spec)
 
     return jax.jit(epoch).trace(*args).lower(lowering_platforms=(platform,)).as_text()
 
@@ -41,7 +39,7 @@ def products(text):
     ("precision", "name"), [("float32", "HIGHEST"), ("tf32", "HIGH"), ("bf16", "DEFAULT")]
 )
 def test_the_setting_reaches_every_product(dataset, config, precision, name):
-    lines = products(epoch_text(dataset, config(), precision))
+    lines = products(epoch_text(dataset, config, precision))
     assert len(lines) > 50
     for line in lines:  # sums, written as products with a vector, stay exact
         is_sum = re.search(r"[(, ]tensor<\d+xf32>[,)]", line)
@@ -51,9 +49,8 @@ def test_the_setting_reaches_every_product(dataset, config, precision, name):
 
 @with_algorithms
 def test_bf16_on_a_gpu_is_bf16_and_not_tf32(dataset, config, monkeypatch):
-    settings = config()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    lines = products(epoch_text(dataset, settings, "bf16", platform="cuda"))
+    lines = products(epoch_text(dataset, config, "bf16", platform="cuda"))
     assert len(lines) > 30
     for line in lines:
         assert "lhs_precision_type = bf16" in line and "accumulation_type = f32" in line, line

@@ -20,10 +20,8 @@ SIZES = Sizes(n_genes=7, n_treatments=60, n_perturbed=50, n_quality=1)
 
 def gradients_of(case, batch, noise_key):
     rows = batch.rows
-    noise = sample_noise(
-        noise_key, case.config.model, SIZES, n_particles=2, n_cells=len(batch.weight), rows=rows
-    )
-    function = jax.value_and_grad(partial(loss, **case.settings), has_aux=True)
+    noise = sample_noise(noise_key, case.spec, n_particles=2, n_cells=len(batch.weight), rows=rows)
+    function = jax.value_and_grad(partial(loss, spec=case.spec), has_aux=True)
     return jax.jit(function)(case.params, case.context, batch, noise)
 
 

@@ -9,12 +9,13 @@ from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects.observed_effects import conditions_of_labels
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.predict.library_sizes import observed_library_sizes
-from gpo_vae_jax.predict.sampling import Draw, Trained
-from gpo_vae_jax.types import Dataset
+from gpo_vae_jax.predict.sampling import Draw
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Dataset, Params
 
 
 def quality_ratio(
-    trained: Trained, dataset: Dataset, settings: EvaluateConfig
+    params: Params, dataset: Dataset, settings: EvaluateConfig, *, spec: Spec
 ) -> dict[str, dict[str, float]]:
     """Return the share of good cells within the data's limits, by MADs ("3", "4", "5").
 
@@ -41,7 +42,7 @@ def quality_ratio(
             settings.seed, settings.quality_cells, library_size, memory_gib=settings.memory_gib
         )
         passed = dict.fromkeys(limits, 0)
-        for chunk in sampling.draw_cells(trained, conditions, draw):
+        for chunk in sampling.draw_cells(params, conditions, draw, spec=spec):
             counts = np.rint(np.maximum(chunk.values, 0)).reshape(-1, len(symbols))
             for mads, good in data.passed_by_limits(counts, symbols, limits).items():
                 passed[mads] += int(good.sum())

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from gpo_vae_jax.config import EvaluateConfig, ModelConfig
+from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects import baselines
 from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
 from gpo_vae_jax.evaluate.effects.observed_effects import (
@@ -24,14 +24,20 @@ from gpo_vae_jax.evaluate.effects.observed_effects import (
 from gpo_vae_jax.evaluate.results import Effects
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.predict import sampling
-from gpo_vae_jax.predict.sampling import Conditions, Draw, Trained
-from gpo_vae_jax.types import Array, Dataset, Params, Sizes
+from gpo_vae_jax.predict.sampling import Conditions, Draw
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array, Dataset, Params
 
 _BLOCK = 64  # particles summed in float32 on the device before they join the sums in float64
 
 
 def average_effects(
-    trained: Trained, dataset: Dataset, settings: EvaluateConfig, *, progress: bool = True
+    params: Params,
+    dataset: Dataset,
+    settings: EvaluateConfig,
+    *,
+    spec: Spec,
+    progress: bool = True,
 ) -> tuple[Effects, dict[str, dict]]:
     """Return the effects of every perturbation of the data, and their metrics.
 
@@ -45,7 +51,7 @@ def average_effects(
         settings.seed, settings.effect_particles, settings.library_size,
         memory_gib=settings.memory_gib,
     )  # fmt: skip
-    model, spread = model_effects(trained, conditions, draw, progress=progress)
+    model, spread = model_effects(params, conditions, draw, spec=spec, progress=progress)
     halves = baselines.halves_of_training(dataset, labels, settings.seed)
     sums = {name: split_sums(dataset, name, labels) for name in ("val", "test")}
     sums["train"] = halves[0] + halves[1]
@@ -81,7 +87,7 @@ def metrics_of(effects: Effects, halves: tuple, settings: EvaluateConfig) -> dic
 
 
 def model_effects(
-    trained: Trained, conditions: Conditions, draw: Draw, *, progress: bool = True
+    params: Params, conditions: Conditions, draw: Draw, *, spec: Spec, progress: bool = True
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the model's effect of each condition and its standard deviation over particles.
 
@@ -91,10 +97,11 @@ def model_effects(
     Returns:
       Two dicts by transform of [C, G] float64.
     """
-    order = sampling.gene_order(trained, draw)
-    params, genes = sampling.in_order(trained, order).params, jnp.asarray(order)
+    spec = spec.of_model
+    order = sampling.gene_order(params, draw, spec=spec)
+    params, genes = sampling.in_order(params, order), jnp.asarray(order)
     with_control = sampling.with_control(conditions)
-    step, width = sampling.chunk_sizes(trained, with_control, draw.memory_gib)
+    step, width = sampling.chunk_sizes(with_control, draw.memory_gib, spec=spec)
     width = max(width, 2)
     shape = (len(TRANSFORMS), len(conditions.number), len(order))
     total, squares = np.zeros(shape), np.zeros(shape)
@@ -113,7 +120,7 @@ def model_effects(
                 sums = _block_sums(
                     params, sampling.with_control(part), start, stop,
                     jnp.float32(draw.library_size), draw.seed, genes,
-                    step=step, failed=draw.failed, config=trained.config, sizes=trained.sizes,
+                    step=step, failed=draw.failed, spec=spec,
                 )  # fmt: skip
                 both = np.asarray(sums)[:, :, :new]
                 total[:, at] += both[0]
@@ -128,7 +135,7 @@ def model_effects(
     )
 
 
-@partial(jax.jit, static_argnames=("step", "failed", "config", "sizes"))
+@partial(jax.jit, static_argnames=("step", "failed", "spec"))
 @exact_products
 def _block_sums(
     params: Params,
@@ -141,15 +148,13 @@ def _block_sums(
     *,
     step: int,
     failed: bool,
-    config: ModelConfig,
-    sizes: Sizes,
+    spec: Spec,
 ) -> Array:
     """Sum (x - control) and its square over particles start..stop, [2, transforms, C, G].
 
     Particles are drawn `step` at a time and added one by one, so `step` changes no number. The
     control is the last condition.
     """
-    trained = Trained(params, config, sizes)
     n_conditions = len(conditions.number)
     library = jnp.full((step, n_conditions), library_size)
 
@@ -157,8 +162,9 @@ def _block_sums(
         first, sums = state
         particles = first + jnp.arange(step)
         counts = sampling.values_of(
-            trained, conditions, particles, library, seed, genes, failed=failed, expected=False
-        )
+            params, conditions, particles, library, seed, genes,
+            spec=spec, failed=failed, expected=False,
+        )  # fmt: skip
 
         def add(i: Array, sums: Array) -> Array:
             both = jnp.stack([_perturbseq(counts[i]), counts[i]])

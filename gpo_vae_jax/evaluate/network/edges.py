@@ -10,17 +10,17 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
 from gpo_vae_jax.evaluate.network.agreement import with_known
 from gpo_vae_jax.files import written_beside
 from gpo_vae_jax.model import bind
-from gpo_vae_jax.types import Params, Sizes
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Params
 
 
-def edge_probabilities(params: Params, config: ModelConfig, sizes: Sizes) -> np.ndarray:
+def edge_probabilities(params: Params, *, spec: Spec) -> np.ndarray:
     """Return the probability of every edge, [T, T]: row regulates column."""
-    return np.asarray(jax.device_get(bind(params, config, sizes).guide.mask_probs()))
+    return np.asarray(jax.device_get(bind(params, spec).guide.mask_probs()))
 
 
 def ranked_edges(

@@ -9,7 +9,6 @@ from gpo_vae_jax import data
 from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects.generated_quality import quality_ratio
 from gpo_vae_jax.predict.library_sizes import observed_library_sizes
-from gpo_vae_jax.predict.sampling import Trained
 from gpo_vae_jax.types import Conventions
 from tests import builders
 from tests.evaluate.effects.test_model_effects import GENES, make
@@ -25,8 +24,11 @@ def dataset_with(limits):
 
 @pytest.fixture(scope="module")
 def trained():
-    config, sizes = builders.configure().model, make().sizes
-    return Trained(builders.make_params(np.random.default_rng(0), config, sizes), config, sizes)
+    return builders.make_model(make().sizes)
+
+
+def ratio(trained, dataset, settings):
+    return quality_ratio(trained.params, dataset, settings, spec=trained.spec)
 
 
 def test_limits_decide(trained):
@@ -36,18 +38,18 @@ def test_limits_decide(trained):
         "4": {"UMI_count": 1.0, "ngenes": 1.0},
         "5": {"UMI_count": 1e6},
     }
-    found = quality_ratio(trained, dataset_with(limits), SETTINGS)
+    found = ratio(trained, dataset_with(limits), SETTINGS)
     assert set(found) == {"reference", "observed"}
     assert found["reference"]["4"] == 1 and found["reference"]["5"] == 0
     assert 0.1 < found["reference"]["3"] < 0.9
     assert found["observed"]["3"] < found["reference"]["3"]  # observed libraries are smaller
     again = dataclasses.replace(SETTINGS, memory_gib=1e-9)
-    assert quality_ratio(trained, dataset_with(limits), again) == found
+    assert ratio(trained, dataset_with(limits), again) == found
 
 
 def test_data_without_limits(trained):
-    assert quality_ratio(trained, dataset_with({}), SETTINGS) == {}
-    assert quality_ratio(trained, dataset_with({"3": {}}), SETTINGS) == {}
+    assert ratio(trained, dataset_with({}), SETTINGS) == {}
+    assert ratio(trained, dataset_with({"3": {}}), SETTINGS) == {}
 
 
 def test_observed_library_sizes_are_those_of_good_training_cells():

@@ -11,7 +11,7 @@ from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects import model_effects
 from gpo_vae_jax.evaluate.effects import observed_effects as data_effects
 from gpo_vae_jax.predict import sampling
-from gpo_vae_jax.predict.sampling import Draw, Trained
+from gpo_vae_jax.predict.sampling import Draw
 from gpo_vae_jax.types import Conventions
 from tests import builders
 
@@ -69,15 +69,16 @@ def observed(counts, labels, control="non-targeting"):
 
 @pytest.fixture(scope="module")
 def trained():
-    dataset = make()
-    config = builders.configure().model
-    params = builders.make_params(np.random.default_rng(0), config, dataset.sizes)
-    return Trained(params, config, dataset.sizes)
+    return builders.make_model(make().sizes)
 
 
 def run(trained, dataset, **settings):
     return model_effects.average_effects(
-        trained, dataset, dataclasses.replace(SETTINGS, **settings), progress=False
+        trained.params,
+        dataset,
+        dataclasses.replace(SETTINGS, **settings),
+        spec=trained.spec,
+        progress=False,
     )
 
 
@@ -113,7 +114,10 @@ def test_model_effects_are_those_of_drawn_cells(trained, found):
     table = found[0]
     conditions = data_effects.conditions_of_labels(make(), table.labels)
     chunks = sampling.draw_cells(
-        trained, sampling.with_control(conditions), Draw(n_particles=40, library_size=200.0)
+        trained.params,
+        sampling.with_control(conditions),
+        Draw(n_particles=40, library_size=200.0),
+        spec=trained.spec,
     )
     cells = np.concatenate([chunk.values for chunk in chunks]).astype(float)
     for transform, values in (("mean", cells), ("perturbseq", data_effects.perturbseq(cells))):
