@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import warnings
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,26 +16,27 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gpo_vae_jax.evaluate.report.look import COLOURS, SETTINGS, Mark
+from gpo_vae_jax.evaluate.report.look import SETTINGS, Mark
 from gpo_vae_jax.evaluate.report.markup import Markup, element
+from gpo_vae_jax.evaluate.report.svg import inline_svg
 from gpo_vae_jax.files import written_beside
 
-_NUMBER = re.compile(r"-?\d+\.\d+")
 _IMAGE_SIDE = 12_000  # pixels a file may have on one side, at most
+_PAD = 4.0  # CSS pixels around a panel
 
 
 class Panel(NamedTuple):
-    """Hold one set of axes, drawn when needed; sizes in CSS pixels."""
+    """One set of axes, drawn when needed; sizes in CSS pixels."""
 
     draw: Callable[[Axes], None]
-    alt: str  # what is to be seen, for those who cannot see it
+    alt: str  # describes the panel to a screen reader
     width: float
     height: float
     bare: bool = False  # no axes: the panel is a drawing in pixels
 
 
 class Plot(NamedTuple):
-    """Hold panels that belong together: one file, and one figure of the page."""
+    """Panels that belong together: one file, and one figure of the page."""
 
     name: str  # of the file
     panels: tuple[Panel, ...]
@@ -75,20 +74,21 @@ def write_png(plot: Plot, folder: Path) -> Path:
     """Write all panels of a plot into one PNG file on white, at two pixels to a CSS pixel."""
     columns = min(plot.columns, len(plot.panels))
     rows = math.ceil(len(plot.panels) / columns)
-    width = columns * max(panel.width for panel in plot.panels)
-    height = rows * max(panel.height for panel in plot.panels)
-    key = 24.0 * len(plot.marks) if width < 600 else 26.0 * math.ceil(len(plot.marks) / 2)
+    width = max(panel.width for panel in plot.panels)
+    height = max(panel.height for panel in plot.panels)
+    key_columns = 1 if columns * width < 600 else 2
+    key = 25.0 * math.ceil(len(plot.marks) / key_columns)
+    size = (columns * width, rows * height + key)
     path = folder / f"{plot.name}.png"
     with _settings(plot.name):
-        figure = Figure(figsize=(width / 72, (height + key) / 72), dpi=72, layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = _figure(*size)
         for i, panel in enumerate(plot.panels):
-            _draw(panel, figure.add_subplot(rows, columns, i + 1))
+            row, column = divmod(i, columns)
+            _draw(panel, figure, (column * width, (rows - 1 - row) * height, width, height))
         if plot.marks:
             lines = [Line2D([], [], label=mark.label, **mark.style()) for mark in plot.marks]
-            place, beside = "outside upper left", 1 if width < 600 else 2
-            figure.legend(handles=lines, loc=place, ncols=beside)
-        dpi = min(144.0, 72 * _IMAGE_SIDE / max(width, height + key))
+            figure.legend(handles=lines, loc="upper left", ncols=key_columns)
+        dpi = min(144.0, 72 * _IMAGE_SIDE / max(size))
         with written_beside(path) as beside:
             figure.savefig(beside, format="png", dpi=dpi, facecolor="white")
     return path
@@ -97,21 +97,51 @@ def write_png(plot: Plot, folder: Path) -> Path:
 def _svg(panel: Panel, name: str) -> Markup:
     buffer = io.BytesIO()
     with _settings(name):
-        size = (panel.width / 72, panel.height / 72)
-        figure = Figure(figsize=size, dpi=72, layout="none" if panel.bare else "constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_axes((0, 0, 1, 1)) if panel.bare else figure.add_subplot()
-        _draw(panel, axes)
+        figure = _figure(panel.width, panel.height)
+        _draw(panel, figure, (0, 0, panel.width, panel.height))
         none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=none)
-    return _for_page(buffer.getvalue(), name, panel)
+    source = buffer.getvalue()
+    return inline_svg(source, name, width=panel.width, height=panel.height, alt=panel.alt)
 
 
-def _draw(panel: Panel, axes: Axes) -> None:
+def _figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in CSS pixels, its canvas attached."""
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw(panel: Panel, figure: Figure, box: tuple[float, float, float, float]) -> None:
+    """Draw a panel into a box (left, bottom, width, height) of the figure, in CSS pixels."""
+    left, bottom, width, height = box
+    inner = box if panel.bare else (left + 46, bottom + 40, width - 56, height - 66)
+    axes = figure.add_axes(_fractions(figure, inner))
     if panel.bare:
         axes.set(xlim=(0, panel.width), ylim=(panel.height, 0), aspect="equal")
         axes.axis("off")
     panel.draw(axes)
+    if not panel.bare:
+        axes.set_position(_fractions(figure, _fitted(axes, box)))
+
+
+def _fitted(axes: Axes, box: tuple[float, float, float, float]) -> tuple[float, ...]:
+    """Return where the axes themselves go, so that all labels lie within the box.
+
+    matplotlib's constrained layout finds the same place in three times the time.
+    """
+    left, bottom, width, height = box
+    whole = axes.get_tightbbox(axes.figure.canvas.get_renderer(), for_layout_only=True)
+    inner = axes.get_window_extent()
+    before, below = inner.x0 - whole.x0 + _PAD, inner.y0 - whole.y0 + _PAD
+    after, above = whole.x1 - inner.x1 + _PAD, whole.y1 - inner.y1 + _PAD
+    return left + before, bottom + below, width - before - after, height - below - above
+
+
+def _fractions(figure: Figure, box: tuple[float, ...]) -> tuple[float, float, float, float]:
+    left, bottom, width, height = box
+    whole = figure.bbox
+    return left / whole.width, bottom / whole.height, width / whole.width, height / whole.height
 
 
 @contextmanager
@@ -120,76 +150,6 @@ def _settings(name: str) -> Iterator[None]:
     with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
-
-
-def _for_page(source: bytes, name: str, panel: Panel) -> Markup:
-    """Cut an SVG file down to what a page needs, its colours those of the page."""
-    root = ElementTree.fromstring(source)
-    used = set(re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", source.decode()))
-    used = {one or other for one, other in used}
-    for parent in list(root.iter()):
-        parent.tag = _local(parent.tag)
-        for child in list(parent):
-            if _local(child.tag) in ("metadata", "style"):
-                parent.remove(child)
-        _clean(parent, name, used)
-    root.attrib = {
-        "class": "plot",
-        "viewBox": f"0 0 {panel.width:g} {panel.height:g}",
-        "role": "img",
-        "aria-label": panel.alt,
-    }
-    return Markup(ElementTree.tostring(root, encoding="unicode"))
-
-
-def _clean(node: ElementTree.Element, name: str, used: set[str]) -> None:
-    attributes = {}
-    for key, value in node.attrib.items():
-        key = _local(key)
-        if key == "id":
-            if value not in used:
-                continue
-            value = f"{name}-{value}"
-        elif key == "href" and value.startswith("#"):
-            value = f"#{name}-{value[1:]}"
-        elif key == "clip-path":
-            value = value.replace("url(#", f"url(#{name}-")
-        elif key == "style":
-            value = _style(value)
-        elif key == "transform" and value.startswith("rotate(-0 "):
-            continue
-        if key in ("d", "x", "y", "width", "height", "transform"):
-            value = _NUMBER.sub(
-                lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value
-            )
-            value = value.replace("\n", "").strip()
-        attributes[key] = value
-    node.attrib = attributes
-    if node.text is not None and not node.text.strip():
-        node.text = None
-    node.tail = None
-
-
-def _style(style: str) -> str:
-    """Return a style with the page's font and with colours that follow the page's."""
-    kept = []
-    for rule in style.split(";"):
-        key, _, value = (part.strip() for part in rule.partition(":"))
-        if key == "font":  # older versions: weight, size and family in one
-            found = re.match(r"(?:.*?(bold|[5-9]00)\s+)?.*?([\d.]+px)", value)
-            kept += [f"font-size:{found[2]}"] + ["font-weight:600"] * bool(found[1])
-        elif key == "font-weight":
-            kept.append("font-weight:600")
-        elif key and key != "font-family":
-            kept.append(f"{key}:{value}")
-    text = ";".join(kept)
-    for colour, code in COLOURS.items():
-        text = text.replace(code, f"var(--{colour})")
-    return text
-
-
-def _local(name: str) -> str:
-    return name.rpartition("}")[2]
 
 
 def _swatch(mark: Mark) -> Markup:
