@@ -13,9 +13,10 @@ from gpo_vae_jax.types import Params
 
 
 class Checkpoints:
-    """Hold the three series of a run: `best/`, `latest/` and `steps/` under one folder.
+    """The three series of a run under one folder: `best/`, `latest/` and `steps/`.
 
-    orbax writes each checkpoint beside its place and renames it, so a killed run leaves whole ones.
+    orbax writes each checkpoint beside its place and renames it, so that a killed run leaves
+    complete ones only.
     """
 
     def __init__(self, folder: Path):
@@ -28,27 +29,32 @@ class Checkpoints:
         """Write the best parameters if they changed, and the whole state, numbered by its epoch."""
         epoch = int(state.best_epoch)
         if epoch >= 0:
-            _save(self._best, epoch, state.best_params)
+            self.save_best(epoch, state.best_params)
         _save(self._latest, int(state.epoch), state)
+
+    def save_best(self, epoch: int, params: Params) -> None:
+        """Write the parameters with the best validation loss, numbered by their epoch."""
+        _save(self._best, epoch, params)
 
     def save_step(self, state: TrainState) -> None:
         """Write the parameters as a milestone, numbered by the optimiser step."""
         _save(self._steps, int(state.step), state.current.params)
 
     def restore_latest(self, like: TrainState) -> TrainState:
-        """Read the state to go on from; `like` itself where none was saved yet.
+        """Return the state to continue from; `like` itself where none was saved yet.
 
         Raises:
           TrainingError: the state belongs to another model.
         """
         return like if self._latest.latest_step() is None else _restore(self._latest, like)
 
-    def restore_best(self, like: Params) -> Params:
-        """Read the parameters with the best validation loss (raises TrainingError)."""
-        return _restore(self._best, like)
+    def restore_best(self, like: Params) -> tuple[int, Params]:
+        """Return the epoch with the best validation loss and its parameters (TrainingError)."""
+        params = _restore(self._best, like)
+        return int(self._best.latest_step()), params
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait until everything is written."""
         for manager in (self._best, self._latest, self._steps):
             manager.close()
 

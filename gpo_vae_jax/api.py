@@ -1,0 +1,362 @@
+"""The public face: every step from raw counts to a network, in memory.
+
+A prepared data set may be given as the AnnData that `prepare` returns, as the path of a prepared
+h5ad file, or as the `Dataset` that `dataset` makes of either. Only `save`, `load` and `report`
+touch folders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+
+from gpo_vae_jax import config_io, presets
+from gpo_vae_jax import progress as progress_of
+from gpo_vae_jax.compilation_cache import use_compilation_cache
+from gpo_vae_jax.config import Config, DataConfig, EvaluateConfig, PrepareConfig, SimulateConfig
+from gpo_vae_jax.data import from_anndata
+from gpo_vae_jax.data import load as load_prepared
+from gpo_vae_jax.data import prepare as prepare_anndata
+from gpo_vae_jax.data import simulate as simulate_anndata
+from gpo_vae_jax.errors import ConfigError, DataError, TrainingError
+from gpo_vae_jax.evaluate import evaluation
+from gpo_vae_jax.evaluate.comparison.compare import Comparison
+from gpo_vae_jax.evaluate.comparison.compare import compare as compare_evaluations
+from gpo_vae_jax.evaluate.files_out import write_files
+from gpo_vae_jax.evaluate.knowledge import read_networks
+from gpo_vae_jax.evaluate.network.edges import edge_probabilities, ranked_edges
+from gpo_vae_jax.evaluate.report import write_report
+from gpo_vae_jax.evaluate.results import Evaluation
+from gpo_vae_jax.model.trained import Trained
+from gpo_vae_jax.predict.predicted_cells import PredictionRequest, predict_cells
+from gpo_vae_jax.runs.saved import load, save
+from gpo_vae_jax.runs.watch import Watch, stop_on_signal
+from gpo_vae_jax.train.training import EpochEnd, OnEpoch
+from gpo_vae_jax.train.training import train as train_dataset
+from gpo_vae_jax.types import Dataset
+
+Prepared = anndata.AnnData | Dataset | str | os.PathLike[str]
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "Evaluation",
+    "Trained",
+    "TrainingError",
+    "compare",
+    "dataset",
+    "evaluate",
+    "load",
+    "network",
+    "predict",
+    "prepare",
+    "presets",
+    "report",
+    "save",
+    "simulate",
+    "train",
+]
+
+
+def simulate(**settings: Any) -> anndata.AnnData:
+    """Simulate raw Perturb-seq counts whose gene regulatory network is known.
+
+    Args:
+      settings: fields of `config.SimulateConfig`, such as n_cells=6000, n_genes=120, seed=0.
+
+    Returns:
+      UMI counts [N, G] with `obs["perturbation"]`; the true network is in `uns["gpo_vae_truth"]`.
+
+    Raises:
+      ConfigError: a setting is unknown or out of range.
+    """
+    values = config_io.from_dict({"simulate": settings}).simulate
+    assert isinstance(values, SimulateConfig)
+    return simulate_anndata(values)
+
+
+def prepare(
+    adata: anndata.AnnData,
+    config: PrepareConfig | Config | None = None,
+    *,
+    perturbation_key: str | None = None,
+    control: str | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> anndata.AnnData:
+    """Turn raw counts into a prepared data set: quality control, splits, matched controls, deltas.
+
+    The input is left as it is. What was done, and how many cells each stage kept, stands in
+    `uns["gpo_vae"]` of the result (docs/data.md).
+
+    Args:
+      adata: raw UMI counts [N, G] in X (or a layer: `layer="counts"`), with a column of `obs` that
+        names each cell's perturbation. It may be backed by its file.
+      config: settings of the preparation; by default those of `presets.anndata()`.
+      perturbation_key: the column of `obs`. By default the usual names are tried.
+      control: the label of control cells in that column.
+      progress: whether the stages are reported on standard error.
+      settings: further fields of `config.PrepareConfig`, such as min_cells=100.
+
+    Returns:
+      The kept cells, ready for `train`.
+
+    Raises:
+      ConfigError: a setting is unknown or out of range.
+      DataError: the input cannot be used; the message names the column, the value and the fix.
+    """
+    start = presets.anndata().prepare if config is None else config
+    start = start.prepare if isinstance(start, Config) else start
+    named = {"perturbation_key": perturbation_key, "control": control}
+    changed = {name: value for name, value in named.items() if value is not None} | settings
+    merged = {**dataclasses.asdict(start), **changed}
+    chosen = config_io.from_dict({"prepare": merged}).prepare
+    guess = config is None and not {"perturbation_key", "control"} & set(changed)
+    say = progress_of.stages(progress)
+    return prepare_anndata(adata, chosen, say, guess=guess)
+
+
+def dataset(prepared: Prepared, config: DataConfig | None = None) -> Dataset:
+    """Return the arrays that training and evaluation read, made once for repeated use.
+
+    Args:
+      prepared: what `prepare` returned, or the path of a prepared h5ad file.
+      config: `mask_test` hides the dosage of some treatments (ablation).
+
+    Raises:
+      DataError: the data is not as `prepare` leaves it.
+    """
+    if isinstance(prepared, Dataset):
+        return prepared
+    config = DataConfig() if config is None else config
+    if isinstance(prepared, anndata.AnnData):
+        return from_anndata(prepared, config)
+    return load_prepared(prepared, config)
+
+
+def train(
+    prepared: Prepared,
+    config: Config | None = None,
+    *,
+    seeds: int | Sequence[int] | None = None,
+    on_epoch: OnEpoch | None = None,
+    together: bool | None = None,
+    progress: bool = True,
+) -> Trained:
+    """Train GPO-VAE, on one seed or on several.
+
+    Every seed trains until its validation loss has not improved for `config.train.patience`
+    epochs. Interrupting (Ctrl-C, or the stop button of a notebook) ends the training after the
+    epoch in progress and returns what was learned.
+
+    Args:
+      prepared: what `prepare` returned, a prepared h5ad file, or a `Dataset`.
+      config: all settings; by default `presets.anndata()`.
+      seeds: one member each; by default `config.train.seed`.
+      on_epoch: called with an `EpochEnd` after each epoch of each seed; a true result stops.
+      together: whether all seeds advance at once in one vmapped program; by default they do
+        except on a CPU, where it gains nothing. The members are the same up to rounding.
+      progress: whether a bar with rate, time left and losses is shown on standard error.
+
+    Returns:
+      The trained model: parameters, settings, names and the history of every epoch.
+
+    Raises:
+      ConfigError: a setting is out of range, or does not fit the data.
+      DataError: the data is not as `prepare` leaves it.
+      TrainingError: a loss is not finite.
+    """
+    use_compilation_cache()
+    config = presets.anndata() if config is None else config
+    config = config_io.from_dict(config_io.to_dict(config))
+    arrays = dataset(prepared, config.data)
+    n_members = 1 if seeds is None or isinstance(seeds, (int, np.integer)) else len(seeds)
+    watch = Watch(config, n_members=n_members, shown=progress)
+    with stop_on_signal() as stop:
+
+        def listen(end: EpochEnd) -> bool:
+            watch(end)
+            return bool(on_epoch and on_epoch(end)) or stop.is_set()
+
+        try:
+            return train_dataset(arrays, config, seeds=seeds, on_epoch=listen, together=together)
+        finally:
+            watch.close()
+
+
+def evaluate(
+    trained: Trained,
+    prepared: Prepared,
+    *,
+    networks: Mapping[str, str | os.PathLike[str]] | Sequence[str] = (),
+    progress: bool = False,
+    **settings: Any,
+) -> Evaluation:
+    """Measure a trained model beside its baselines (docs/evaluation.md); nothing is written.
+
+    Of several members the best is evaluated; iterate over `trained` to evaluate each.
+
+    Args:
+      trained: what `train` or `load` returned.
+      prepared: the data that it was trained on.
+      networks: known networks to compare with, by name: {"TRRUST": "trrust.tsv"}.
+      progress: whether stages and bars are shown on standard error.
+      settings: fields of `config.EvaluateConfig`, such as effect_particles=2500, seed=0.
+
+    Returns:
+      All numbers (`summary`, `table`), effects, edges and regulators.
+
+    Raises:
+      ConfigError: a setting is unknown or out of range.
+      DataError: the data is not what the model was trained on, or a network cannot be read.
+    """
+    use_compilation_cache()
+    chosen = config_io.from_dict(settings, EvaluateConfig, "evaluate")
+    if isinstance(networks, Mapping):
+        networks = [f"{name}={path}" for name, path in networks.items()]
+    known = read_networks(networks)
+    return evaluation.evaluate(
+        trained,
+        dataset(prepared, trained.config.data),
+        chosen,
+        known,
+        say=progress_of.stages(progress),
+        progress=progress,
+    )
+
+
+def predict(
+    trained: Trained,
+    prepared: Prepared,
+    perturbations: str | Sequence[str],
+    *,
+    n_cells: int = 500,
+    expected: bool = False,
+    library_size: float | str = 10_000.0,
+    quality: str = "good",
+    control: bool = True,
+    seed: int = 0,
+) -> anndata.AnnData:
+    """Predict cells under perturbations, seen or not.
+
+    Of several members the best predicts.
+
+    Args:
+      trained: what `train` or `load` returned.
+      prepared: the data that it was trained on: names, and library sizes where "observed".
+      perturbations: names of treatments, or several joined by "+": ["A", "B", "A+B"].
+      n_cells: cells of each perturbation; draws behind each mean where `expected`.
+      expected: return expected counts, one row a perturbation, with their standard deviation over
+        draws in the layer `sd`, instead of sampled cells.
+      library_size: UMI counts of a cell, or "observed": those of good training cells.
+      quality: "good", or "bad" for cells as they look when they fail quality control.
+      control: whether control cells are predicted as well.
+      seed: of the draws.
+
+    Returns:
+      Counts [cells, G]; `obs` has the perturbation (`perturbation`, `target_gene`), its `kind`
+      (observed, combination, unseen gene), quality and library size of each cell.
+
+    Raises:
+      ConfigError: an argument is out of range.
+      DataError: a perturbation is unknown.
+    """
+    use_compilation_cache()
+    words = [perturbations] if isinstance(perturbations, str) else list(perturbations)
+    request = PredictionRequest.checked(
+        n_cells=n_cells,
+        expected=expected,
+        library_size=library_size,
+        quality=quality,
+        control=control,
+        seed=seed,
+    )
+    return predict_cells(trained, dataset(prepared, trained.config.data), words, request)
+
+
+def network(trained: Trained, *, threshold: float = 0.0) -> pd.DataFrame:
+    """Return the learned gene regulatory network, from the most probable edge down.
+
+    Args:
+      trained: what `train` or `load` returned.
+      threshold: only edges above this probability; by default every pair of different genes.
+
+    Returns:
+      One row an edge: source, target, probability, source_perturbed (whether the data perturbs the
+      source: only such edges are learned from its cells) and target_perturbed. Of several members
+      the probability is their mean, with `probability_sd` and `n_called`, the number of members
+      that give it more than 0.5.
+
+    Raises:
+      ConfigError: the threshold is not between 0 and 1.
+    """
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"threshold={threshold} must be between 0 and 1")
+    each = np.stack([edge_probabilities(one.params, spec=trained.spec) for one in trained.members])
+    names = list(trained.treatments)
+    mean = each.mean(axis=0)
+    at_least = len(names) ** 2 if threshold == 0 else 0
+    edges = ranked_edges(
+        mean, names, trained.n_perturbed, threshold=threshold, at_least=at_least
+    ).drop(columns=["above_threshold"])
+    if len(trained) > 1:
+        place = {name: i for i, name in enumerate(names)}
+        rows, columns = edges["source"].map(place), edges["target"].map(place)
+        at = list(edges.columns).index("probability") + 1
+        edges.insert(at, "probability_sd", each.std(axis=0, ddof=1)[rows, columns])
+        edges.insert(at + 1, "n_called", (each > 0.5).sum(axis=0)[rows, columns])
+    return edges
+
+
+def compare(
+    evaluations: Mapping[str, Evaluation] | Sequence[Evaluation], *, different_data: bool = False
+) -> Comparison:
+    """Put evaluations side by side: their metrics, and how far their networks agree.
+
+    Args:
+      evaluations: two or more, by name; those of a sequence are named by their seeds.
+      different_data: whether models trained on different data may be compared.
+
+    Returns:
+      `metrics`: a row for every metric with the value of each evaluation, their mean, standard
+      deviation and differences from the first; `edges`: shared edges of every two networks,
+      beside what chance would share.
+
+    Raises:
+      ConfigError: there are fewer than two, or two have one name.
+      DataError: the treatments differ, or the data.
+    """
+    if not isinstance(evaluations, Mapping):
+        named = {f"seed {one.summary['run']['seed']}": one for one in evaluations}
+        if len(named) < len(evaluations):
+            raise ConfigError("two evaluations have one seed: give names, {'A': ..., 'B': ...}")
+        evaluations = named
+    return compare_evaluations(evaluations, different_data=different_data)
+
+
+def report(result: Evaluation, folder: str | os.PathLike[str]) -> Path:
+    """Write an evaluation into a folder: report.html, tables, effects.h5ad, plots.
+
+    Args:
+      result: what `evaluate` returned.
+      folder: made where it does not exist; files of an earlier evaluation are replaced.
+
+    Returns:
+      The path of report.html, a page without external files.
+
+    Raises:
+      DataError: the folder cannot be written to.
+    """
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    write_files(path, result)
+    return write_report(path, result)
