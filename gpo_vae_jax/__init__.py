@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +59,21 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(importlib.import_module("gpo_vae_jax.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """Keeps `train`, `evaluate` and `predict` functions when the rooms of these names are imported.
+
+    Importing a submodule binds it as an attribute of its package; here the public face comes first.
+    `from gpo_vae_jax.train import ...` is not affected.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and name in ("train", "evaluate", "predict")):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
