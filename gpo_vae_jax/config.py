@@ -25,8 +25,8 @@ class DataConfig:
 class SimulateConfig:
     """Simulated Perturb-seq counts with a known network."""
 
-    n_cells: int = 6000  # cells
-    n_genes: int = 120  # measured genes
+    n_cells: int = 6000  # number of cells
+    n_genes: int = 120  # number of measured genes
     n_perturbed: int = 20  # network genes that are perturbed
     n_extended: int = 10  # network genes that are not perturbed
     edges_per_gene: float = 2.0  # expected out-degree in the true network
@@ -52,19 +52,21 @@ class PrepareConfig:
     gene_name_key: str = ""  # var column with other gene names; empty: the well-known columns
     layer: str = ""  # layer with raw counts; empty: X
     use_raw: bool = False  # take raw counts and their genes from adata.raw
-    recorded: Literal["all", "all_but_matches", "nothing"] = "all"  # reuse from a published file
+    recorded: Literal["all", "all_but_matches", "nothing"] = (
+        "all"  # what a published file has that is reused
+    )
     matched_key: str = ""  # obs column with recorded matches; empty: found by its name
 
     # Cells to keep
     strong_table: str = ""  # xlsx or csv with a row for each perturbation; empty: keep all
     strong_sheet: str = ""  # sheet of the xlsx
     strong_names: Literal["second_field", "whole"] = "second_field"  # where the gene's name is
-    strong_min_degs: int = 50  # strong perturbations change MORE genes than this
-    strong_max_knockdown: float = -0.3  # and change their target by at most this share
-    strong_min_cells: int = 25  # and have MORE cells than this
+    strong_min_degs: int = 50  # strong: changes MORE genes than this
+    strong_max_knockdown: float = -0.3  # strong: changes its target by at most this share
+    strong_min_cells: int = 25  # strong: has MORE cells than this
     knockdown: bool = False  # keep only cells whose target is low
     knockdown_percentile: float = 10.0  # low: at most this percentile of control cells
-    unmeasured: Literal["drop", "keep"] = "drop"  # cells whose perturbed gene is not measured
+    unmeasured: Literal["drop", "keep"] = "drop"  # cells whose gene is not measured
     min_cells: int = 0  # keep perturbations with MORE cells than this; 0: keep all
 
     # Splits
@@ -86,7 +88,7 @@ class PrepareConfig:
     backend: Literal["auto", "scanpy", "rapids"] = "auto"  # auto: rapids where it works
 
     # Network genes and matched controls
-    extended_genes: Literal["none", "both", "up_only"] = "both"  # responsive genes that join
+    extended_genes: Literal["none", "both", "up_only"] = "both"  # how responsive genes join
     extended_log_fold_change: float = 3.0  # least |log2 fold change| of an extended gene
     extended_p: float = 0.01  # largest adjusted p-value of an extended gene
     matching: Literal["ot", "hpm", "wd", "wd_nearest"] = "ot"  # how controls are matched
@@ -99,11 +101,11 @@ class ModelConfig:
 
     # Sizes
     n_latent: int = 200  # latent dimensions, L
-    basal_encoder_n_layers: int = 1  # layers of the encoder of cells
-    basal_encoder_n_hidden: int = 200  # width of the encoder of cells
-    embedding_encoder_n_layers: int = 4  # layers of the encoder of effects
-    embedding_encoder_n_hidden: int = 400  # width of the encoder of effects
-    decoder_n_layers: int = 1  # the decoder has one residual layer more
+    basal_encoder_n_layers: int = 1  # layers of the cell encoder
+    basal_encoder_n_hidden: int = 200  # width of the cell encoder
+    embedding_encoder_n_layers: int = 4  # layers of the effect encoder
+    embedding_encoder_n_hidden: int = 400  # width of the effect encoder
+    decoder_n_layers: int = 1  # layers of the decoder, which has one more than this
     decoder_n_hidden: int = 400  # width of the decoder
 
     # Structure
@@ -111,27 +113,27 @@ class ModelConfig:
         "library_nb"  # distribution of the counts
     )
     input_normalization: Literal["log_standardize", "standardize", "none"] = (
-        "log_standardize"  # of the counts that the encoder sees
+        "log_standardize"  # normalisation of the cell encoder's input
     )
     sum_mode: bool = False  # add the latents (needs n_latent = T) instead of concatenating them
     mean_field_encoder: bool = False  # q(z | X) instead of q(z | X, D, qc, E, M)
 
     # Network
-    logits_or_probs: Literal["logits", "probs"] = "logits"  # parameters of the edges
-    mask_init: float = 0.0  # initial value of these parameters
+    logits_or_probs: Literal["logits", "probs"] = "logits"  # parameter of an edge
+    mask_init: float = 0.0  # initial value of every logit or probability
     knowledge_path: str = ""  # .npy with T x T prior probabilities of edges, to start from
-    temperature: float = 1.0  # of the relaxed Bernoulli of an edge
+    temperature: float = 1.0  # temperature of the relaxed Bernoulli of an edge
     mask_prior: float = 0.3  # prior probability of an edge
     embedding_prior_scale: float = 1.0  # prior standard deviation of an effect
 
 
 @dataclasses.dataclass(frozen=True)
 class ReweightConfig:
-    """Weights of the reweighted ELBO: mask, embedding, quality, basal."""
+    """Weights of the reweighted ELBO for mask, embedding, quality and basal latent, in this order."""
 
-    prior: _Weights = (1.0, 1.0, 1.0, 1.0)  # on log p(v)
-    term: _Weights = (1.0, 1.0, 1.0, 1.0)  # on log p(v) - log q(v)
-    observation: tuple[float, float, float] = (1.0, 1.0, 1.0)  # on a cell's part; basal has none
+    prior: _Weights = (1.0, 1.0, 1.0, 1.0)  # weights of log p(v)
+    term: _Weights = (1.0, 1.0, 1.0, 1.0)  # weights of log p(v) - log q(v)
+    observation: tuple[float, float, float] = (1.0, 1.0, 1.0)  # weights of a cell's part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,19 +158,19 @@ class TrainConfig:
     seed: int = 0  # seed of initial parameters, batches and noise
     batch_size: int = 512  # cells per step
     n_particles: int = 5  # Monte Carlo samples per cell
-    precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products, on a GPU
+    precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products on a GPU
 
     # Length
     max_epochs: int = 2000  # largest number of epochs
     patience: int = 30  # stop after this many epochs without a new best validation loss
 
     # Optimiser
-    optimizer: Literal["adam", "sgd"] = "adam"  # sgd: with momentum and a cyclic rate
-    learning_rate: float = 3e-4  # of Adam
-    weight_decay: float = 1e-6  # coupled: added to the clipped gradient
+    optimizer: Literal["adam", "sgd"] = "adam"  # sgd has momentum and a cyclic learning rate
+    learning_rate: float = 3e-4  # learning rate of Adam
+    weight_decay: float = 1e-6  # coupled weight decay, added to the clipped gradient
     gradient_clip_norm: float = 100.0  # largest global norm of the gradient
     cyclic_low: float = 5e-4  # lowest learning rate of SGD's triangular cycle
-    cyclic_high: float = 5e-3  # highest learning rate of that cycle
+    cyclic_high: float = 5e-3  # highest learning rate of SGD's triangular cycle
     cyclic_step_size_up: int = 447  # steps from the lowest to the highest rate
 
     # Checkpoints
@@ -178,7 +180,7 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateConfig:
-    """How a trained model is evaluated (docs/method.md 8); not part of a run's settings."""
+    """The evaluation of a trained model (docs/method.md 8)."""
 
     seed: int = 0  # seed of all draws
     memory_gib: float = 2.0  # GiB that one chunk of the work may take

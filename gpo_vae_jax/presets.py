@@ -23,7 +23,7 @@ REPLOGLE_SUMMARY = "data/replogle2022_summary_stats.xlsx"
 
 
 def demo() -> Config:
-    """Simulated cells with a known network; half a minute on two CPU cores."""
+    """Simulated cells with a known network; half a minute on two cores."""
     shared = published().objective
     return Config(
         name="demo",
@@ -54,7 +54,7 @@ def anndata() -> Config:
 
 
 def rpe1() -> Config:
-    """RPE1, Replogle 2022: 91,891 cells, 383 + 272 treatments, 8,749 genes."""
+    """RPE1 (Replogle 2022): 91,891 cells, 383 + 272 treatments."""
     shared = published()
     return dataclasses.replace(
         shared,
@@ -70,7 +70,7 @@ def rpe1() -> Config:
 
 
 def replogle() -> Config:
-    """K562, Replogle 2022: 129,478 cells, 622 + 924 treatments, 8,563 genes."""
+    """K562 essential (Replogle 2022): 129,478 cells, 622 + 924 treatments."""
     shared = published()
     return dataclasses.replace(
         shared,
@@ -86,7 +86,7 @@ def replogle() -> Config:
 
 
 def adamson() -> Config:
-    """K562, Adamson 2016: 46,236 cells, 68 + 347 treatments."""
+    """K562 (Adamson 2016): 46,236 cells, 68 + 347 treatments."""
     shared = published()
     return dataclasses.replace(
         shared,

@@ -27,7 +27,7 @@ FILES = {**{name: name for name in PRESETS}, "published": "base"}
 def test_a_preset_has_its_name_and_a_line_about_it(name):
     assert PRESETS[name]().name == name
     about = PRESETS[name].__doc__.splitlines()[0]
-    assert 0 < len(about) <= 80 and about.endswith(".")
+    assert 0 < len(about) <= 67 and about.endswith(".")
 
 
 @pytest.mark.parametrize("name", PRESETS)

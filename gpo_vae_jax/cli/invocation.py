@@ -1,0 +1,49 @@
+"""How and when the user started the program: messages name the command that this user has."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+
+COMMANDS = {  # name: what it does, in the order of a project
+    "download": "fetch a published data set",
+    "prepare": "turn raw counts (.h5ad) into a prepared file",
+    "train": "train on a prepared file, or on simulated cells",
+    "evaluate": "measure a run; write its report, effects and network",
+    "predict": "predict cells under perturbations, seen or not",
+    "export-grn": "write the learned network as tables and as a graph",
+    "compare": "put evaluated runs side by side",
+    "parity": "check recorded numbers of the PyTorch original",
+    "settings": "list every setting with its default and meaning",
+}
+_SCRIPTS = {"download": "download_datasets", "export-grn": "export_grn"}  # named otherwise
+_MENTION = re.compile(r"\bgpo-vae(?= (?:" + "|".join(COMMANDS) + r")\b) ([a-z-]+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Invocation:
+    """The words that start the program, and when it was started."""
+
+    start: str = "gpo-vae"
+    scripts: str = ""  # the folder of the script that started it; empty: no script did
+    began: float = dataclasses.field(default_factory=time.perf_counter)  # seconds
+
+    def command(self, name: str) -> str:
+        """Return how this user starts a command: "gpo-vae train", "python scripts/train.py"."""
+        if self.scripts and name != "settings":  # which has no script
+            return f"python {self.scripts}/{_SCRIPTS.get(name, name)}.py"
+        return f"{'python -m gpo_vae_jax' if self.scripts else self.start} {name}"
+
+    def spelled(self, text: str) -> str:
+        """Return a message with every "gpo-vae COMMAND" in it as this user starts it."""
+        return _MENTION.sub(lambda found: self.command(found[1]), text)
+
+    def total_time(self) -> str:
+        """Return the time since the start in words: "total time 1 min 5 s"."""
+        seconds = time.perf_counter() - self.began
+        if seconds < 60:
+            return f"total time {seconds:.1f} s"
+        minutes, seconds = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"total time {f'{hours} h ' if hours else ''}{minutes} min {seconds} s"

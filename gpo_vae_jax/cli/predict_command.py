@@ -1,0 +1,113 @@
+r"""Predict cells under perturbations, in the data or not, with control cells.
+
+Writes counts as h5ad, ready for scanpy and cell-eval (docs/data.md).
+
+    gpo-vae predict --workdir=runs/demo --output=prediction.h5ad \
+        --perturbations GENE001 GENE005 GENE001+GENE005 --cells=500
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from gpo_vae_jax.cli.arguments import (
+    CommandParser,
+    add_workdir,
+    number,
+    required,
+    whole_number,
+    workdir_of,
+)
+from gpo_vae_jax.cli.invocation import Invocation
+from gpo_vae_jax.errors import ConfigError
+
+
+def define(parser: CommandParser) -> None:
+    """Add the options."""
+    parser.takes("--workdir=DIR --output=FILE --perturbations NAME ...", words="perturbations")
+    files = parser.group("files")
+    add_workdir(files)
+    files.add_argument("--output", metavar="FILE", help="h5ad file to write (required)")
+    files.add_argument(
+        "--data", metavar="FILE", default="", help="the prepared file, if it was moved"
+    )
+    what = parser.group("what to predict")
+    what.add_argument(
+        "--perturbations",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="rows of grn.csv, or several joined by +: A B A+B, or A,B (required)",
+    )
+    what.add_argument(
+        "--cells",
+        metavar="N",
+        type=whole_number(1),
+        default=500,
+        help="cells of each perturbation; with --expected, draws behind each mean (default: 500)",
+    )
+    parser.flag(
+        what,
+        "expected",
+        default=False,
+        help="expected counts, a row for each perturbation (layer sd: their spread)",
+    )
+    parser.flag(what, "control", default=True, help="leave control cells out")
+    what.add_argument(
+        "--quality", choices=["good", "bad"], default="good", help="of the cells (default: good)"
+    )
+    what.add_argument(
+        "--library_size",
+        metavar="N",
+        default="10000",
+        help="UMI count of each cell, or 'observed': those of training cells (default: 10000)",
+    )
+    how = parser.group("how")
+    how.add_argument(
+        "--seed", metavar="N", type=whole_number(0), default=0, help="of the draws (default: 0)"
+    )
+    how.add_argument(
+        "--memory_gib",
+        metavar="GIB",
+        type=number(0.0),
+        default=2.0,
+        help="memory that one chunk of the work may take (default: 2)",
+    )
+
+
+def run(args: argparse.Namespace, invocation: Invocation) -> None:
+    """Predict, and print what each perturbation is to the model."""
+    del invocation
+    workdir = workdir_of(args)
+    words = [name for word in args.perturbations for name in word.split(",") if name]
+    required(words, "--perturbations", "what to predict", "--perturbations A B A+B")
+    output = required(args.output, "--output", "the h5ad to write", "--output=prediction.h5ad")
+    size = library_size(args.library_size)
+    from gpo_vae_jax.compilation_cache import use_compilation_cache
+    from gpo_vae_jax.predict.predicted_cells import Asked, predict_to_file
+
+    use_compilation_cache()
+    request = Asked(
+        n_cells=args.cells,
+        expected=args.expected,
+        library_size=size,
+        failed=args.quality == "bad",
+        control=args.control,
+        seed=args.seed,
+        memory_gib=args.memory_gib,
+    )
+    print("\n".join(predict_to_file(workdir, words, output, request, args.data)))
+
+
+def library_size(text: str) -> float | None:
+    """Read --library_size; None is "observed"."""
+    if text == "observed":
+        return None
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < float("inf"):
+        raise ConfigError(f"--library_size={text!r} must be a positive number, or 'observed'")
+    return size

@@ -1,0 +1,68 @@
+r"""Turn raw counts into the prepared file that training reads.
+
+Quality control, splits, matched controls and network genes: docs/data.md.
+
+    gpo-vae prepare --preset anndata --input=RAW.h5ad --output=PREPARED.h5ad
+    gpo-vae prepare --preset anndata --input=RAW.h5ad --output=PREPARED.h5ad \
+        --prepare.perturbation_key=gene --prepare.control=ctrl
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+from pathlib import Path
+
+from gpo_vae_jax.cli.arguments import CommandParser, required
+from gpo_vae_jax.cli.invocation import Invocation
+from gpo_vae_jax.cli.overrides import RUN
+from gpo_vae_jax.cli.settings_arguments import add_settings, as_given, config_of
+from gpo_vae_jax.config import Config
+
+
+def define(parser: CommandParser) -> None:
+    """Add the options."""
+    parser.takes("--preset NAME --input=FILE --output=FILE [options]", settings=RUN)
+    files = parser.group("files")
+    files.add_argument("--input", metavar="FILE", help="h5ad with raw counts (required)")
+    files.add_argument("--output", metavar="FILE", help="prepared h5ad to write (required)")
+    add_settings(parser)
+
+
+def run(args: argparse.Namespace, invocation: Invocation) -> None:
+    """Check, prepare, write and sum up."""
+    config = config_of(args)
+    source = required(args.input, "--input", "the h5ad with raw counts", "--input=RAW.h5ad")
+    target = required(
+        args.output, "--output", "the prepared h5ad to write", "--output=PREPARED.h5ad"
+    )
+    prepare(config, Path(source), Path(target))
+    print(
+        f"next: {invocation.command('train')} {as_given(args)} "
+        f"--data.path={shlex.quote(target)} --workdir=runs/{config.name}"
+    )
+    print(invocation.total_time())
+
+
+def prepare(config: Config, source: Path, target: Path) -> None:
+    """Prepare `source` into `target`, and print the stages and a summary."""
+    from gpo_vae_jax import data
+
+    start = time.perf_counter()
+    begun: list[tuple[float, str]] = []
+
+    def progress(said: str) -> None:
+        now = time.perf_counter() - start
+        print(f"[{now:6.1f} s] {said}", flush=True)
+        if not said.startswith("note: "):
+            begun.append((now, said))
+
+    prepared = data.prepare_file(
+        source, target, config.prepare, progress, guess=config.name == "anndata"
+    )
+    ended = [now for now, _ in begun[1:]]
+    seconds = {name: end - now for (now, name), end in zip(begun, ended, strict=False)}
+    print(data.table(prepared, seconds))
+    for what, number in data.summary(prepared):
+        print(f"  {what:40} {number:>12}")
