@@ -76,10 +76,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("r_train_mean", "Pearson r, training mean", "", True, (-1, 1),
            "Correlation over genes of a perturbation's mean training effect and its effect in test "
            "cells."),
-    Metric("knockdown_predicted", "Predicted knock-down", "log2 fold change", None, _ANY,
-           "Predicted log2 fold change of the perturbed gene itself."),
-    Metric("knockdown_observed", "Observed knock-down", "log2 fold change", None, _ANY,
-           "Log2 fold change of the perturbed gene itself in test cells."),
+    Metric("own_gene_predicted", "Own gene, predicted", "log2", None, _ANY,
+           "Predicted effect on the perturbed gene itself; the mean over genes of a combination."),
+    Metric("own_gene_observed", "Own gene, observed", "log2", None, _ANY,
+           "Effect on the perturbed gene itself in test cells; the mean over genes of a "
+           "combination."),
     # training and fit
     Metric("best_loss", "Validation loss", "", False, _ANY,
            "Lowest validation loss of the run; comparable between runs of equal objectives."),

@@ -14,7 +14,8 @@ THRESHOLDS = (0.2, 0.5, 0.8)
 def network_monitors(params: Params, tables: dict[str, Array], *, spec: Spec) -> Metrics:
     """Return shares of edge probabilities, numbers of edges and their mean Wasserstein distances.
 
-    "block" counts edges between perturbed treatments only. A mean is nan where there is no edge.
+    Edges are counted as in evaluation: a gene's edge to itself is none. "block" counts edges between
+    perturbed treatments only. A mean is nan where there is no edge. Shares are over all entries.
 
     Args:
       tables: Wasserstein distances [R, T] by split, nan where there is nothing to compare.
@@ -25,8 +26,9 @@ def network_monitors(params: Params, tables: dict[str, Array], *, spec: Spec) ->
         "share_ge_0.8": jnp.mean(probs >= 0.8),
         "share_le_0.2": jnp.mean(probs <= 0.2),
     }
+    other = ~jnp.eye(len(probs), dtype=bool)
     for threshold in THRESHOLDS:
-        edges = probs > threshold
+        edges = (probs > threshold) & other
         found[f"edges_{threshold}"] = jnp.sum(edges)
         found[f"block_edges_{threshold}"] = jnp.sum(edges[:n, :n])
         for split, table in tables.items():

@@ -1,1 +1,1 @@
-"""The learned network: its edges, their evidence, and what is known of them."""
+"""The learned network: edges, tests on held-out cells, and agreement with known networks."""

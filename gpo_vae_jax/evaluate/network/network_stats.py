@@ -1,4 +1,4 @@
-"""Do the network's edges show in held-out cells: tests and distances of its edges and paths."""
+"""Edges and paths of the network tested on held-out cells (docs/method.md 8.4)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gpo_vae_jax.statistics.random_by_name import draw_below, hash_names
 from gpo_vae_jax.statistics.two_sample import TwoSample
 
 SETS = ("block", "all")
-_FEWEST_POINTS = 3  # of a curve; with less, these numbers of edges are added:
+_FEWEST_POINTS = 3  # of a curve; below that, these numbers of edges are added:
 _OF_SMALL_NETWORKS = (10, 20, 50, 100, 200)
 
 
 class _Part(NamedTuple):
-    """Hold a part of the network: its first C of T nodes, sources being the R perturbed."""
+    """The subnetwork of the first C of T nodes; the R perturbed ones are its sources."""
 
-    edges: np.ndarray  # [C, C] bool, called edges
+    edges: np.ndarray  # [C, C] bool, called edges, the diagonal False
     probabilities: np.ndarray  # [R, C]
     p: np.ndarray  # [R, C] nan where the pair cannot be tested
     wasserstein: np.ndarray  # [R, C]
@@ -37,24 +37,27 @@ def network_statistics(
     n_perturbed: int,
     settings: EvaluateConfig,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Judge the called edges, and the paths they make, by the test cells (docs/method.md 9).
+    """Test the called edges, and the paths they form, on the test cells.
 
-    Edges have a probability above `settings.threshold` and join two different genes. Set "block"
-    is the network among perturbed treatments; set "all" is the whole of it, with perturbed
-    sources. A pair is a true positive where `tables.p` is below `settings.p_value`.
+    An edge is called where its probability is above `settings.threshold` and it joins two different
+    genes: self edges count nowhere. Set "block" is the network among perturbed treatments; set
+    "all" is the whole network with perturbed sources. A pair is a true positive where `tables.p` is
+    below `settings.p_value`: the target's expression differs, directly or indirectly.
 
     Args:
       probabilities: [T, T], row regulates column.
-      tables: [R, T] each, of two_sample.compare_cells.
-      treatments: T names; random pairs are drawn by them, so their order does not matter.
+      tables: p-values and Wasserstein distances, [R, T] each (`pair_tests.compare_cells`).
+      treatments: T names. They decide which random pairs are drawn, so their order does not matter.
+      n_perturbed: R; the first R treatments are perturbed.
+      settings: threshold, p_value, path lengths and numbers of edges.
 
     Returns:
-      The "network" entry of evaluation.json, and the curve: for numbers of most probable edges
-      (set, edges, threshold, mean_wasserstein, true_positive_share) beside what random pairs give
-      (random_mean_wasserstein, random_true_positive_share).
+      The "network" entry of the summary, and the curve: a row for each number of most probable
+      edges (set, edges, threshold, mean_wasserstein, true_positive_share), with the values of
+      random pairs (random_mean_wasserstein, random_true_positive_share).
 
     Raises:
-      DataError: the arrays do not fit each other.
+      DataError: the arrays differ in size.
     """
     probabilities = np.asarray(probabilities)
     n_nodes = len(treatments)
@@ -64,7 +67,7 @@ def network_statistics(
         ("tables.wasserstein", tables.wasserstein, (n_perturbed, n_nodes)),
     ):
         if np.shape(array) != shape:
-            raise DataError(f"{name} has the shape {np.shape(array)}, it should be {shape}")
+            raise DataError(f"{name} has shape {np.shape(array)}, expected {shape}")
     key = pair_keys(treatments, n_perturbed, settings.seed)
     called = probabilities > settings.threshold
     shares = {f"ge_{bound}": float((probabilities >= bound).mean()) for bound in (0.5, 0.8)}
@@ -72,6 +75,7 @@ def network_statistics(
     np.fill_diagonal(called, False)
     found: dict[str, Any] = {
         "n_edges": int(called.sum()),
+        "n_edges_perturbed": int(called[:n_perturbed].sum()),
         "n_edges_block": int(called[:n_perturbed, :n_perturbed].sum()),
         "shares": shares,
     }
@@ -86,9 +90,9 @@ def network_statistics(
 
 
 def pair_keys(treatments: Sequence[str], n_perturbed: int, seed: int) -> np.ndarray:
-    """Return each pair of names a random number, [R, T], that only the seed and both names decide.
+    """Return a random number for each pair of names, [R, T], from the seed and both names alone.
 
-    Pairs in the order of these numbers are a random draw whatever the order of the names.
+    Pairs sorted by these numbers are a random draw that does not depend on the order of the names.
     """
     source = hash_names(treatments[:n_perturbed], seed, "omission source")
     target = hash_names(treatments, seed, "omission target")
@@ -116,7 +120,7 @@ def _of_part(part: _Part, key: np.ndarray, settings: EvaluateConfig) -> dict[str
 
 
 def _paths(part: _Part, lengths: np.ndarray, settings: EvaluateConfig) -> list[dict[str, Any]]:
-    """Judge the pairs whose shortest path has 2, 3, ... edges."""
+    """Test the pairs whose shortest path has 2, 3, ... edges."""
     return [
         {"length": length, **_judge(part, lengths == length, settings)}
         for length in range(2, settings.max_path_length + 1)
@@ -124,7 +128,7 @@ def _paths(part: _Part, lengths: np.ndarray, settings: EvaluateConfig) -> list[d
 
 
 def _judge(part: _Part, pairs: np.ndarray, settings: EvaluateConfig) -> dict[str, Any]:
-    """Count the pairs, those that can be tested, and those that show; their mean distance."""
+    """Count the pairs, the testable ones and those whose target differs; average their distance."""
     tested = pairs & part.possible
     n_tested = int(tested.sum())
     true = int((part.p[tested] < settings.p_value).sum())
@@ -133,6 +137,7 @@ def _judge(part: _Part, pairs: np.ndarray, settings: EvaluateConfig) -> dict[str
         "n_evaluable": n_tested,
         "true_positives": true,
         "false_positives": n_tested - true,
+        "true_positive_share": true / n_tested if n_tested else math.nan,
         "mean_wasserstein": float(part.wasserstein[tested].mean()) if n_tested else math.nan,
     }
 
@@ -140,7 +145,7 @@ def _judge(part: _Part, pairs: np.ndarray, settings: EvaluateConfig) -> dict[str
 def _omission_rate(
     part: _Part, omitted: np.ndarray, key: np.ndarray, settings: EvaluateConfig
 ) -> tuple[float | None, int]:
-    """Return the share of random omitted pairs that show, and how many were drawn."""
+    """Return the share of randomly drawn omitted pairs whose target differs, and their number."""
     drawn = _draw(omitted, key, settings.omission_pairs)
     if not len(drawn):
         return None, 0
@@ -148,7 +153,7 @@ def _omission_rate(
 
 
 def _draw(pairs: np.ndarray, key: np.ndarray, n: int) -> np.ndarray:
-    """Draw at most n of the pairs without replacement, as positions in the flat table."""
+    """Draw at most n pairs without replacement; return their positions in the flattened table."""
     flat = np.flatnonzero(pairs)
     return flat[np.argsort(key.reshape(-1)[flat], kind="stable")[:n]]
 
@@ -160,11 +165,11 @@ def _as_upstream(
     key: np.ndarray,
     settings: EvaluateConfig,
 ) -> dict[str, Any]:
-    """Return the figures as upstream computes them, to compare with published ones.
+    """Return the figures as the original computes them, for comparison with published ones.
 
-    The omission rate is over random pairs of the block, predicted edges among them, since upstream
-    compares names with row numbers; pairs that cannot be tested count as not showing. Paths run
-    through the block and one node more.
+    Its omission rate is taken over random pairs of the block, predicted edges included, because the
+    original compares names with row numbers; pairs that cannot be tested count as not differing.
+    Its paths run through the block and one further node.
     """
     n = len(tables.p)
     part = _part(called, probabilities, tables, min(n + 1, len(called)))
@@ -179,7 +184,7 @@ def _as_upstream(
 
 
 def _curve(part: _Part, settings: EvaluateConfig) -> pd.DataFrame:
-    """Judge the n most probable pairs for several n: called edges that can be tested among them."""
+    """Test the n most probable testable pairs for several n, the number of called ones included."""
     flat = np.flatnonzero(part.possible)
     probability = part.probabilities.reshape(-1)[flat]
     n_called = int((probability > settings.threshold).sum())
@@ -204,7 +209,7 @@ def _curve(part: _Part, settings: EvaluateConfig) -> pd.DataFrame:
 
 
 def _most_probable(probability: np.ndarray, n: int) -> np.ndarray:
-    """Return the positions of the n most probable, from the most probable down, first come first."""
+    """Return the positions of the n most probable in descending order; ties keep their order."""
     if not n:
         return np.zeros(0, np.int64)
     least = np.partition(probability, len(probability) - n)[len(probability) - n]

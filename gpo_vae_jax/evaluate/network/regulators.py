@@ -105,7 +105,8 @@ def _most_probable(
     edges: np.ndarray, start: int, depth: int
 ) -> tuple[np.ndarray, dict[int, tuple[int, ...]], np.ndarray]:
     """Give, by end, the largest product over paths of at most `depth` edges, one path that has it,
-    and the number of edges of a shortest path (-1: none)."""
+    and the number of edges of a shortest path (-1: none).
+    """
     best = np.zeros(len(edges))
     best[start] = 1.0
     paths = {start: (start,)}

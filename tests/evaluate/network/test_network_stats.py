@@ -79,6 +79,9 @@ def test_sets_by_brute_force():
     found, _ = network_statistics(probabilities, tables, NAMES, 4, SETTINGS)
     off_diagonal = ~np.eye(6, dtype=bool)
     assert found["n_edges"] == ((probabilities > 0.5) & off_diagonal).sum()
+    assert found["n_edges_perturbed"] == ((probabilities > 0.5) & off_diagonal)[:4].sum()
+    assert found["n_edges_perturbed"] == found["all"]["edges"]["n"]
+    assert found["n_edges_block"] == found["block"]["edges"]["n"]
     assert found["n_edges_block"] == ((probabilities > 0.5) & off_diagonal)[:4, :4].sum()
     assert found["shares"]["ge_0.5"] == pytest.approx((probabilities >= 0.5).mean())
     for name, n in (("block", 4), ("all", 6)):
@@ -94,6 +97,8 @@ def test_sets_by_brute_force():
             assert have["n"] == len(pairs) and have["n_evaluable"] == len(tested)
             assert have["true_positives"] == sum(tables.p[pair] < 0.05 for pair in tested)
             assert have["false_positives"] == len(tested) - have["true_positives"]
+            share = have["true_positives"] / len(tested) if tested else np.nan
+            np.testing.assert_equal(have["true_positive_share"], share)
             distances = [tables.wasserstein[pair] for pair in tested]
             mean = np.mean(distances) if distances else np.nan
             np.testing.assert_allclose(have["mean_wasserstein"], mean)
@@ -197,5 +202,5 @@ def test_nothing_measured_leaves_empty_numbers():
 
 
 def test_tables_of_another_size_are_refused():
-    with pytest.raises(DataError, match=r"tables.p has the shape \(3, 6\), it should be \(4, 6\)"):
+    with pytest.raises(DataError, match=r"tables.p has shape \(3, 6\), expected \(4, 6\)"):
         network_statistics(np.zeros((6, 6)), random_tables(3), NAMES, 4, SETTINGS)
