@@ -1,1 +1,1 @@
-"""NumPy statistics shared by data and evaluation: rank tests, distances, correlations, hashing."""
+"""NumPy statistics for data and evaluation: rank tests, distances, correlation, hashed names."""

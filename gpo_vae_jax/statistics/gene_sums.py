@@ -1,4 +1,4 @@
-"""Some genes of perturbed against control cells: ranks, ties and areas, summed by group."""
+"""Perturbed against control cells for some genes: ranks, ties and areas, summed by group."""
 
 from __future__ import annotations
 
@@ -6,41 +6,50 @@ from typing import NamedTuple
 
 import numpy as np
 
-_BATCH_VALUES = 1 << 19  # compared at a time: enough for threads to be worth it
-_MOST_GENES = 1 << 12  # whose number fits in a sorting key, beside a value and a group
-_NO_KEY = np.uint64(2**64 - 1)
+from gpo_vae_jax.statistics.control_ranks import (
+    MOST_GENES,
+    rank_among_controls,
+    run_starts,
+    sort_within,
+)
+
+_BATCH_VALUES = 1 << 19  # compared at a time: enough to keep a thread busy
 
 
 class Groups(NamedTuple):
-    """Hold who is compared: M members, group by group; the last group, number R, are controls.
+    """The cells to compare: M members in R groups, then the controls as group number R.
 
-    A cell with several perturbations is a member of each of their groups. A member of rank i in
-    its group of n begins at the quantile i / n, which is `whole + rest` in control cells.
+    A cell with several perturbations is a member of each of their groups. Rank i in a group of n
+    starts at the quantile i / n, which lies `begin` controls from the bottom.
     """
 
     cell: np.ndarray  # [M] the row of each member
     number: np.ndarray  # [M] uint32, the group of each member
     size: np.ndarray  # [R + 1] members of each group
     end: np.ndarray  # [R + 1] where each group ends among the members
-    whole: np.ndarray  # [M]
-    begin: np.ndarray  # [M] whole + rest
+    whole: np.ndarray  # [M] whole part of `begin`
+    begin: np.ndarray  # [M] quantile of the member's rank, times the number of controls
 
     @property
     def batch(self) -> int:
-        """Return how many genes `compare_genes` should be given at a time."""
-        return min(max(1, _BATCH_VALUES // max(1, len(self.cell))), _MOST_GENES)
+        """Return the number of genes to pass to `compare_genes` at a time."""
+        return min(max(1, _BATCH_VALUES // max(1, len(self.cell))), MOST_GENES)
 
 
 class GeneSums(NamedTuple):
-    """Hold what C genes add up to, from which `finish` makes tables."""
+    """Sums over the members of R groups for C genes; `two_sample.finish` turns them into tables.
 
-    n_above: np.ndarray  # [C, R] members above the lowest value of the gene
-    wins: np.ndarray  # [C, R] controls below them, of those above the lowest; beside: a half
-    tied: np.ndarray  # [C, R] a third of what they add to the ties
-    area: np.ndarray  # [C, R] integral of |Q - x| over their quantiles
-    up_to_first: np.ndarray  # [C, R] integral of Q over the quantiles of the others
-    controls_above: np.ndarray  # [C, 1] controls above the lowest value
-    control_ties: np.ndarray  # [C, 1] t ** 3 - t of each run of t equal values of theirs
+    Members at a gene's lowest value, mostly 0, are counted and never sorted: "above" means above
+    that value. Q is the quantile function of the controls.
+    """
+
+    n_above: np.ndarray  # [C, R] members above
+    wins: np.ndarray  # [C, R] pairs (member above, lower control above); equal ones count half
+    tied: np.ndarray  # [C, R] a third of their contribution to the tie correction
+    area: np.ndarray  # [C, R] integral of |Q - x| over the quantiles of members above
+    up_to_first: np.ndarray  # [C, R] integral of Q over the quantiles of the other members
+    controls_above: np.ndarray  # [C, 1] controls above
+    control_ties: np.ndarray  # [C, 1] sum of t ** 3 - t over runs of t equal controls above
 
 
 def compare_genes(
@@ -50,60 +59,38 @@ def compare_genes(
     groups: Groups,
     lowest: np.ndarray,
 ) -> GeneSums:
-    """Compare some genes between each group and the controls.
+    """Compare each group with the controls, for some genes.
 
-    Two sorts do the work, gene by gene: of all by value, which counts the controls below and beside
-    each, and of the perturbed by group. The distance is the integral over quantiles of |Q - x|, Q
-    the quantile function of the controls: a member of a group of n gives the part of 1/n at its
-    rank.
+    Two sorts per gene do the work: by value, which counts the controls below and at each value, and
+    of the perturbed by group. The Wasserstein distance of a group of n is the integral of |Q - x|
+    over quantiles; the member of rank i contributes the stretch from i / n to (i + 1) / n.
 
     Args:
-      by_gene: [C] how many members have more than the lowest value of each gene; the others have
-        that. Most values of a sparse gene are 0 and need no sorting.
-      member: who they are, gene by gene,
-      values: and what they have.
-      lowest: [C].
+      by_gene: [C] the number of members above the gene's lowest value; C at most `MOST_GENES`.
+      member: [S] those members, gene by gene.
+      values: [S] their values.
+      groups: who is compared with whom.
+      lowest: [C] the lowest value of each gene.
     """
     n_genes, n_perturbed = len(by_gene), len(groups.size) - 1
-    # by gene, then by value; where values are equal, controls come last
-    codes, distinct = _codes(values)
-    bits = np.uint64(n_perturbed.bit_length())
-    key = np.repeat(np.arange(n_genes, dtype=np.uint64) << np.uint64(32), by_gene)
-    key = ((key | codes) << bits) | groups.number.take(member)
-    _sort_within(key, by_gene)
-    number, key = (key & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.uint32), key >> bits
-    of_control = number == n_perturbed
-    controls = key.compress(of_control)
-    n_controls = _count_within(of_control, by_gene)
-    first_control = np.cumsum(n_controls) - n_controls
-    # perturbed by gene, by group, by value; each comes after so many controls as are below it
-    place = np.flatnonzero(~of_control)
-    by_gene = by_gene - n_controls
-    group, index = _by_group(number.take(place), n_perturbed, by_gene)
-    place = place.take(index)
-    key, low = key.take(place), place - index
+    ranked = rank_among_controls(by_gene, groups.number.take(member), values, n_perturbed)
+    by_gene, n_controls = ranked.by_gene, ranked.controls_by_gene
+    # sorted by gene, group and value from here on
+    group, index = _by_group(ranked.group, n_perturbed, by_gene)
+    key, low, high = (array.take(index) for array in (ranked.key, ranked.low, ranked.high))
     unit = group + np.repeat(np.arange(n_genes) * n_perturbed, by_gene)
     n_above = np.bincount(unit, minlength=n_genes * n_perturbed)
     sums = _SumByGroup(n_above)
-    # controls of the same value
-    starts = np.flatnonzero(_new(controls, end=True))
-    run = np.diff(starts)
-    beside = np.flatnonzero(np.append(controls, _NO_KEY).take(low) == key)
-    high = low.copy()
-    high[beside] = np.repeat(starts[1:], run)[low[beside]]
-    # the k-th of the members beside c controls adds f(c + k) - f(c + k - 1), f(t) = t ** 3 - t
+    # the k-th of the members that equal c controls adds f(c + k) - f(c + k - 1), f(t) = t ** 3 - t
     tied = high - low + _place_in_run(key, unit)
-    control_ties = np.bincount(
-        (controls.take(starts[:-1]) >> np.uint64(32)).astype(np.intp), ties_of(run), n_genes
-    )
+    gene_of_run = ranked.control_key.take(ranked.run_start[:-1]) >> np.uint64(32)
+    run = np.diff(ranked.run_start)
+    control_ties = np.bincount(gene_of_run.astype(np.intp), ties_of(run), n_genes)
     controls, values = (
-        (array.view(np.float32) if distinct is None else distinct.take(array)).astype(np.float64)
-        - np.repeat(lowest.astype(np.float64), number)
-        for array, number in (
-            (controls.astype(np.uint32), n_controls),
-            (key.astype(np.uint32), by_gene),
-        )
+        ranked.values(keys) - np.repeat(lowest.astype(np.float64), number)
+        for keys, number in ((ranked.control_key, n_controls), (key, by_gene))
     )
+    first_control = np.cumsum(n_controls) - n_controls
     shape = n_genes, n_perturbed
     n_above = n_above.reshape(shape)
     return GeneSums(
@@ -119,19 +106,20 @@ def compare_genes(
 def _by_group(
     number: np.ndarray, n_groups: int, by_gene: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sort members by their group within genes: the groups, and where each member was."""
+    """Sort members by group within genes: their groups, and the position each had before."""
     bits = len(number).bit_length()
     narrow = n_groups << bits < 2**32  # half as wide, twice as fast
     kind = np.uint32 if narrow else np.uint64
     key = (number.astype(kind) << kind(bits)) | np.arange(len(number), dtype=kind)
-    _sort_within(key, by_gene)
+    sort_within(key, by_gene)
     return (key >> kind(bits)).astype(np.intp), (key & kind((1 << bits) - 1)).astype(np.intp)
 
 
 def _areas(values, high, n_above, controls, n_controls, sums, groups):
-    """Integrate |Q - x| by gene and group, and Q over the quantiles of those at the lowest value.
+    """Return the integrals `area` and `up_to_first` of GeneSums, [C, R] each.
 
-    `values` above the lowest and `high`, the controls up to each, stand by gene, group and value.
+    `values` (above the lowest) and `high` (the controls up to each) are sorted by gene, group and
+    value; `controls` by gene and value.
     """
     n_genes, m = len(n_controls), int(groups.size[-1])
     offset = np.arange(n_genes) * (m + 1) + m - np.cumsum(n_controls)
@@ -151,7 +139,7 @@ def _areas(values, high, n_above, controls, n_controls, sums, groups):
     high = (at - row).astype(np.float64)
     final = last[n_above > 0] - 1
     stop, up_to_stop = _next(begin, final, m), _next(integral, final, below.take(row[final] + m))
-    # Q stays on one side of x, but for the members whose own place lies between their borders
+    # Q - x keeps its sign over a member's stretch, except where Q crosses x inside it
     area = np.abs(values * (stop - begin) - (up_to_stop - integral))
     inside = np.flatnonzero((begin < high) & (high < stop))
     area[inside] = values[inside] * (2 * high[inside] - begin[inside] - stop[inside]) - (
@@ -162,23 +150,8 @@ def _areas(values, high, n_above, controls, n_controls, sums, groups):
     return sums(area).reshape(n_genes, -1), np.where(filled, first, whole_area)
 
 
-def _sort_within(key: np.ndarray, sizes: np.ndarray) -> None:
-    """Sort stretches of `sizes`, each by itself, in place."""
-    start = 0
-    for end in np.cumsum(sizes).tolist():
-        key[start:end].sort()
-        start = end
-
-
-def _count_within(flags: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Count the true flags of each stretch of `sizes`."""
-    ends = np.cumsum(sizes)
-    parts = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
-    return np.array([np.count_nonzero(flags[start:end]) for start, end in parts], np.int64)
-
-
 class _SumByGroup:
-    """Sum what stands group by group; `size` [R] members each."""
+    """Sum over consecutive groups of `size` [R] members each; 0 for an empty group."""
 
     def __init__(self, size: np.ndarray):
         self.filled = np.flatnonzero(size)
@@ -194,41 +167,24 @@ class _SumByGroup:
         return total
 
 
-def _codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return uint32 codes above 0 in the order of the values, equal where these are; values by code.
-
-    float32 of at least 0 are ordered as their bits are: those are the codes, None the values.
-    """
-    if values.dtype == np.float32 and not (len(values) and values.min() <= 0):
-        return np.ascontiguousarray(values).view(np.uint32), None
-    distinct, codes = np.unique(values, return_inverse=True)
-    return codes.ravel().astype(np.uint32) + np.uint32(1), np.append(0, distinct)
-
-
-def _new(ordered: np.ndarray, end: bool = False) -> np.ndarray:
-    """Say where runs of equal values begin; with `end`, also after the last."""
-    new = np.ones(len(ordered) + end, bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=new[1 : len(ordered)])
-    return new
-
-
 def _place_in_run(key: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Count 1, 2, ... along the members of a group that have the same value."""
+    """Number the equal values of a group 1, 2, ..."""
     place = np.ones(len(key), np.int64)
     again = np.flatnonzero((key[1:] == key[:-1]) & (group[1:] == group[:-1]))
     if len(again):
         stretch = np.arange(len(again))
-        new = _new(again - stretch)
+        new = run_starts(again - stretch)
         place[again + 1] = stretch - np.maximum.accumulate(np.where(new, stretch, 0)) + 2
     return place
 
 
 def ties_of(number: np.ndarray) -> np.ndarray:
+    """Return t ** 3 - t, the contribution of t equal values to the tie correction."""
     return number * number * number - number
 
 
 def _next(values: np.ndarray, final: np.ndarray, end: float | np.ndarray) -> np.ndarray:
-    """Return the value that follows each, `end` at the final positions."""
+    """Return the next value of each position, and `end` at the `final` positions."""
     following = np.empty_like(values)
     following[:-1] = values[1:]
     following[final] = end

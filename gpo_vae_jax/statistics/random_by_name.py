@@ -1,4 +1,4 @@
-"""Randomness that belongs to a cell's name, so that the order of rows does not matter."""
+"""Random numbers derived from cell names, independent of the order of rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MIX2 = np.uint64(0x94D049BB133111EB)
 
 
 def hash_names(names: Iterable[str], seed: int, purpose: str) -> np.ndarray:
-    """Return each name a random 64-bit number, [N] uint64, that only (seed, purpose, name) decide."""
+    """Hash each name to 64 random bits, [N] uint64, a function of (seed, purpose, name) alone."""
     prefix = f"{seed}\0{purpose}\0".encode()
     digests = (hashlib.blake2b(prefix + str(n).encode(), digest_size=8).digest() for n in names)
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 def draw_below(hashes: np.ndarray, n_draws: int, high: int) -> np.ndarray:
-    """Draw integers in [0, high) with replacement, [N, n_draws]: a SplitMix64 stream each."""
+    """Draw integers in [0, high), [N, n_draws] int64: one SplitMix64 stream per hash."""
     steps = np.arange(1, n_draws + 1, dtype=np.uint64) * _STEP
     z = hashes[:, None] + steps[None, :]
     z = (z ^ (z >> np.uint64(30))) * _MIX1

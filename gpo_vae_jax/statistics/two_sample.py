@@ -12,21 +12,25 @@ from gpo_vae_jax.statistics.gene_sums import GeneSums, Groups, compare_genes, ti
 
 
 class TwoSample(NamedTuple):
-    """Hold the comparison of every (perturbation r, gene t) pair, [R, T] float64 each.
+    """The comparison of every (perturbation r, gene t) pair with control, [R, T] float64 each.
 
-    nan where there is nothing to compare: a gene that is not measured, a group without cells.
+    nan where there is nothing to compare: a gene that is not measured, or a group without cells.
     """
 
-    p: np.ndarray  # Mann-Whitney's U, two-sided, asymptotic, corrected for ties and continuity
+    p: np.ndarray  # of Mann-Whitney's U: two-sided, asymptotic, corrected for ties and continuity
     wasserstein: np.ndarray  # exact, in units of log-normalised expression
 
 
 def groups_of(
     perturbation: np.ndarray, dosage: np.ndarray, controls: np.ndarray, n_perturbed: int
 ) -> Groups:
-    """Group cells by what they carry (`perturbation`, `dosage`, [N, K]), `controls` [N] bool last.
+    """Group cells by perturbation, the controls last.
 
-    What is carried besides the first `n_perturbed` treatments is left out.
+    Args:
+      perturbation: [N, K] dosage columns of each cell; those from `n_perturbed` on are ignored.
+      dosage: [N, K] 0 where `perturbation` does not count.
+      controls: [N] bool.
+      n_perturbed: R.
     """
     cell, slot = np.nonzero((np.asarray(dosage) != 0) & (perturbation < n_perturbed))
     group = np.asarray(perturbation)[cell, slot].astype(np.int64)
@@ -50,10 +54,14 @@ def two_sample_tables(
     dosage: np.ndarray,
     n_perturbed: int,
 ) -> TwoSample:
-    """Compare the columns of `expression`, [N, T], between perturbed and control cells.
+    """Compare the columns of `expression` between perturbed and control cells.
 
-    float32 values are compared fastest. A column with any nan is not measured. `controls`,
-    `perturbation` and `dosage` as in `groups_of`.
+    Args:
+      expression: [N, T], fastest as float32. A column with a nan is not measured.
+      controls: [N] bool.
+      perturbation: [N, K], as in `groups_of`.
+      dosage: [N, K], as in `groups_of`.
+      n_perturbed: R.
     """
     groups = groups_of(perturbation, dosage, controls, n_perturbed)
     measured, found = np.flatnonzero(~np.isnan(expression).any(axis=0)), []
@@ -69,9 +77,10 @@ def two_sample_tables(
 def finish(
     found: Sequence[GeneSums], groups: Groups, measured: np.ndarray, n_treatments: int
 ) -> TwoSample:
-    """Make the tables of what `compare_genes` gave for the `measured` treatments in turn.
+    """Build the tables from the results of `compare_genes`, in the order of `measured` treatments.
 
-    p is by the normal approximation, as in scipy.stats.mannwhitneyu: 1 where all are equal.
+    The p-value is the normal approximation of scipy.stats.mannwhitneyu; 1 where all values are
+    equal.
     """
     n, m = groups.size[:-1].astype(np.float64), float(groups.size[-1])
     tables = TwoSample(*(np.full((len(n), n_treatments), np.nan) for _ in range(2)))

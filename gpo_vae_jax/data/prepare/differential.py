@@ -10,16 +10,17 @@ from scipy import sparse, stats
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.statistics.control_ranks import MOST_GENES, rank_among_controls
 
-_CHUNK_VALUES = 1 << 24  # values of a dense matrix that are copied at a time
-_FLOOR = 1e-9  # added to means before their ratio, so that a gene may be absent
+_CHUNK_VALUES = 1 << 19  # values ranked at a time
+_FLOOR = 1e-9  # added to both means of a fold change, so that neither is 0
 
 
 class DifferentialExpression(NamedTuple):
-    """Hold the tests of R groups and G genes against control, [R, G] float64 each."""
+    """Tests of R groups against control for G genes, [R, G] float64 each."""
 
     scores: np.ndarray  # z of the rank sum: above 0 where the group is higher
-    log_fold_changes: np.ndarray  # log2 of the ratio of mean counts after normalisation
+    log_fold_changes: np.ndarray  # log2 of the ratio of mean normalised counts
     p: np.ndarray  # two-sided, normal approximation
     p_adjusted: np.ndarray  # Benjamini-Hochberg over the genes of the group
 
@@ -31,35 +32,35 @@ def rank_genes(
     control: np.ndarray,
     factor: np.ndarray | None = None,
 ) -> DifferentialExpression:
-    """Test all groups against control, gene by gene, as scanpy's rank_genes_groups does.
+    """Test every group against control, gene by gene, as scanpy's rank_genes_groups does.
 
-    `values` [N, G], dense or sparse, is log(1 + normalised counts), at least 0; or, with the
-    cells' `factor` [N], it is raw counts, and log(1 + counts * factor) is taken gene by gene
-    without a copy of the whole. `group` [N] has a number below `n_groups` for each cell to test and
-    -1 for the others; `control` [N] bool are the cells to compare with, which are in no group.
+    As in scanpy, float32 values are compared, so the same cells are ties; ties share their mean
+    rank, and the variance is not corrected for them. A group without cells gets scores of 0 and
+    p-values of 1.
 
-    What is compared is float32, as in scanpy, so that the same cells are ties; sums are float64.
-    Ties get their mean rank, and the spread is not corrected for them (scanpy's default). Genes of
-    equal score have no order of their own: scanpy leaves it to an unstable sort. A group
-    without cells gets scores of 0 and p of 1. Raises DataError without controls and for negative
-    values.
+    Args:
+      values: [N, G], dense or sparse: log(1 + normalised counts); or, if `factor` is given, raw
+        counts, which are then normalised and log-transformed chunk by chunk.
+      group: [N] the group of each cell, below `n_groups`; -1: not tested.
+      n_groups: R.
+      control: [N] bool, the cells to compare with. They are in no group.
+      factor: [N] size factor of each cell.
+
+    Raises:
+      DataError: there are no controls, or a value is negative.
     """
-    group = np.where(control, n_groups, np.where(group < 0, n_groups + 1, group))
-    size = np.bincount(group, minlength=n_groups + 2)[: n_groups + 1].astype(np.float64)
+    group = np.where(control, n_groups, group)
+    size = np.bincount(group[group >= 0], minlength=n_groups + 1).astype(np.float64)
     n, m = size[:-1, None], size[-1]
     if not m:
         raise DataError("there are no control cells to compare with")
-    n_genes = values.shape[1]
-    wins = np.empty((n_groups, n_genes))  # Mann-Whitney's U: pairs (cell, control) it is above in
-    mean = np.empty((n_groups + 1, n_genes))
+    wins = np.empty((n_groups, values.shape[1]))  # Mann-Whitney's U
+    mean = np.empty((n_groups + 1, values.shape[1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        for gene, cells, column in _columns(values):
-            expression = _expression(column, None if factor is None else factor[cells])
-            if len(expression) and expression.min() <= 0:
-                if expression.min() < 0:
-                    raise DataError("differential expression needs values of at least 0")
-                cells, expression = cells[expression > 0], expression[expression > 0]
-            wins[:, gene], mean[:, gene] = _of_gene(expression, group[cells], size)
+        for genes, chunk in _gene_chunks(values):
+            by_gene, cells, expression = _expressed(chunk, group, factor)
+            found = _sums_of_genes(by_gene, group[cells], expression, size)
+            wins[:, genes], mean[:, genes] = found
         spread = np.sqrt(n * m * (n + m + 1) / 12.0)
         scores = np.nan_to_num((wins - n * (m / 2)) / spread, nan=0.0)
         p = 2 * stats.norm.sf(np.abs(scores))
@@ -70,42 +71,49 @@ def rank_genes(
     )
 
 
-def _columns(values: count_matrix.CountMatrix) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Return (gene, its cells, their values) for each gene, without most zeros."""
-    if sparse.issparse(values):
-        chunks = [(0, sparse.csc_matrix(values))]
-    else:
-        step = max(1, _CHUNK_VALUES // max(1, values.shape[0]))
-        starts = range(0, values.shape[1], step)
-        chunks = ((i, sparse.csc_matrix(np.asarray(values[:, i : i + step]))) for i in starts)
-    for first, chunk in chunks:
-        for i in range(chunk.shape[1]):
-            at = slice(chunk.indptr[i], chunk.indptr[i + 1])
-            yield first + i, chunk.indices[at], chunk.data[at]
+def _gene_chunks(values: count_matrix.CountMatrix) -> Iterator[tuple[slice, sparse.csc_matrix]]:
+    """Yield the genes in chunks of bounded size: which, and their values [N, C] by columns."""
+    n_cells, n_genes = values.shape
+    matrix = sparse.csc_matrix(values) if sparse.issparse(values) else np.asarray(values)
+    step = min(max(1, _CHUNK_VALUES // max(1, n_cells)), MOST_GENES)
+    for start in range(0, n_genes, step):
+        genes = slice(start, start + step)
+        yield genes, sparse.csc_matrix(matrix[:, genes])
 
 
-def _expression(values: np.ndarray, factor: np.ndarray | None) -> np.ndarray:
-    if factor is None:
-        return values.astype(np.float32)
-    return np.log1p(values.astype(np.float32) * factor.astype(np.float32))
+def _expressed(
+    chunk: sparse.csc_matrix, group: np.ndarray, factor: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the expression above 0 of cells to compare: how many by gene, cells, and values."""
+    cells, values = chunk.indices, chunk.data.astype(np.float32)
+    if factor is not None:
+        values = np.log1p(values * factor.astype(np.float32)[cells])
+    if len(values) and values.min() < 0:
+        raise DataError("differential expression needs values of at least 0")
+    used = (values > 0) & (group[cells] >= 0)
+    gene = np.repeat(np.arange(chunk.shape[1]), np.diff(chunk.indptr))
+    by_gene = np.bincount(gene[used], minlength=chunk.shape[1])
+    return by_gene, cells[used], values[used]
 
 
-def _of_gene(
-    expression: np.ndarray, group: np.ndarray, size: np.ndarray
+def _sums_of_genes(
+    by_gene: np.ndarray, group: np.ndarray, expression: np.ndarray, size: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a gene's U of each group, [R], and mean of each group and the controls, [R + 1].
+    """Return U of each group, [R, C], and the mean of each group and the controls, [R + 1, C].
 
-    `expression` are its values above 0 and `group` whose they are; `size` [R + 1] counts all cells.
-    A value wins against every lower control and half against an equal one.
+    `expression` are the values above 0, gene by gene, and `group` the groups of their cells;
+    `size` [R + 1] counts all cells, including those where a gene is 0.
     """
-    n_bins = len(size) + 1
-    controls = np.sort(expression[group == n_bins - 2])
-    at_zero = size[-1] - len(controls)
-    below = np.searchsorted(controls, expression)
-    won = below + at_zero
-    equal = np.flatnonzero(np.append(controls, np.inf)[below] == expression)
-    won[equal] += 0.5 * (np.searchsorted(controls, expression[equal], side="right") - below[equal])
-    positive = np.bincount(group, minlength=n_bins)[:-1]
-    total = np.bincount(group, weights=expression, minlength=n_bins)[:-1]
-    wins = np.bincount(group, weights=won, minlength=n_bins)[:-2]
-    return wins + (size - positive)[:-1] * (0.5 * at_zero), total / size
+    n_genes, n_groups = len(by_gene), len(size) - 1
+
+    def sums(gene_sizes: np.ndarray, group: np.ndarray, weights: np.ndarray | None, n: int):
+        unit = np.repeat(np.arange(n_genes) * n, gene_sizes) + group
+        return np.bincount(unit, weights, minlength=n_genes * n).reshape(n_genes, n).T
+
+    at_zero = size[:, None] - sums(by_gene, group, None, n_groups + 1)
+    mean = sums(by_gene, group, expression, n_groups + 1) / size[:, None]
+    ranked = rank_among_controls(by_gene, group.astype(np.uint32), expression, n_groups)
+    first = np.cumsum(ranked.controls_by_gene) - ranked.controls_by_gene
+    won = (ranked.low + ranked.high) / 2 + np.repeat(at_zero[-1] - first, ranked.by_gene)
+    wins = sums(ranked.by_gene, ranked.group, won, n_groups) + at_zero[:-1] * at_zero[-1] / 2
+    return wins, mean
