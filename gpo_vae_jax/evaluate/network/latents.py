@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.linear_model import LinearRegression
 
 from gpo_vae_jax.evaluate.network.recovery import judged_pairs, recovery
+from gpo_vae_jax.statistics.correlation import cross_pearson
 from gpo_vae_jax.types import Dataset
 
 
@@ -62,7 +63,7 @@ def mean_correlation(true: np.ndarray, estimated: np.ndarray) -> float:
     A latent that does not vary has correlation 0. Where a and b differ, the smaller number of
     pairs is matched.
     """
-    strength = np.abs(_unit(true).T @ _unit(estimated))
+    strength = np.nan_to_num(np.abs(cross_pearson(true, estimated)))
     return float(strength[linear_sum_assignment(strength, maximize=True)].mean())
 
 
@@ -114,10 +115,3 @@ def truth_metrics(
             found["linear_score"] = linear_score(effects, estimate)
         found["mean_correlation"] = mean_correlation(effects, estimate)
     return found
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Centre columns and give them length 1; those that do not vary become 0."""
-    centred = np.asarray(values, float) - np.mean(values, axis=0, dtype=float)
-    length = np.linalg.norm(centred, axis=0)
-    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
