@@ -10,8 +10,9 @@ from scipy import sparse
 
 from gpo_vae_jax.data.sparse_rows import SparseRows
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 
-_CHUNK_VALUES = 1 << 24  # values that are dense at a time
+_CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
 _LARGEST = np.iinfo(np.uint32).max
 
 CountMatrix = Any  # np.ndarray, a scipy.sparse matrix, or a matrix of a backed AnnData; [N, G]
@@ -19,9 +20,7 @@ CountMatrix = Any  # np.ndarray, a scipy.sparse matrix, or a matrix of a backed 
 
 def row_chunks(shape: tuple[int, int], chunk_values: int = _CHUNK_VALUES) -> Iterator[slice]:
     """Cut N rows of G values into slices of bounded size."""
-    step = max(1, chunk_values // max(1, shape[1]))
-    for start in range(0, shape[0], step):
-        yield slice(start, min(start + step, shape[0]))
+    return pieces(shape[0], items_within(chunk_values, shape[1]))
 
 
 def by_rows(matrix: CountMatrix) -> CountMatrix:
@@ -73,8 +72,8 @@ def check_values(values: np.ndarray, where: str) -> None:
 def check_counts(matrix: CountMatrix, where: str = "X") -> None:
     """Raise DataError unless the whole matrix holds counts; a sparse one is not made dense."""
     if sparse.issparse(matrix):
-        for start in range(0, len(matrix.data), _CHUNK_VALUES):
-            check_values(matrix.data[start : start + _CHUNK_VALUES], where)
+        for part in pieces(len(matrix.data), _CHUNK_VALUES):
+            check_values(matrix.data[part], where)
         return
     for rows in row_chunks(matrix.shape):
         part = matrix[rows]

@@ -11,13 +11,14 @@ from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data import labels
 from gpo_vae_jax.data.input_statistics import input_statistics
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 from gpo_vae_jax.statistics.two_sample import two_sample_tables
 from gpo_vae_jax.types import Batch, Context, Conventions, Dataset, InputStatistics, Split
 
 SPLITS = ("train", "val", "test")
 _DEFAULT = DataConfig()
 _CONVENTIONS = Conventions()
-_TABLE_COLUMNS = 128  # genes whose expression is dense in float64 at a time
+_TABLE_VALUES = numbers_within(DENSE_GIB, 8)
 
 
 def from_arrays(
@@ -195,8 +196,8 @@ def _check_dosage(perturbation, dosage, treatments, n_perturbed) -> None:
 def _table(counts, factor, columns, controls, perturbation, dosage, rows, n_perturbed):
     """Return the Wasserstein distances of one split, [R, T] float32."""
     parts = []
-    for start in range(0, len(columns), _TABLE_COLUMNS):
-        which = columns[start : start + _TABLE_COLUMNS]
+    for part in pieces(len(columns), items_within(_TABLE_VALUES, len(rows))):
+        which = columns[part]
         values = counts[np.ix_(rows, np.maximum(which, 0))]
         expression = count_matrix.log_normalised(values, factor[rows]).astype(np.float32)
         expression[:, which < 0] = np.nan

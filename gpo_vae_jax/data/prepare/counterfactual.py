@@ -7,12 +7,13 @@ from scipy import sparse
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.sparse_rows import SparseRows
+from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 from gpo_vae_jax.statistics.random_by_name import draw_below
 
 N_DRAWS = 50
 _LEVELS = 4  # medians below this are found by matrix products, the few above by partition
 _CHUNK_CELLS = 1024
-_CHUNK_VALUES = 1 << 24
+_CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
 
 
 def counterfactual_counts(
@@ -35,8 +36,8 @@ def counterfactual_counts(
         if n == 0:
             continue
         values = count_matrix.narrow(counts[sources])
-        for start in range(0, len(members), _CHUNK_CELLS):
-            cells = members[start : start + _CHUNK_CELLS]
+        for part in pieces(len(members), _CHUNK_CELLS):
+            cells = members[part]
             draws = draw_below(hashes[cells], min(n, N_DRAWS), n)
             block = lower_median_of_draws(values, draws)
             if is_sparse:
@@ -58,18 +59,16 @@ def lower_median_of_draws(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
     np.add.at(weight, (draws, np.arange(n_cells)[:, None]), 1)
     medians = np.zeros((values.shape[1], n_cells), values.dtype)  # genes are rows, until the end
     present = np.flatnonzero(values.any(axis=0))
-    step = max(1, _CHUNK_VALUES // max(n_cells, len(values)))
-    for start in range(0, len(present), step):
-        genes = present[start : start + step]
+    for part in pieces(len(present), items_within(_CHUNK_VALUES, max(n_cells, len(values)))):
+        genes = present[part]
         values_of = np.ascontiguousarray(values[:, genes].T)
         for level in range(_LEVELS):
             above = (values_of <= level).astype(np.float32) @ weight < rank - 0.5
             still_open = above.any(axis=1)
             genes, values_of = genes[still_open], values_of[still_open]
             medians[genes] += above[still_open]
-        by = max(1, _CHUNK_VALUES // (n_cells * k))
-        for first in range(0, len(genes), by):
-            drawn = values_of[first : first + by][:, draws]
+        for some in pieces(len(genes), items_within(_CHUNK_VALUES, n_cells * k)):
+            drawn = values_of[some][:, draws]
             drawn.partition(rank - 1, axis=2)
-            medians[genes[first : first + by]] = drawn[:, :, rank - 1]
+            medians[genes[some]] = drawn[:, :, rank - 1]
     return np.ascontiguousarray(medians.T)

@@ -10,6 +10,7 @@ from scipy import sparse, stats
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.memory import items_within, pieces
 from gpo_vae_jax.statistics.control_ranks import MOST_GENES, rank_among_controls
 
 _CHUNK_VALUES = 1 << 19  # values ranked at a time
@@ -75,9 +76,7 @@ def _gene_chunks(values: count_matrix.CountMatrix) -> Iterator[tuple[slice, spar
     """Yield the genes in chunks of bounded size: which, and their values [N, C] by columns."""
     n_cells, n_genes = values.shape
     matrix = sparse.csc_matrix(values) if sparse.issparse(values) else np.asarray(values)
-    step = min(max(1, _CHUNK_VALUES // max(1, n_cells)), MOST_GENES)
-    for start in range(0, n_genes, step):
-        genes = slice(start, start + step)
+    for genes in pieces(n_genes, min(items_within(_CHUNK_VALUES, n_cells), MOST_GENES)):
         yield genes, sparse.csc_matrix(matrix[:, genes])
 
 

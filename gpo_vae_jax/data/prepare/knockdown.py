@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 
-_CHUNK_COLUMNS = 64  # genes whose counts in controls are dense at a time
+_CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
 
 
 def low_limits(controls: count_matrix.CountMatrix, percentile: float) -> np.ndarray:
     """Return the percentile of each gene, [R], in control cells [M, R], linearly interpolated."""
     limits = np.full(controls.shape[1], np.nan)
-    for start in range(0, controls.shape[1], _CHUNK_COLUMNS):
-        which = np.arange(start, min(start + _CHUNK_COLUMNS, controls.shape[1]))
+    for part in pieces(controls.shape[1], items_within(_CHUNK_VALUES, controls.shape[0])):
+        which = np.arange(part.start, part.stop)
         values = count_matrix.columns(controls, which).astype(np.float64)
         limits[which] = np.quantile(values, percentile / 100, axis=0, method="linear")
     return limits

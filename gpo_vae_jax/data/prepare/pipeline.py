@@ -18,8 +18,8 @@ from gpo_vae_jax.data.prepare.counterfactual import counterfactual_counts
 from gpo_vae_jax.data.prepare.extended import extended_genes
 from gpo_vae_jax.data.prepare.matching.control_matching import delta_expression, match_controls
 from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
-from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
+from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by
 from gpo_vae_jax.data.prepare.raw.published_columns import Recorded
 from gpo_vae_jax.data.prepare.raw.raw_checks import Raw, check_raw, check_splits
 from gpo_vae_jax.data.prepare.selection import select

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from gpo_vae_jax.data.prepare.matching.distances import euclidean, first_of_largest
 from gpo_vae_jax.data.prepare.matching.transport import transport_match
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.memory import items_within, pieces
 from gpo_vae_jax.statistics.two_sample import two_sample_tables
 
 METHODS = ("ot", "hpm", "wd", "wd_nearest")
@@ -97,9 +98,8 @@ def weighted_match(
     cells = cells[:, used] * weights[used]
     controls = np.ascontiguousarray((controls[:, used] * weights[used]).T)
     found = np.zeros(len(cells), np.int64)
-    step = max(1, _CHUNK_VALUES // controls.shape[1])
-    for start in range(0, len(cells), step):
-        part = cells[start : start + step]
+    for rows in pieces(len(cells), items_within(_CHUNK_VALUES, controls.shape[1])):
+        part = cells[rows]
         total = np.zeros((len(part), controls.shape[1]))
         difference = np.empty_like(total)
         for gene in range(len(controls)):  # what is worked on stays in the cache
@@ -107,7 +107,7 @@ def weighted_match(
             np.abs(difference, out=difference)
             total += difference
         choose = np.argmax if farthest else np.argmin
-        found[start : start + step] = choose(total, axis=1)
+        found[rows] = choose(total, axis=1)
     return found
 
 

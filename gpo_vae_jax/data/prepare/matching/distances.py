@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpo_vae_jax.memory import items_within, pieces
+
 _NEAR = 1e-6  # a square below this share of the squared lengths is taken by differences instead
-_CHUNK = 1 << 21  # differences at a time
+_CHUNK_VALUES = 1 << 21  # differences at a time
 
 
 def euclidean(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
@@ -23,9 +25,8 @@ def euclidean(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
     squares += np.einsum("ij,ij->i", cells, cells)[:, None]
     for i in range(len(cells)):
         near = np.flatnonzero(squares[i] <= _NEAR * lengths)
-        step = max(1, _CHUNK // max(1, cells.shape[1]))
-        for start in range(0, len(near), step):
-            some = near[start : start + step]
+        for part in pieces(len(near), items_within(_CHUNK_VALUES, cells.shape[1])):
+            some = near[part]
             squares[i, some] = np.square(cells[i] - controls[some]).sum(axis=1)
     return np.sqrt(squares, out=squares)
 

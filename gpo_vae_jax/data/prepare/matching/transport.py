@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from gpo_vae_jax.data.prepare.matching.distances import euclidean, first_of_largest
+from gpo_vae_jax.memory import items_within, numbers_within, pieces
 
 COST_SCALE = 100.0
 REGULARISATION = 1.0
@@ -14,7 +15,7 @@ _TOLERANCE = 1e-12  # of the logarithms of the scalings
 _MAX_ITERATIONS = 1000
 _SAFE_RANGE = 200.0  # exp of this range of costs neither over- nor underflows
 _TIE = 1e-11  # of cost / regularisation; rounding is far below
-_CHUNK_VALUES = 1 << 26  # of the kernel that are held: half a GiB
+_KERNEL_VALUES = numbers_within(0.5, 8)  # of the kernel that are held in memory
 
 Kernels = Callable[[], Iterable[np.ndarray]]  # the kernel [n, m], in blocks of rows
 
@@ -27,8 +28,8 @@ def transport_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
     change which is largest, only the controls' are needed, and the plan is never built. A kernel
     of more than half a GiB is computed anew, block by block, in each iteration.
     """
-    step = max(1, _CHUNK_VALUES // len(controls))
-    parts = [cells[i : i + step] for i in range(0, len(cells), step)]
+    step = items_within(_KERNEL_VALUES, len(controls))
+    parts = [cells[part] for part in pieces(len(cells), step)]
     longest = [np.sqrt(np.square(x).sum(axis=1).max(initial=0)) for x in (cells, controls)]
     reach = sum(longest) / (COST_SCALE * REGULARISATION)  # no cost is above
     small = reach <= _SAFE_RANGE  # always so for expression

@@ -133,7 +133,7 @@ def _labels(obs: pd.DataFrame, config: PrepareConfig) -> pd.Series:
     separator = config.combination_separator
     controls = {
         label for label in distinct
-        if label == control or separator and set(label.split(separator)) == {control}
+        if label == control or (separator and set(label.split(separator)) == {control})
     }  # fmt: skip
     if not controls:
         raise DataError(

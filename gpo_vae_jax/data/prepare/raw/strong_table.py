@@ -110,7 +110,7 @@ def _read(path: Path, sheet: str) -> pd.DataFrame:
             warnings.simplefilter("ignore")  # openpyxl, about styles
             with pd.ExcelFile(path, engine="openpyxl") as book:
                 sheets = list(map(str, book.sheet_names))
-                if sheet and sheet not in sheets or not sheet and len(sheets) > 1:
+                if (sheet and sheet not in sheets) or (not sheet and len(sheets) > 1):
                     raise DataError(
                         f"config.prepare.strong_sheet: {str(path)!r} has no sheet {sheet!r}; "
                         f"{meant(sheet, sheets)}"

@@ -112,7 +112,7 @@ def test_a_kernel_in_blocks_gives_the_same(monkeypatch, scale):
     rng = np.random.default_rng(2)
     cells, controls = rng.normal(size=(23, 4)) * scale, rng.normal(size=(11, 4)) * scale
     whole = transport_match(cells, controls)
-    monkeypatch.setattr(transport, "_CHUNK_VALUES", 60)
+    monkeypatch.setattr(transport, "_KERNEL_VALUES", 60)
     np.testing.assert_array_equal(transport_match(cells, controls), whole)
 
 
