@@ -50,8 +50,8 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     workdir = workdir_of(args)
     settings = from_dict(merged({}, args.overrides), EvaluateConfig, "evaluate")
     from gpo_vae_jax.compilation_cache import use_compilation_cache
-    from gpo_vae_jax.evaluate.evaluation import evaluate_run
-    from gpo_vae_jax.evaluate.files_out import lines
+    from gpo_vae_jax.evaluate.terminal_table import terminal_table
+    from gpo_vae_jax.runs import evaluate_run
 
     use_compilation_cache()
     evaluation, paths = evaluate_run(
@@ -61,6 +61,6 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
         data_path=args.data,
         output=args.output,
     )
-    print("\n".join(lines(evaluation.summary)))
+    print(terminal_table(evaluation.summary))
     print(invocation.total_time())
     print(paths[-1])

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from gpo_vae_jax.config import EvaluateConfig
+from gpo_vae_jax.evaluate.effects.effect_table import perturbation_table
 from gpo_vae_jax.evaluate.effects.generated_quality import quality_ratio
 from gpo_vae_jax.evaluate.effects.model_effects import average_effects
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork
@@ -111,6 +112,7 @@ def evaluate(
         regulators=regulators(probabilities, treatments, n_perturbed, threshold=settings.threshold),
         curve=curve,
         history=history if len(history) else None,
+        perturbations=perturbation_table(effects, dataset.label_genes),
     )
 
 

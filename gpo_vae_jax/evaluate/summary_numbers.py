@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-_NO_METRICS = ("settings", "name", "workdir", "seed", "versions", "device", "data")
+_NO_METRICS = ("settings", "name", "workdir", "options", "seed", "versions", "device", "data")
 _IDENTIFY = ("set", "length", "edges")  # columns that tell the entries of a list apart
 
 

@@ -14,8 +14,8 @@ THRESHOLDS = (0.2, 0.5, 0.8)
 def network_monitors(params: Params, tables: dict[str, Array], *, spec: Spec) -> Metrics:
     """Return shares of edge probabilities, numbers of edges and their mean Wasserstein distances.
 
-    Edges are counted as in evaluation: a gene's edge to itself is none. "block" counts edges between
-    perturbed treatments only. A mean is nan where there is no edge. Shares are over all entries.
+    As in evaluation, self edges are not counted. "block" counts edges between perturbed treatments
+    only. A mean is nan where there is no edge. Shares are over all entries.
 
     Args:
       tables: Wasserstein distances [R, T] by split, nan where there is nothing to compare.

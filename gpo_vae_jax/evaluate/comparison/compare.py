@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from gpo_vae_jax.errors import ConfigError, DataError
+from gpo_vae_jax.evaluate.main_numbers import MAIN_PATHS
 from gpo_vae_jax.evaluate.metrics import best_of, describe, direction, find, verdict
 from gpo_vae_jax.evaluate.network.recovery import judged_pairs
 from gpo_vae_jax.evaluate.results import Evaluation
@@ -20,22 +21,11 @@ from gpo_vae_jax.evaluate.summary_numbers import numbers
 from gpo_vae_jax.statistics.correlation import pearson
 
 MAIN = (  # paths of the numbers that are printed and drawn
-    "run.best_loss",
-    "predictive_iwelbo.mean",
     "effects.perturbseq.held_out.model.pearson",
     "effects.perturbseq.held_out.model.r2",
     "effects.perturbseq.held_out.model.jaccard_50",
     "effects.perturbseq.reference.model.pearson",
-    "quality.observed.3",
-    "quality.reference.3",
-    "network.n_edges",
-    "network.n_edges_block",
-    "network.block.edges.mean_wasserstein",
-    "network.block.false_omission_rate",
-    "known_networks.union.precision",
-    "known_networks.union.auprc",
-    "truth.auprc",
-    "truth.mask.f1",
+    *MAIN_PATHS,
 )
 _RESERVED = ("metric", "label", "better", "mean", "sd", "best")  # columns of the metric table
 

@@ -1,28 +1,75 @@
-"""Average treatment effects as AnnData: perturbations in rows, genes in columns."""
+"""Effects as AnnData, and a table of how well each perturbation is predicted."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gpo_vae_jax import data
-from gpo_vae_jax.evaluate.results import Evaluation
+from gpo_vae_jax.evaluate.effects.effect_arrays import Effects
+from gpo_vae_jax.statistics.correlation import row_pearson
+
+_SPLITS = ("train", "val", "test")
+_KINDS = ("model", "spread", "reference", "held_out", "train_mean")  # arrays of `Effects`
 
 
-def effects_anndata(evaluation: Evaluation):
-    """Return an AnnData of C perturbations and G genes.
+def perturbation_table(
+    effects: Effects, label_genes: Mapping[str, tuple[str, ...]]
+) -> pd.DataFrame:
+    """Return how well each perturbation is predicted, the worst first (docs/method.md 8.2).
 
-    X is the model's average treatment effect (perturbseq); layers hold it by both transforms
-    beside the spread over particles, the effects observed in all cells and in test cells, and
-    the training mean. obs counts cells and gives each perturbation's Pearson r; varp has the
-    network: `grn_probability` and `grn_edge`, [G, G], row regulates column.
+    Args:
+      effects: of C perturbations.
+      label_genes: the perturbed genes of each label (`Dataset.label_genes`).
+
+    Returns:
+      C rows: perturbation; cells_train, cells_val and cells_test; r_model and r_train_mean, Pearson
+      r with the effect in test cells of the model and of the training mean; own_gene_predicted and
+      own_gene_observed, the effect on the perturbed gene itself, predicted and in test cells (the
+      mean over genes of a combination). Effects are differences of mean log2(1 + counts per
+      10,000); nan without test cells, or where the gene is not measured.
     """
-    effects, summary = evaluation.effects, evaluation.summary
+    model, observed = effects.model["perturbseq"], effects.held_out["perturbseq"]
+    own = _own_genes(effects, label_genes)
+    table = pd.DataFrame(
+        {
+            "perturbation": list(effects.labels),
+            **{f"cells_{name}": np.asarray(effects.n_cells[name], np.int64) for name in _SPLITS},
+            "r_model": row_pearson(model, observed),
+            "r_train_mean": row_pearson(effects.train_mean["perturbseq"], observed),
+            "own_gene_predicted": _means_at(model, own),
+            "own_gene_observed": _means_at(observed, own),
+        }
+    )
+    return table.sort_values("r_model", kind="stable", ignore_index=True)
+
+
+def effects_anndata(
+    effects: Effects,
+    probabilities: np.ndarray,
+    treatments: Sequence[str],
+    settings: Mapping[str, Any],
+):
+    """Return effects as an AnnData of C perturbations and G genes.
+
+    X is the model's average treatment effect (`perturbseq`). Layers hold it in both transforms with
+    its spread over particles, the effects observed in all cells and in test cells, and the training
+    mean. `obs` has the number of cells and Pearson r of each perturbation; `varp` has the network,
+    `grn_probability` and `grn_edge`, [G, G], row regulates column.
+
+    Args:
+      effects: of C perturbations.
+      probabilities: [T, T], of edges.
+      treatments: T names, the network's rows and columns.
+      settings: of the evaluation; an edge is called above `settings["threshold"]`.
+    """
     layers = {
         f"{kind}_{transform}": values.astype(np.float32)
-        for kind in ("model", "spread", "reference", "held_out", "train_mean")
+        for kind in _KINDS
         for transform, values in getattr(effects, kind).items()
     }
     obs = pd.DataFrame(
@@ -31,12 +78,9 @@ def effects_anndata(evaluation: Evaluation):
     )
     model = effects.model["perturbseq"]
     for kind in ("reference", "held_out"):
-        observed = getattr(effects, kind)["perturbseq"]
-        obs[f"pearson_{kind}"] = [_pearson(a, b) for a, b in zip(model, observed, strict=True)]
-    network = {
-        "grn_probability": evaluation.probabilities.astype(np.float32),
-        "grn_edge": _edges(evaluation),
-    }
+        obs[f"pearson_{kind}"] = row_pearson(model, getattr(effects, kind)["perturbseq"])
+    called = (probabilities > settings["threshold"]) & ~np.eye(len(probabilities), dtype=bool)
+    network = {"grn_probability": probabilities, "grn_edge": called}
     genes = list(effects.genes)
     return data.as_anndata(
         model.astype(np.float32),
@@ -44,19 +88,25 @@ def effects_anndata(evaluation: Evaluation):
         genes,
         layers=layers,
         varp={
-            name: data.network_over_genes(matrix, evaluation.treatments, genes)
+            name: data.network_over_genes(matrix.astype(np.float32), treatments, genes)
             for name, matrix in network.items()
         },
-        uns={"gpo_vae_evaluation": json.dumps(summary["settings"])},
+        uns={"gpo_vae_evaluation": json.dumps(settings)},
     )
 
 
-def _edges(evaluation: Evaluation) -> np.ndarray:
-    called = evaluation.probabilities > evaluation.summary["settings"]["threshold"]
-    return (called & ~np.eye(len(called), dtype=bool)).astype(np.float32)
+def _own_genes(effects: Effects, label_genes: Mapping[str, tuple[str, ...]]) -> list[list[int]]:
+    """Return the columns of each perturbation's own genes, those that are measured."""
+    column = {gene: i for i, gene in enumerate(effects.genes)}
+    return [
+        [column[gene] for gene in label_genes.get(label, ()) if gene in column]
+        for label in effects.labels
+    ]
 
 
-def _pearson(a: np.ndarray, b: np.ndarray) -> float:
-    if not (np.isfinite(a).all() and np.isfinite(b).all()) or a.std() == 0 or b.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+def _means_at(values: np.ndarray, columns: Sequence[Sequence[int]]) -> list[float]:
+    """Return the mean of each row over its own columns; nan where it has none."""
+    return [
+        float(np.mean(row[list(at)])) if at else float("nan")
+        for row, at in zip(values, columns, strict=True)
+    ]
