@@ -38,7 +38,8 @@ class Watch:
             f"in epoch {int(end.state.best_epoch)}",
             refresh=False,
         )
-        if not self._compiled and not self._bar.disable:  # the first epoch compiled: leave it out of the rate
+        # the first epoch compiled: leave it out of the rate
+        if not self._compiled and not self._bar.disable:
             self._bar.unpause()
             self._bar.initial += 1
             self._compiled = True
