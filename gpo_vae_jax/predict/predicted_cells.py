@@ -22,6 +22,7 @@ from gpo_vae_jax.predict.perturbation_names import (
     read_perturbations,
 )
 from gpo_vae_jax.predict.sampling import Chunk, Draw
+from gpo_vae_jax.statistics.moments import Moments
 from gpo_vae_jax.types import Dataset
 
 RECORD = "gpo_vae_prediction"  # the entry of uns that describes the prediction
@@ -114,7 +115,7 @@ def predict_cells(
     shape = (len(perturbations), len(dataset.genes))
     layers: dict[str, np.ndarray] = {}
     if request.expected:
-        values, layers["sd"] = _moments(chunks, shape, request.n_cells)
+        values, layers["sd"] = _moments(chunks, shape)
         repeats, sizes = 1, np.full(shape[0], library.mean())
         names = [one.label for one in perturbations]
     else:
@@ -198,18 +199,12 @@ def _cells(chunks: Iterable[Chunk], n_perturbations: int, whole: bool) -> Any:
     return sparse.vstack(cells, format="csr") if whole else np.concatenate(cells)
 
 
-def _moments(chunks: Iterable[Chunk], shape: tuple[int, int], n: int) -> tuple:
+def _moments(chunks: Iterable[Chunk], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation over draws, each [C, G] float32."""
-    total, squares, first = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    moments = Moments(shape)
     for chunk in chunks:
-        values = chunk.values.astype(np.float64)
-        if chunk.particles.start == 0:
-            first[chunk.conditions] = values[0]
-        values -= first[chunk.conditions]  # so that squares keep their digits
-        total[chunk.conditions] += values.sum(0)
-        squares[chunk.conditions] += np.square(values).sum(0)
-    variance = np.maximum(squares - total**2 / n, 0) / max(n - 1, 1)
-    return (first + total / n).astype(np.float32), np.sqrt(variance).astype(np.float32)
+        moments.add(chunk.values, chunk.conditions)
+    return moments.mean.astype(np.float32), moments.std().astype(np.float32)
 
 
 def _var(dataset: Dataset) -> pd.DataFrame:
