@@ -1,6 +1,7 @@
 """Strict settings for every test: before jax starts, hence above its import."""
 
 import os
+from pathlib import Path
 
 ON_CPU = os.environ.setdefault("JAX_PLATFORMS", "cpu") == "cpu"
 if ON_CPU:
@@ -9,6 +10,12 @@ if ON_CPU:
         "XLA_FLAGS",
         "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     )
+
+# Processes of a test run, and the next run, share what one of them has compiled.
+_CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import hypothesis
 import jax

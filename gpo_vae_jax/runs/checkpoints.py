@@ -44,9 +44,16 @@ class Checkpoints:
         """Return the state to continue from; `like` itself where none was saved yet.
 
         Raises:
-          TrainingError: the state belongs to another model.
+          TrainingError: the state belongs to another model, or only parameters were saved.
         """
-        return like if self._latest.latest_step() is None else _restore(self._latest, like)
+        if self._latest.latest_step() is not None:
+            return _restore(self._latest, like)
+        if self._best.latest_step() is not None:
+            raise TrainingError(
+                f"{self.folder} holds a trained model without the state of its optimiser: it can "
+                "be evaluated but not resumed"
+            )
+        return like
 
     def restore_best(self, like: Params) -> tuple[int, Params]:
         """Return the epoch with the best validation loss and its parameters (TrainingError)."""

@@ -16,8 +16,8 @@ import pytest
 
 from gpo_vae_jax.config_io import from_json
 from gpo_vae_jax.errors import ConfigError, TrainingError
-from gpo_vae_jax.runs.fit import load_best
 from gpo_vae_jax.runs import fit
+from gpo_vae_jax.runs.saved import load
 from tests.paths import ROOT
 
 
@@ -43,8 +43,8 @@ def test_a_run_leaves_its_records(dataset, config, tmp_path):
     assert {"train_loss", "val_grn", "gradient_norm", "share_ge_0.5", "block_edges_0.8"} <= set(
         table[0]
     )
-    assert min(float(row["val_loss"]) for row in table) == pytest.approx(result.best_loss)
-    params, _, _ = load_best(folder)
+    assert min(float(row["val_loss"]) for row in table) == pytest.approx(result.best.best_loss)
+    params = load(folder).params
     chex.assert_trees_all_equal(params, result.params)
     assert not [file for file in folder.iterdir() if file.name.startswith(".")]
 
@@ -71,8 +71,8 @@ def test_run_ended_before_its_first_checkpoint_starts_from_the_beginning(dataset
 def test_training_stops_after_patience_epochs_without_a_best(dataset, config, tmp_path):
     settings = config(max_epochs=60, patience=3, learning_rate=0.3)
     result = fit(dataset, settings, tmp_path / "run", progress=False)
-    assert result.n_epochs < 60
-    assert result.n_epochs == result.best_epoch + 1 + 3
+    assert result.best.n_epochs < 60
+    assert result.best.n_epochs == result.best.best_epoch + 1 + 3
 
 
 def test_milestones_are_kept(dataset, config, tmp_path):
@@ -108,7 +108,7 @@ def test_last_good_state_survives_a_diverged_run(dataset, config, tmp_path):
             resume=True,
             progress=False,
         )
-    chex.assert_trees_all_equal(load_best(tmp_path / "run")[0], good.params)
+    chex.assert_trees_all_equal(load(tmp_path / "run").params, good.params)
     assert (tmp_path / "run/checkpoints/latest/2").is_dir()
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_written_where_settings_cannot_work(dataset, config, tmp_path
 def test_process_ended_from_outside_loses_nothing(dataset, config, tmp_path, how):
     """A real process is ended amid its epochs, and goes on to the uninterrupted run's numbers."""
     run = tmp_path / "run"
-    script = ROOT / "tests" / "train" / "run_tiny.py"
+    script = ROOT / "tests" / "runs" / "run_tiny.py"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, script, run, "400"], env=environment)
     try:
@@ -163,7 +163,7 @@ def test_process_ended_from_outside_loses_nothing(dataset, config, tmp_path, how
     settings = config(max_epochs=reached + 2, patience=1000, save_every_seconds=0.0)
     resumed = fit(dataset, settings, run, resume=True, progress=False)
     whole = fit(dataset, settings, tmp_path / "whole", progress=False)
-    assert resumed.n_epochs == reached + 2
+    assert resumed.best.n_epochs == reached + 2
     chex.assert_trees_all_close(resumed.params, whole.params, rtol=1e-6)
     assert [row["epoch"] for row in rows(run)] == [str(e) for e in range(reached + 2)]
     for ours, theirs in zip(rows(run), rows(tmp_path / "whole"), strict=True):

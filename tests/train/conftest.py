@@ -21,11 +21,11 @@ TINY = Config(
 
 @pytest.fixture(scope="session")
 def dataset():
-    """Give 150 cells of 12 genes."""
+    """Return 150 cells of 12 genes."""
     return tiny_dataset()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config():
     """Return a function that changes the tiny training settings."""
 
