@@ -58,7 +58,7 @@ class EvaluatedRun:
         return str((self.summary.get("run", {}).get("data") or {}).get("fingerprint") or "")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Comparison:
     """Evaluations side by side.
 
@@ -75,6 +75,20 @@ class Comparison:
     def names(self) -> list[str]:
         """Return the names of the runs; differences are taken from the first."""
         return [run.name for run in self.runs]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Return the main metrics by label: a column for each run, and the best ones."""
+        found = self.metrics.set_index("metric")
+        found = found.loc[[path for path in MAIN if path in found.index]]
+        return found.set_index("label")[[*self.names, "better", "best"]]
+
+    def __repr__(self) -> str:
+        return f"Comparison of {', '.join(self.names)}\n{self.table.to_string(na_rep='-')}"
+
+    def _repr_html_(self) -> str:
+        """Return the main metrics as a table for notebooks."""
+        return self.table.to_html(na_rep="-", float_format=lambda value: f"{value:.4g}")
 
 
 def compare(

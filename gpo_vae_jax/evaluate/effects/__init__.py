@@ -1,1 +1,1 @@
-"""Average treatment effects, predictions and the quality of drawn cells."""
+"""Average treatment effects of model and data, their scores, and the quality of drawn cells."""

@@ -1,4 +1,4 @@
-"""What a model's effects are measured against: means of the training cells, and the noise."""
+"""Baselines for predicted effects: means of the training cells, and half against half."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gpo_vae_jax.types import Dataset
 def halves_of_training(
     dataset: Dataset, labels: tuple[str, ...], seed: int
 ) -> tuple[GroupSums, GroupSums]:
-    """Sum a random half of the training cells of each label, and the other half.
+    """Split the training cells of each label into random halves and sum each half.
 
-    Groups are `labels`, then the control. A cell's half hangs on its name and the seed; the first
-    half has the odd cell.
+    Groups are `labels`, then the control. A cell's half depends on its name and the seed only; an
+    odd cell goes to the first half.
     """
     names = [*labels, dataset.conventions.control]
     number = label_numbers(dataset.labels["train"], names)
@@ -41,9 +41,10 @@ def halves_of_training(
 
 
 def global_mean(effects: np.ndarray) -> np.ndarray:
-    """Return every perturbation the mean effect over perturbations, [C, G].
+    """Return the mean effect over perturbations as the prediction for each of them, [C, G].
 
-    Each perturbation counts the same, however many cells it has; those without cells (nan) do not.
+    Perturbations count equally, however many cells they have; those without cells (nan) are left
+    out.
     """
     known = np.isfinite(effects).all(axis=1)
     if not known.any():
@@ -52,6 +53,6 @@ def global_mean(effects: np.ndarray) -> np.ndarray:
 
 
 def ceiling(halves: tuple[GroupSums, GroupSums]) -> tuple[Mapping, Mapping]:
-    """Return the effects of both halves: how well one tells the other is as good as it gets."""
+    """Return the effects of both halves; how well one predicts the other shows the noise."""
     first, second = halves
     return effects_of(first), effects_of(second)

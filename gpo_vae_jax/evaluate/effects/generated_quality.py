@@ -1,4 +1,4 @@
-"""How many cells drawn as good would pass the data's quality control (docs/method.md 8)."""
+"""The share of cells drawn as good that pass the data's quality control (docs/method.md 8.3)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from gpo_vae_jax.types import Dataset, Params
 def quality_ratio(
     params: Params, dataset: Dataset, settings: EvaluateConfig, *, spec: Spec
 ) -> dict[str, dict[str, float]]:
-    """Return the share of good cells within the data's limits, by MADs ("3", "4", "5").
+    """Return the share of drawn cells within the data's limits, by library sizes, then by MADs.
 
-    `settings.quality_cells` cells are drawn for each perturbation of the training cells: at
-    library size `settings.library_size` ("reference") and at those of good training cells, drawn
-    with replacement ("observed"). Doublets do not enter. Empty where the data has no limits.
+    `settings.quality_cells` good cells are drawn for each perturbation of the training cells: at
+    library size `settings.library_size` ("reference"), and at library sizes drawn with replacement
+    from good training cells ("observed"). Limits are named by their MADs ("3", "4", "5"). Doublets
+    are not considered. Empty where the data has no limits.
     """
     conventions = dataset.conventions
     limits = {mads: by for mads, by in conventions.quality_limits.items() if by}

@@ -1,4 +1,4 @@
-"""Average treatment effects of observed cells, by label (docs/method.md 8)."""
+"""Average treatment effects of observed cells, by label (docs/method.md 8.2)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gpo_vae_jax.predict.sampling import Conditions, conditions_of
 from gpo_vae_jax.types import Dataset, Split
 
 TRANSFORMS = ("perturbseq", "mean")
-SCALE = 1e4  # counts that `perturbseq` brings a cell to
-_CHUNK_VALUES = 1 << 23  # numbers that are dense at a time
+SCALE = 1e4  # total counts of a cell under `perturbseq`
+_CHUNK_VALUES = 1 << 23  # dense values at a time
 
 
 class GroupSums(NamedTuple):
-    """Hold sums over the cells of M groups; those of disjoint sets of cells can be added."""
+    """Sums over the cells of M groups; those of disjoint sets of cells can be added."""
 
     sums: Mapping[str, np.ndarray]  # by transform, [M, G] float64
     n_cells: np.ndarray  # [M]
 
     def __add__(self, other: GroupSums) -> GroupSums:
-        """Join two disjoint sets of cells."""
+        """Add the sums of two disjoint sets of cells."""
         sums = {name: values + other.sums[name] for name, values in self.sums.items()}
         return GroupSums(sums, self.n_cells + other.n_cells)
 
@@ -34,7 +34,9 @@ def group_sums(
     """Sum the transformed counts of each group's cells, in chunks of rows.
 
     Args:
-      groups: [N] the group of each cell, in 0..n_groups - 1; -1: none.
+      split: the cells.
+      groups: [N], the group of each cell, in 0..n_groups - 1, or -1 for none.
+      n_groups: M.
       passed_only: leave out cells that failed quality control.
     """
     cells = split.cells
@@ -64,13 +66,13 @@ def perturbseq(counts: np.ndarray) -> np.ndarray:
 
 
 def perturbations_of(dataset: Dataset) -> tuple[str, ...]:
-    """Return the labels of the data but the control's, sorted."""
+    """Return all labels of the data except the control, sorted."""
     found = {str(label) for labels in dataset.labels.values() for label in np.unique(labels)}
     return tuple(sorted(found - {dataset.conventions.control}))
 
 
 def conditions_of_labels(dataset: Dataset, labels: Sequence[str]) -> Conditions:
-    """Make the conditions that the data's labels stand for."""
+    """Return the conditions (perturbed genes) of the data's labels."""
     groups = [dataset.label_genes[label] for label in labels]
     return conditions_of(groups, dataset.treatments)
 
@@ -78,7 +80,7 @@ def conditions_of_labels(dataset: Dataset, labels: Sequence[str]) -> Conditions:
 def split_sums(
     dataset: Dataset, split: str, labels: tuple[str, ...], *, passed_only: bool = False
 ) -> GroupSums:
-    """Sum the cells of a split by label: one group each, then the control's."""
+    """Sum the cells of a split by label; the control is the last group."""
     names = [*labels, dataset.conventions.control]
     return group_sums(
         dataset.splits[split],
@@ -89,7 +91,7 @@ def split_sums(
 
 
 def label_numbers(labels: np.ndarray, names: list[str]) -> np.ndarray:
-    """Return the number of each cell's label among the names, [N]; -1 where it is none of them."""
+    """Return the position of each cell's label among the names, [N]; -1 where it is not there."""
     place = {name: i for i, name in enumerate(names)}
     distinct, code = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     return np.array([place.get(str(name), -1) for name in distinct], np.int64)[code.ravel()]

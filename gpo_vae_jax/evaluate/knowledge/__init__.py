@@ -1,4 +1,4 @@
-"""Known networks: read from the files of public databases, placed over the treatments by name."""
+"""Known networks: read from files of public databases and mapped onto the treatments by name."""
 
 from gpo_vae_jax.evaluate.knowledge.networks import (
     KnownNetwork,

@@ -1,7 +1,7 @@
-"""The files of known networks: which format one has, and its edges as a table.
+"""Readers of known-network files, and recognition of their formats.
 
-Every reader gives a `Table`: rows of source, target and sign ("" where the format has none), and
-all genes that the file names, also those without an edge.
+Every reader returns a `Table`: rows of source, target and sign ("" if the format has none), and all
+genes that the file mentions, including those without an edge.
 """
 
 from __future__ import annotations
@@ -21,21 +21,25 @@ from gpo_vae_jax.evaluate.knowledge.known_file import first_lines, opened
 
 SIGNS = ("activation", "repression")
 _HUMAN = "9606"
-_ROWS = 500_000  # read at once
+_ROWS = 500_000  # read at a time
 _SOURCES = ("source", "from", "regulator", "regulatorsymbol", "tf", "gene1", "genea", "parent")
 _TARGETS = ("target", "to", "targetsymbol", "gene", "gene2", "geneb", "child")
 _SIGN = ("sign", "effect", "mor", "regulation", "mode", "weight")
 
 
 class Table(NamedTuple):
-    """Hold what a file says."""
+    """The contents of a file."""
 
     edges: pd.DataFrame  # source, target, sign: text
     genes: frozenset[str]
 
 
 def recognise(path: str | os.PathLike[str]) -> str:
-    """Name the format of a file by its first lines (raises DataError where they hold no edges)."""
+    """Return the format of a file, a key of `READERS`, judged by its first lines.
+
+    Raises:
+      DataError: the file is empty or its format is not recognised.
+    """
     lines = first_lines(path)
     if not lines:
         raise DataError(f"{str(path)!r} is empty")
@@ -61,8 +65,8 @@ def recognise(path: str | os.PathLike[str]) -> str:
     if all(len(re.split(r"[\t,; ]+", line.strip())) > 1 for line in lines):
         return "edges"
     raise DataError(
-        f"the format of {str(path)!r} is not recognised: no network of {', '.join(READERS)} "
-        f"starts with {lines[0][:60]!r}; NAME=FORMAT:FILE states it"
+        f"the format of {str(path)!r} is not recognised: it starts with {lines[0][:60]!r}; "
+        f"state the format as NAME=FORMAT:FILE, one of {', '.join(READERS)}"
     )
 
 
@@ -72,17 +76,17 @@ def read_trrust(path: Path) -> Table:
 
 
 def read_regnetwork(path: Path) -> Table:
-    """Read RegNetwork: regulator, its id, target, its id, without a header."""
+    """Read RegNetwork: regulator, its id, target, its id; no header."""
     return _edges(_csv(path, header=None, usecols=[0, 2], names=["source", "target"]))
 
 
 def read_gmt(path: Path) -> Table:
-    """Read complexes or gene sets, one a line: all pairs of members of one are edges."""
+    """Read complexes or gene sets, one per line: all pairs of members are edges."""
     return _pairs(gene_sets(path).values())
 
 
 def read_corum(path: Path) -> Table:
-    """Read CORUM's own table, the human complexes: all pairs of subunits of one are edges."""
+    """Read CORUM's table of human complexes: all pairs of subunits of a complex are edges."""
     table = _csv(path)
     table.columns = [_plain(name) for name in table]
     if "organism" in table and (table["organism"].str.lower() == "human").any():
@@ -91,7 +95,7 @@ def read_corum(path: Path) -> Table:
 
 
 def read_biogrid(path: Path) -> Table:
-    """Read BioGRID tab 2 or tab 3, human interactions of whatever kind, by official symbol."""
+    """Read BioGRID tab 2 or tab 3: human interactions of any kind, by official symbol."""
     wanted = r"#?\s*(official symbol|organism( id)?) interactor [ab]"
     parts = []
     for part in _chunks(path, usecols=lambda name: bool(re.fullmatch(wanted, name.lower()))):
@@ -105,11 +109,11 @@ def read_biogrid(path: Path) -> Table:
 
 
 def read_string(path: Path, names: Path | None = None, score: int = 700) -> Table:
-    """Read STRING's links of at least this combined score (0 to 1000).
+    """Read STRING links whose combined score is at least `score` (0 to 1000).
 
-    Proteins are named by the file `names` (protein.info), looked for beside the links under the
-    name that STRING gives it. Without it the proteins keep their ids. Exports of STRING's site
-    (node1, node2) hold names.
+    The file `names` (protein.info) maps protein ids to names; by default it is looked for beside
+    the links under STRING's name for it, and without it proteins keep their ids. Exports of the
+    STRING website (node1, node2) contain names already.
     """
     separator = "\t" if "\t" in first_lines(path, 1)[0] else " "
     wanted = ("protein1", "protein2", "node1", "node2", "combinedscore")
@@ -158,10 +162,10 @@ UNDIRECTED = frozenset(("gmt", "corum", "biogrid", "string"))
 
 
 def gene_sets(path: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Read a GMT file: name, description, members, parted by tabs; equal names are joined.
+    """Read a GMT file: name, description and members, separated by tabs; equal names are merged.
 
     Raises:
-      DataError: a line has fewer than two columns, or there is no line.
+      DataError: a line has fewer than two columns, or the file is empty.
     """
     sets: dict[str, list[str]] = {}
     with opened(path) as file:
@@ -170,7 +174,7 @@ def gene_sets(path: str | os.PathLike[str]) -> dict[str, list[str]]:
             if not line.strip():
                 continue
             if len(cells) < 2:
-                raise DataError(f"{str(path)!r} is no GMT file: line {number} has one column")
+                raise DataError(f"{str(path)!r} is not a GMT file: line {number} has one column")
             # Members may carry a weight: GENE,1.0
             sets.setdefault(cells[0], []).extend(_members(c.split(",")[0] for c in cells[2:]))
     if not sets:
@@ -183,7 +187,7 @@ def _csv(path: Path, **options) -> pd.DataFrame:
 
 
 def _chunks(path: Path, **options) -> Iterable[pd.DataFrame]:
-    """Read a table as text, many rows at a time (raises DataError)."""
+    """Yield a table as text, many rows at a time (raises DataError)."""
     settings = {"sep": "\t", "dtype": str, "keep_default_na": False, "na_filter": False}
     settings |= {"quoting": csv.QUOTE_NONE, "chunksize": _ROWS} | options
     with opened(path) as file:
@@ -194,7 +198,7 @@ def _chunks(path: Path, **options) -> Iterable[pd.DataFrame]:
 
 
 def _edges(table: pd.DataFrame) -> Table:
-    """Name the columns, drop what names no pair; the sign is lower case."""
+    """Name the columns, lower the case of signs, and drop rows that are not a pair of genes."""
     columns = [table.iloc[:, i].str.strip() for i in range(2)]
     sign = table["sign"].str.lower() if "sign" in table else ""
     edges = pd.DataFrame({"source": columns[0], "target": columns[1], "sign": sign})
@@ -226,7 +230,7 @@ def _protein_names(path: Path, names: Path | None) -> dict[str, str]:
 
 
 def _renamed(table: Table, names: Mapping[str, str]) -> Table:
-    """Name proteins; those without a name keep their id, less the number of the organism."""
+    """Name proteins; those without a name keep their id without the organism number."""
     names = {gene: names.get(gene) or re.sub(r"^\d+\.", "", gene) for gene in table.genes}
     edges = table.edges.assign(
         source=table.edges["source"].map(names), target=table.edges["target"].map(names)
@@ -235,5 +239,5 @@ def _renamed(table: Table, names: Mapping[str, str]) -> Table:
 
 
 def _plain(name: str) -> str:
-    """Reduce a column's name to its letters and digits in lower case."""
+    """Return the letters and digits of a column name in lower case."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

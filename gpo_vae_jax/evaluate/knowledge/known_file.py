@@ -1,4 +1,4 @@
-"""Text files as they are downloaded: plain, gzipped or zipped."""
+"""Text files as downloaded: plain, gzipped or zipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpo_vae_jax.errors import DataError
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """Open a text file, whatever its compression (raises DataError naming the file)."""
+    """Open a text file of any compression (raises DataError, naming the file)."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"there is no file {str(path)!r}")
@@ -39,7 +39,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[TextIO]:
 
 
 def first_lines(path: str | os.PathLike[str], n: int = 50) -> list[str]:
-    """Return the first lines that are not empty, without their ends."""
+    """Return the first `n` non-empty lines without their line ends."""
     with opened(path) as file:
         lines = (line.rstrip("\r\n") for line in file)
         return list(islice((line for line in lines if line.strip()), n))
@@ -48,5 +48,7 @@ def first_lines(path: str | os.PathLike[str], n: int = 50) -> list[str]:
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipExtFile:
     names = [name for name in archive.namelist() if not name.endswith("/")]
     if len(names) != 1:
-        raise DataError(f"{str(path)!r} holds {len(names)} files; unpack it and name one of them")
+        raise DataError(
+            f"{str(path)!r} contains {len(names)} files; unpack it and name one of them"
+        )
     return archive.open(names[0])

@@ -1,4 +1,4 @@
-"""Genes of other sources among the treatments, by name."""
+"""Matching of gene names from other sources to treatments."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ _NONE: Mapping[str, str] = {}
 
 
 def without_version(name: str) -> str:
-    """Drop the version of an Ensembl id: ENSG00000141510.17 is ENSG00000141510."""
+    """Drop the version of an Ensembl id: ENSG00000141510.17 becomes ENSG00000141510."""
     return _VERSIONED.sub(r"\1", name)
 
 
 def positions(
     names: Iterable[str], treatments: Sequence[str], aliases: Mapping[str, str] = _NONE
 ) -> dict[str, int]:
-    """Return the treatment's position, in [0, T), of every name that means one.
+    """Return the position in [0, T) of the treatment that each name refers to.
 
-    A name is looked for as it is among the treatments, then among their aliases, then in both
-    whatever the case; a spelling that then fits several treatments means none of them. Versions of
-    Ensembl ids never count.
+    A name is looked up among the treatments, then among their aliases, then in both ignoring case;
+    a spelling that then matches several treatments refers to none. Versions of Ensembl ids are
+    ignored. Names that match nothing are left out.
 
     Args:
+      names: of genes.
+      treatments: T names.
       aliases: other name -> gene, as in `Dataset.conventions`.
     """
     at = {str(name): i for i, name in enumerate(treatments)}
@@ -42,7 +44,7 @@ def positions(
 
 
 def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Keep the names that mean one position."""
+    """Keep the names with exactly one position."""
     found: dict[str, int] = {}
     ambiguous = set()
     for name, i in pairs:

@@ -1,4 +1,4 @@
-"""A known network, and where its edges lie among the treatments."""
+"""A known network, and its edges mapped onto the treatments."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _NONE: Mapping[str, str] = {}
 
 @dataclasses.dataclass(frozen=True)
 class KnownNetwork:
-    """Hold a network by the names its source gives."""
+    """A network as its source describes it."""
 
     name: str
     kind: str  # the format: a name of READERS
     edges: pd.DataFrame  # source, target, sign: text
-    genes: frozenset[str]  # all that the source names
+    genes: frozenset[str]  # all that the source mentions
 
     @property
     def directed(self) -> bool:
-        """Return whether an edge is one from source to target only."""
+        """Return whether edges have a direction."""
         return self.kind not in UNDIRECTED
 
 
 @dataclasses.dataclass(frozen=True)
 class PlacedNetwork:
-    """Hold a known network over the treatments."""
+    """A known network over the T treatments."""
 
     name: str
     adjacency: np.ndarray  # [T, T] bool, row regulates column; the diagonal is False
-    sign: np.ndarray  # [T, T] int8: 0 unknown, 1 activation, 2 repression, 3 both are reported
-    covered: np.ndarray  # [T] bool: the source names the gene at all
+    sign: np.ndarray  # [T, T] int8: 0 unknown, 1 activation, 2 repression, 3 both
+    covered: np.ndarray  # [T] bool: the source mentions the gene
 
 
 def read_network(
@@ -57,16 +57,19 @@ def read_network(
     """Read a known network.
 
     Args:
-      kind: a name of READERS; empty: recognised by content.
-      names_path: STRING's protein.info file; unset: looked for beside the links.
-      score: of STRING, the least combined score, 0 to 1000.
+      name: what the results call the network.
+      path: its file.
+      kind: the format, a key of `READERS`; by default it is recognised by the content.
+      names_path: STRING's protein.info file; by default it is looked for beside the links.
+      score: the smallest combined score of a STRING link, 0 to 1000.
 
     Raises:
-      ConfigError: there is no such kind.
-      DataError: the file is missing, cannot be read, is of no known format, or holds no edge.
+      ConfigError: the format does not exist.
+      DataError: the file is missing, cannot be read, has no known format, or contains no edge.
     """
     if kind and kind not in READERS:
-        raise ConfigError(f"known network {name}: {kind!r} is none of {', '.join(READERS)}")
+        formats = ", ".join(READERS)
+        raise ConfigError(f"known network {name}: {kind!r} is not a format; use one of {formats}")
     path = Path(path)
     try:
         kind = kind or recognise(path)
@@ -77,25 +80,29 @@ def read_network(
             table = READERS[kind](path)
     except DataError as error:
         raise DataError(f"known network {name}: {error}") from error
-    except (KeyError, IndexError, ValueError) as error:  # of a table without what `kind` promises
+    except (KeyError, IndexError, ValueError) as error:  # a column that the format needs is missing
         raise DataError(f"known network {name}: {path} is not of format {kind!r}: {error}") from (
             error
         )
     if not len(table.edges):
-        raise DataError(f"known network {name}: {path}, read as {kind!r}, holds no edge")
+        raise DataError(f"known network {name}: {path}, read as {kind!r}, contains no edge")
     return KnownNetwork(name, kind, table.edges, table.genes)
 
 
 def read_networks(specs: Sequence[str], *, score: int = 700) -> list[KnownNetwork]:
-    """Read the networks that the command line names: NAME=[FORMAT:]FILE[,NAMES_FILE].
+    """Read networks given as on the command line: NAME=[FORMAT:]FILE[,NAMES_FILE].
 
-    Raises ConfigError for a text of another form or a name that comes twice; see `read_network`.
+    Raises:
+      ConfigError: a text has another form, or a name occurs twice.
+      DataError: a file cannot be read (`read_network`).
     """
     found: dict[str, KnownNetwork] = {}
     for spec in specs:
         name, equals, rest = spec.partition("=")
         if not (name and equals and rest):
-            raise ConfigError(f"known networks are named NAME=FILE, such as TRRUST=x.tsv: {spec!r}")
+            raise ConfigError(
+                f"a known network is given as NAME=FILE, such as TRRUST=x.tsv, not {spec!r}"
+            )
         if name in found or name == UNION:
             raise ConfigError(f"known networks: the name {name!r} is taken; choose another")
         kind, colon, path = rest.partition(":")
@@ -113,10 +120,10 @@ def read_networks(specs: Sequence[str], *, score: int = 700) -> list[KnownNetwor
 def place(
     network: KnownNetwork, treatments: Sequence[str], aliases: Mapping[str, str] = _NONE
 ) -> PlacedNetwork:
-    """Place a known network over the treatments, by name (`names.positions`).
+    """Map a known network onto the treatments by name (`names.positions`).
 
     Raises:
-      DataError: none of the treatments is a gene of the network.
+      DataError: the network contains none of the treatments.
     """
     at = positions(network.genes, treatments, aliases)
     if not at:
@@ -124,7 +131,7 @@ def place(
             f"known network {network.name}: none of its {len(network.genes)} genes (such as "
             f"{', '.join(sorted(network.genes)[:3])}) is one of the {len(treatments)} treatments "
             f"(such as {', '.join(list(map(str, treatments))[:3])}); the prepared file's var may "
-            "hold symbols or Ensembl ids in a column such as gene_name or gene_id"
+            "contain symbols or Ensembl ids in a column such as gene_name or gene_id"
         )
     n = len(treatments)
     covered = np.zeros(n, bool)
@@ -146,7 +153,7 @@ def place(
 
 
 def union(networks: Sequence[PlacedNetwork]) -> PlacedNetwork:
-    """Return the network of all edges of all networks."""
+    """Return the network with the edges of all networks."""
     return PlacedNetwork(
         UNION,
         np.any([network.adjacency for network in networks], axis=0),

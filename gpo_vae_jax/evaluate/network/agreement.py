@@ -1,4 +1,4 @@
-"""How the learned network agrees with known ones (docs/method.md 8)."""
+"""Agreement of the learned network with known ones (docs/method.md 8.5)."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ def agreement(
     *,
     threshold: float = 0.5,
 ) -> dict[str, float]:
-    """Compare the edges called and their ranking with a known network over the pairs counted.
+    """Compare the called edges, and the ranking of pairs, with a known network.
 
     Args:
       probabilities: [T, T].
-      known: [T, T] bool.
-      counted: [T, T] bool.
+      known: [T, T] bool, the edges of the known network.
+      counted: [T, T] bool, the pairs that are judged.
+      threshold: an edge is called above this probability.
 
     Returns:
-      n_known and n_called edges among n_possible pairs, n_shared by both; precision and recall,
-      with what as many random edges reach on average as precision (random_precision); p_value, of
-      sharing at least so many by chance (hypergeometric); auprc, random_auprc and auroc of the
-      ranking. nan where a number means nothing: precision without called edges, recall and
-      ranking without known ones.
+      The numbers of known, possible, called and shared edges (n_known, n_possible, n_called,
+      n_shared); precision, recall and random_precision, the expected precision of random edges;
+      p_value, the probability that random edges share at least as many (hypergeometric); auprc,
+      random_auprc and auroc of the ranking. Undefined numbers are nan: precision without called
+      edges, recall and ranking without known ones.
     """
     called, label = (probabilities > threshold)[counted], known[counted]
     n_possible, n_known, n_called = int(counted.sum()), int(label.sum()), int(called.sum())
@@ -67,10 +68,10 @@ def placed_networks(
     treatments: Sequence[str],
     aliases: Mapping[str, str] = _NONE,
 ) -> list[PlacedNetwork]:
-    """Place networks over the treatments and add their union, where there are any.
+    """Map networks onto the treatments and append their union; no networks give an empty list.
 
     Raises:
-      DataError: a network names none of the treatments.
+      DataError: a network contains none of the treatments.
     """
     placed = [place(network, treatments, aliases) for network in networks]
     return [*placed, union(placed)] if placed else []
@@ -84,14 +85,18 @@ def agreements(
     threshold: float = 0.5,
     measured: np.ndarray | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Give, by network, the agreement over the perturbed block and, under "all", beyond it.
+    """Return the agreement with each network, over the perturbed block and, under "all", beyond it.
 
-    The block's pairs are those of two perturbed treatments; "all" are those from a perturbed
-    treatment to any measured one. A gene that the network does not name has no known edge;
-    `covered` is the share of (perturbed, all) treatments that it names.
+    The block contains the pairs of two perturbed treatments, "all" the pairs of a perturbed source
+    and any measured target. A gene that a network does not mention has no known edge; `covered` is
+    the share of treatments (of the block, or all) that it mentions.
 
     Args:
-      measured: [T], whether a treatment's gene is measured; unset: all are.
+      probabilities: [T, T].
+      networks: known networks over the T treatments.
+      n_perturbed: R; the first R treatments are perturbed.
+      threshold: an edge is called above this probability.
+      measured: [T], whether a treatment's gene is measured; by default all are.
     """
     found: dict[str, dict[str, Any]] = {}
     sets = {
@@ -116,7 +121,7 @@ def agreements(
 
 
 def agreement_table(found: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return what `agreements` found as rows: network, pairs ("block" or "all"), the numbers."""
+    """Return the result of `agreements` as rows: network, pairs ("block" or "all"), the numbers."""
     rows = []
     for name, numbers in found.items():
         block = {key: value for key, value in numbers.items() if key != "all"}
@@ -128,10 +133,10 @@ def agreement_table(found: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 def with_known(
     edges: pd.DataFrame, networks: Sequence[PlacedNetwork], treatments: Sequence[str]
 ) -> pd.DataFrame:
-    """Add to a list of edges whether each is known: a column known_NAME for every network.
+    """Add a column known_NAME to a list of edges for each network: whether it contains the edge.
 
-    Networks that state the sign of some edge over the treatments get a column sign_NAME beside it:
-    activation, repression, both, unknown, or empty where the edge is not known.
+    Networks with signed edges add a column sign_NAME as well: activation, repression, both,
+    unknown, or empty where the edge is not known.
     """
     at = {str(name): i for i, name in enumerate(treatments)}
     row = np.array([at[str(name)] for name in edges["source"]], int)

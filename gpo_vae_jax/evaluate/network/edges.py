@@ -1,4 +1,4 @@
-"""The learned network as files: the probability matrix, ranked edges, and a graph."""
+"""The learned network: edge probabilities, ranked edges, and its files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gpo_vae_jax.types import Params
 
 
 def edge_probabilities(params: Params, *, spec: Spec) -> np.ndarray:
-    """Return the probability of every edge, [T, T]: row regulates column."""
+    """Return the probability of every edge, [T, T], row regulates column."""
     return np.asarray(jax.device_get(bind(params, spec).guide.mask_probs()))
 
 
@@ -31,12 +31,14 @@ def ranked_edges(
     threshold: float = 0.5,
     at_least: int = 200,
 ) -> pd.DataFrame:
-    """List edges from the most probable down; edges from a gene to itself are left out.
+    """List edges by descending probability; self edges are left out.
 
     Args:
       probabilities: [T, T].
-      threshold: all edges above it are listed,
-      at_least: and so many of the most probable in any case.
+      treatments: T names.
+      n_perturbed: R; the first R treatments are perturbed.
+      threshold: an edge is called above this probability; all called edges are listed.
+      at_least: the number of most probable pairs that are listed in any case.
 
     Returns:
       Columns rank, source, target, probability, above_threshold, source_perturbed,
@@ -71,9 +73,10 @@ def write_network(
     at_least: int = 200,
     known: Sequence[PlacedNetwork] = (),
 ) -> pd.DataFrame:
-    """Write grn.csv (matrix), edges.csv (ranked) and edges.graphml; give the ranked edges.
+    """Write grn.csv (matrix), edges.csv (ranked) and edges.graphml; return the ranked edges.
 
-    `known` networks say in further columns, and in the graph's edges, which edges are known.
+    Each network in `known` adds a column, and an attribute of the graph's edges, that tells which
+    edges it contains.
     """
     names = list(treatments)
     edges = ranked_edges(probabilities, names, n_perturbed, threshold=threshold, at_least=at_least)
@@ -89,7 +92,7 @@ def write_edges(
     treatments: Sequence[str],
     n_perturbed: int,
 ) -> None:
-    """Write grn.csv, edges.csv and edges.graphml of the probabilities [T, T] and ranked edges."""
+    """Write probabilities, [T, T], to grn.csv and ranked edges to edges.csv and edges.graphml."""
     folder, names = Path(folder), list(treatments)
     matrix = pd.DataFrame(probabilities, index=names, columns=names)
     matrix.index.name = "source"
@@ -102,9 +105,9 @@ def write_edges(
 
 
 def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -> nx.DiGraph:
-    """Return the listed edges as a directed graph over all treatments.
+    """Return ranked edges as a directed graph over all treatments.
 
-    Edges carry probability, rank, above_threshold, and the columns that `with_known` added.
+    Edges have the attributes probability, rank, above_threshold, and the columns of `with_known`.
     """
     graph = nx.DiGraph()
     for i, name in enumerate(treatments):

@@ -1,4 +1,4 @@
-"""Which gene sets the targets of a regulator are rich in, by gseapy."""
+"""Over-representation of gene sets among the targets of a regulator, by gseapy."""
 
 from __future__ import annotations
 
@@ -32,20 +32,24 @@ def enrichment(
     min_targets: int = 3,
     min_set: int = 3,
 ) -> pd.DataFrame:
-    """Test every perturbed regulator's called targets for over-representation of gene sets.
+    """Test the called targets of every perturbed regulator for over-representation of gene sets.
 
-    The background of a regulator are the other treatments: only they could have been its targets.
-    The test is hypergeometric; p-values are adjusted (Benjamini-Hochberg) over all regulators and
-    sets together, those that share no gene included (p = 1).
+    The background of a regulator is all other treatments, since only they could be its targets. The
+    test is hypergeometric. P-values are adjusted (Benjamini-Hochberg) over all regulators and sets
+    together, including those that share no gene (p = 1). See docs/method.md 8.7.
 
     Args:
       probabilities: [T, T].
-      gmt: file of gene sets, such as MSigDB's.
+      treatments: T names.
+      n_perturbed: R; the first R treatments are perturbed.
+      gmt: a file of gene sets, such as MSigDB's.
+      threshold: an edge is called above this probability.
+      aliases: other name -> gene, as in `Dataset.conventions`.
       min_targets: regulators with fewer called targets are not tested.
-      min_set: nor are sets with fewer genes among the treatments.
+      min_set: sets with fewer genes among the treatments are not tested.
 
     Returns:
-      COLUMNS, one row for every regulator and set that share a gene, by p-value.
+      A row for every regulator and set that share a gene, sorted by p-value, with `COLUMNS`.
 
     Raises:
       ConfigError: gseapy is not installed.
@@ -56,7 +60,7 @@ def enrichment(
     sets = _over_treatments(gmt, names, aliases, min_set)
     called = np.asarray(probabilities) > threshold
     np.fill_diagonal(called, False)
-    # Codes in place of names: gseapy changes the case of some names and takes numbers for ids.
+    # Codes instead of names: gseapy changes the case of some names and reads numbers as ids.
     codes = [f"GENE{i}" for i in range(len(names))]
     rows: list[dict[str, Any]] = []
     n_tests = 0

@@ -1,4 +1,4 @@
-"""Simulated data: what was learned against what is true (docs/method.md 8)."""
+"""Learned masks and latent effects against the truth of simulated data (docs/method.md 8.8)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpo_vae_jax.types import Dataset
 
 
 def mask_statistics(true: np.ndarray, estimated: np.ndarray) -> dict[str, float]:
-    """Return precision, recall and F1 of a mask, of the shape of the true one; nan for 0 / 0."""
+    """Return precision, recall and F1 of a mask of the true mask's shape; nan for 0 / 0."""
     true, estimated = np.asarray(true, bool), np.asarray(estimated, bool)
     shared, called, known = (int(a.sum()) for a in (true & estimated, estimated, true))
     return {
@@ -27,10 +27,13 @@ def mask_statistics(true: np.ndarray, estimated: np.ndarray) -> dict[str, float]
 
 
 def matched_columns(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
-    """Return for each column of the true mask [n, a] the column of the estimated one [n, b] matched.
+    """Match each column of the true mask, [n, a], to one of the estimated mask, [n, b].
 
-    The matching is one to one and shares the most entries; as all columns are matched (a <= b),
-    the mask then also differs in the fewest.
+    The matching is one to one and maximises the number of shared entries. As all columns are
+    matched (a <= b), it also minimises the number of differing entries.
+
+    Returns:
+      [a], the matched columns of the estimated mask.
 
     Raises:
       ValueError: there are fewer estimated columns than true ones.
@@ -43,10 +46,10 @@ def matched_columns(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
 
 
 def linear_score(true: np.ndarray, estimated: np.ndarray) -> float:
-    """Return the mean R2 of true latents [n, a] by least squares on estimated ones [n, b].
+    """Return the mean R² of regressing true latents, [n, a], on estimated ones, [n, b].
 
-    The regression has an intercept. True latents that do not vary are left out; nan where none
-    does. With no more than b + 1 observations the fit is exact whatever the latents are.
+    Ordinary least squares with an intercept. Constant true latents are left out; nan if all are
+    constant. With at most b + 1 observations the fit is exact, whatever the latents are.
     """
     true, estimated = np.asarray(true, float), np.asarray(estimated, float)
     true = true[:, true.std(axis=0) > 0]
@@ -58,10 +61,9 @@ def linear_score(true: np.ndarray, estimated: np.ndarray) -> float:
 
 
 def mean_correlation(true: np.ndarray, estimated: np.ndarray) -> float:
-    """Return the mean |Pearson correlation| of latents [n, a] and [n, b] under the best matching.
+    """Return the mean |Pearson r| of latents [n, a] and [n, b] under the best one-to-one matching.
 
-    A latent that does not vary has correlation 0. Where a and b differ, the smaller number of
-    pairs is matched.
+    A constant latent has correlation 0. If a and b differ, min(a, b) pairs are matched.
     """
     strength = np.nan_to_num(np.abs(cross_pearson(true, estimated)))
     return float(strength[linear_sum_assignment(strength, maximize=True)].mean())
@@ -74,18 +76,21 @@ def truth_metrics(
     *,
     threshold: float = 0.5,
 ) -> dict[str, Any] | None:
-    """Compare a learned network, [T, T], and learned latent effects with the truth of a simulation.
+    """Compare a learned network and learned latent effects with the truth of a simulation.
 
     Args:
+      probabilities: [T, T], of edges.
+      dataset: the data, with its true network and true effects.
       estimated_effects: label -> [T], the mean latent effect D(E * M).
+      threshold: an edge is called above this probability.
 
     Returns:
-      None where the data does not know its true network. auprc, random_auprc, auroc, n_true and
-      n_possible (`recovery`); mask: precision, recall and F1 of the perturbed treatments' called
-      edges; matched_mask: the same under the best matching of columns. By labels that have a true
-      effect (None where there are none): linear_score, None also where the labels are no more than
-      the estimated effects' dimensions + 1, since the fit would be exact whatever was learned;
-      mean_correlation.
+      None if the true network is not known. Otherwise auprc, random_auprc, auroc, n_true and
+      n_possible (`recovery`); mask, the precision, recall and F1 of called edges of perturbed
+      treatments; matched_mask, the same under the best matching of columns; linear_score and
+      mean_correlation over labels with a true effect, None if there are fewer than two.
+      linear_score is also None if the fit would be exact whatever was learned: if the labels do not
+      exceed the rank of the estimated effects by more than one.
     """
     truth = dataset.true_network
     if truth is None:

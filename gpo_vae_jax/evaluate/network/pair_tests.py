@@ -1,4 +1,4 @@
-"""Every perturbation against control in the cells of one split, gene by gene of the network."""
+"""Perturbed against control cells of one split, for every pair of treatments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpo_vae_jax.types import Dataset
 
 _DEFAULT = EvaluateConfig()
 _MAX_THREADS = 8
-_BLOCK_BYTES = 1 << 22  # of whole rows of counts that are copied at a time
+_BLOCK_BYTES = 1 << 22  # of rows of counts that are copied at a time
 
 
 def compare_cells(
@@ -25,16 +25,24 @@ def compare_cells(
     split: str = "test",
     pairs: np.ndarray | None = None,
 ) -> TwoSample:
-    """Compare every (perturbation r, treatment t) pair on the cells of a split, [R, T].
+    """Test the expression of every treatment t under every perturbation r, [R, T].
 
-    Expression is log(1 + counts at the median library size of all cells of the data set), as
-    float32, so that cells with the same share of a gene are ties. Who is perturbed is read from
-    the labels, which `mask_test` does not hide; a cell with several perturbations counts for each.
-    Genes that are not measured and perturbations without cells are nan. With `pairs`, [R, T] bool,
-    only these are compared, in less time, and all others are nan too.
+    Expression is log(1 + counts), counts scaled to the median library size of all cells of the data
+    set, in float32, so that cells with equal shares of a gene tie. Labels decide which cells are
+    perturbed (`mask_test` does not hide them); a cell with several perturbations counts for each.
 
-    Genes are taken in chunks of at most `settings.memory_gib`, and a few at a time in threads; the
-    result does not depend on either.
+    Genes are processed in chunks of at most `settings.memory_gib` and in threads; neither changes
+    the result.
+
+    Args:
+      dataset: the data.
+      settings: memory_gib.
+      split: the cells to compare.
+      pairs: [R, T] bool, the pairs to compare (faster than all); by default all.
+
+    Returns:
+      P-values (Mann-Whitney U, two-sided) and Wasserstein distances; nan for genes that are not
+      measured, perturbations without cells, and pairs that were not requested.
     """
     groups = _groups(dataset, split)
     cells = dataset.splits[split].cells
@@ -75,7 +83,7 @@ def compare_cells(
 def _by_gene(
     counts: np.ndarray, cells: np.ndarray, columns: np.ndarray, pool: ThreadPoolExecutor
 ) -> np.ndarray:
-    """Return some columns of the counts [N, G] for some cells, gene by gene: [len(columns), M]."""
+    """Return columns of the counts, [N, G], for M cells, gene by gene: [len(columns), M]."""
     result = np.empty((len(columns), len(cells)), counts.dtype)
     step = max(1, _BLOCK_BYTES // (counts.shape[1] * counts.itemsize))
 
@@ -88,7 +96,7 @@ def _by_gene(
 
 
 def _groups(dataset: Dataset, split: str) -> Groups:
-    """Group the cells of a split by the perturbed genes of their labels."""
+    """Return the cells of a split grouped by the perturbed genes of their labels."""
     names, codes = labels.group_by_label(dataset.labels[split])
     genes = [dataset.label_genes[name] for name in map(str, names)]
     is_control = np.array([not of_label for of_label in genes], bool)[codes]
@@ -97,7 +105,7 @@ def _groups(dataset: Dataset, split: str) -> Groups:
 
 
 def _factor(dataset: Dataset, split: str) -> np.ndarray:
-    """Return what brings each cell of a split to the median library size of the data set, [N]."""
+    """Return the factor that scales each cell of a split to the median library size, [N]."""
     library = [np.asarray(part.cells.library_size, np.float64) for part in dataset.splits.values()]
     factor = count_matrix.normalisation(np.concatenate(library))
     parts = np.split(factor, np.cumsum([len(values) for values in library])[:-1])

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-_BYTES = 1 << 26  # of the rows looked at together
+_BYTES = 1 << 26  # of rows that are searched together
 
 
 def path_lengths(edges: np.ndarray, n_sources: int, max_length: int | None = None) -> np.ndarray:
     """Return the number of edges on the shortest path from each source to each node, int32.
 
     Args:
-      edges: [T, T] bool, row to column; edges from a node to itself count for nothing.
-      n_sources: paths start at the first so many nodes, [n_sources, T]; they may lead anywhere.
-      max_length: longer paths are not looked for.
+      edges: [T, T] bool, row to column; self edges are ignored.
+      n_sources: paths start at the first `n_sources` nodes; they may lead anywhere.
+      max_length: longer paths are not searched for.
 
     Returns:
-      0 on the diagonal and -1 where there is no path.
-
-    A breadth-first search from many sources at once: what a source reaches next is the union of
-    the rows of the nodes it has just reached, 64 nodes to a word. Every (source, node) pair is
-    expanded once, however many steps that takes.
+      [n_sources, T]: 0 on the diagonal, -1 where there is no path.
     """
+    # Breadth-first search from many sources at once: what a source reaches next is the union of the
+    # rows of the nodes it has just reached, 64 nodes to a word. Every (source, node) pair is
+    # expanded once.
     n_nodes = len(edges)
     words = -(-n_nodes // 64)
     rows = np.zeros((n_nodes, words * 64), bool)
@@ -50,5 +49,5 @@ def _search(rows: np.ndarray, lengths: np.ndarray, first: int, max_length: int |
         which, node = np.nonzero(reached & (lengths[searching] < 0))
         source = searching[which]
         lengths[source, node] = length
-        left = (lengths < 0).any(axis=1)[source]  # who has reached all nodes is done
+        left = (lengths < 0).any(axis=1)[source]  # sources that have reached all nodes are done
         source, node = source[left], node[left]

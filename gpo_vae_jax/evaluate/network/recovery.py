@@ -1,4 +1,4 @@
-"""How well a known network is recovered: ranking of edges against the truth."""
+"""Recovery of a known network: the ranking of edges against the truth."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 
 class Recovery(NamedTuple):
-    """Hold how the ranking of edges by probability compares with a known network."""
+    """The ranking of edges by probability scored against a known network."""
 
     auprc: float  # area under the precision-recall curve (average precision)
-    random_auprc: float  # what a random ranking reaches: the share of true edges
+    random_auprc: float  # of a random ranking: the share of pairs that are true edges
     auroc: float
     n_true: int
     n_possible: int
 
     @property
     def ratio(self) -> float:
-        """Return how many times better than random the ranking is."""
+        """Return AUPRC as a multiple of that of a random ranking."""
         return self.auprc / self.random_auprc
 
 
@@ -30,13 +30,13 @@ def judged_pairs(
     block: bool = False,
     measured: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Mark the pairs of which the data says something, [T, T] bool.
-
-    Those are pairs of a perturbed source and another treatment.
+    """Return which pairs the data can judge, [T, T] bool: a perturbed source and another treatment.
 
     Args:
-      block: targets are perturbed as well.
-      measured: [T], whether a treatment's gene is measured; targets that are not are left out.
+      n_treatments: T.
+      n_perturbed: R; the first R treatments are perturbed.
+      block: whether targets must be perturbed as well.
+      measured: [T], whether a treatment's gene is measured; unmeasured targets are left out.
     """
     counted = ~np.eye(n_treatments, dtype=bool)
     counted[n_perturbed:] = False
@@ -54,13 +54,16 @@ def recovery(
     *,
     counted: np.ndarray | None = None,
 ) -> Recovery:
-    """Compare edge probabilities, [T, T], with a known network, [T, T] (non-zero = an edge).
+    """Score the ranking of pairs by edge probability against a known network.
 
     Args:
-      counted: [T, T] bool, the pairs compared; unset: those from perturbed treatments to others.
+      probabilities: [T, T].
+      truth: [T, T], non-zero for an edge.
+      n_perturbed: R; the first R treatments are perturbed.
+      counted: [T, T] bool, the pairs that are ranked; by default those of `judged_pairs`.
 
     Raises:
-      ValueError: the known network has none or all of these edges.
+      ValueError: none or all of the ranked pairs are true edges.
     """
     if counted is None:
         counted = judged_pairs(len(truth), n_perturbed)

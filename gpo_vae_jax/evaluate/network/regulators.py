@@ -1,13 +1,13 @@
-"""What the learned network says of single genes: who regulates most, and what lies downstream."""
+"""Single genes of the learned network: regulators and what lies downstream of a gene."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from gpo_vae_jax.data.gene_names import meant_gene
 from gpo_vae_jax.errors import ConfigError
 
 
@@ -20,12 +20,18 @@ def regulators(
 ) -> pd.DataFrame:
     """Rank treatments as regulators: perturbed ones first, then by the number of called targets.
 
-    Equal numbers are ranked by the expected number of targets. A gene is never its own target.
+    Ties are broken by the expected number of targets. A gene is never its own target.
+
+    Args:
+      probabilities: [T, T].
+      treatments: T names.
+      n_perturbed: R; the first R treatments are perturbed.
+      threshold: an edge is called above this probability.
 
     Returns:
-      T rows: rank, gene, perturbed, n_targets (probability above the threshold), expected_targets
-      (sum of probabilities), n_regulators and expected_regulators (of the gene, the same from the
-      perturbed treatments), strongest_target and its probability.
+      T rows: rank, gene, perturbed; n_targets, the number of called targets, and expected_targets,
+      the sum of probabilities; n_regulators and expected_regulators, the same for edges from
+      perturbed treatments to the gene; strongest_target and strongest_probability.
     """
     values = np.asarray(probabilities, float).copy()
     np.fill_diagonal(values, 0.0)
@@ -60,22 +66,29 @@ def neighbourhood(
 ) -> pd.DataFrame:
     """List what lies downstream of a gene within `depth` called edges, nearest first.
 
-    Among the paths of at most `depth` edges, all above the threshold, the one with the largest
-    product of probabilities is shown: the probability that all its edges exist, edges being
-    independent, hence at most the probability that some path exists.
+    The probability of a path is the product over its edges, which are independent: a lower bound of
+    the probability that any path exists (docs/method.md 8.6).
+
+    Args:
+      probabilities: [T, T].
+      treatments: T names.
+      gene: the treatment to start from.
+      depth: the largest number of edges of a path.
+      threshold: an edge is called above this probability.
 
     Returns:
-      gene, distance (edges of a shortest path), probability (of the most probable path), n_edges
-      and path (its genes, joined by " > "), direct (probability of the edge from `gene` itself).
+      gene; distance, the number of edges of a shortest path; probability, n_edges and path of the
+      most probable path (its genes joined by " > "); direct, the probability of the edge from the
+      starting gene itself.
 
     Raises:
-      ConfigError: the gene is none of the treatments, or depth is below 1.
+      ConfigError: the gene is not a treatment, or depth is below 1.
     """
     names = [str(name) for name in treatments]
     if gene not in names:
-        near = difflib.get_close_matches(gene, names, n=3, cutoff=0.5)
-        guess = f"; did you mean {', '.join(near)}?" if near else ""
-        raise ConfigError(f"gene {gene!r} is none of the {len(names)} treatments{guess}")
+        raise ConfigError(
+            f"gene {gene!r} is not one of the {len(names)} treatments; {meant_gene(gene, names)}"
+        )
     if depth < 1:
         raise ConfigError(f"depth={depth} must be at least 1")
     start = names.index(gene)
@@ -104,8 +117,11 @@ def neighbourhood(
 def _most_probable(
     edges: np.ndarray, start: int, depth: int
 ) -> tuple[np.ndarray, dict[int, tuple[int, ...]], np.ndarray]:
-    """Give, by end, the largest product over paths of at most `depth` edges, one path that has it,
-    and the number of edges of a shortest path (-1: none).
+    """Return the most probable paths of at most `depth` edges from one node to every other.
+
+    Returns:
+      The probability of each path, [T]; the paths by their end; the number of edges of a shortest
+      path, [T], -1 where there is none.
     """
     best = np.zeros(len(edges))
     best[start] = 1.0
@@ -116,7 +132,7 @@ def _most_probable(
         longer = best[:, None] * edges
         before = longer.argmax(axis=0)
         value = longer[before, np.arange(len(edges))]
-        # A path through a gene twice is never better than the one without the circle.
+        # Visiting a gene twice never makes a path more probable.
         better = np.flatnonzero(value > best)
         paths = paths | {int(i): (*paths[int(before[i])], int(i)) for i in better}
         distance[(distance < 0) & (value > 0)] = step

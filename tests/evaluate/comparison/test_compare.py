@@ -125,6 +125,13 @@ def test_chance_is_what_random_sets_share():
     assert math.isnan(random_jaccard(0, 0, 30))
 
 
+def test_a_comparison_shows_its_main_metrics():
+    comparison = compare([run("a"), run("b", run__best_loss=9.5)])
+    assert comparison.table.loc["Validation loss"].tolist() == [10.5, 9.5, "lower", "b"]
+    assert "Predictive IWELBO" in repr(comparison)
+    assert "<table" in comparison._repr_html_()
+
+
 def test_files_are_written_whole_and_agree(tmp_path):
     comparison = compare([run("a"), run("bb", settings__seed=1, run__best_loss=9.0)])
     out = tmp_path / "new" / "out"

@@ -124,7 +124,7 @@ def test_archive_of_several_files_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.txt", "A\tB\n")
         archive.writestr("b.txt", "A\tB\n")
-    with pytest.raises(DataError, match="holds 2 files"):
+    with pytest.raises(DataError, match="contains 2 files"):
         formats.recognise(tmp_path / "x.zip")
 
 

@@ -80,5 +80,5 @@ def test_sets_of_other_genes_say_so(probabilities, tmp_path):
     pytest.importorskip("gseapy")
     path = tmp_path / "other.gmt"
     path.write_text("x\t\tSox2\tPou5f1\tKlf4\n")
-    with pytest.raises(DataError, match="none of its 1 gene sets has 3 genes.*Sox2.*gene0"):
+    with pytest.raises(DataError, match=r"none of its 1 gene sets has 3 genes.*Sox2.*gene0"):
         enrichment(probabilities, TREATMENTS, 10, path)

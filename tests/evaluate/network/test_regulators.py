@@ -74,7 +74,7 @@ def test_a_gene_without_targets_has_an_empty_neighbourhood():
 
 
 def test_mistakes_name_the_gene_and_what_is_near():
-    with pytest.raises(ConfigError, match="'bta' is none of the 5 treatments; did you mean beta"):
-        neighbourhood(np.zeros((5, 5)), NAMES, "bta")
+    with pytest.raises(ConfigError, match="'Beta' is not one of the 5 treatments; did you mean"):
+        neighbourhood(np.zeros((5, 5)), NAMES, "Beta")
     with pytest.raises(ConfigError, match="depth=0"):
         neighbourhood(np.zeros((5, 5)), NAMES, "beta", depth=0)
