@@ -109,9 +109,7 @@ class ModelConfig:
     decoder_n_hidden: int = 400  # width of the decoder
 
     # Structure
-    likelihood_key: Literal["library_nb", "poisson", "normal", "normal_fixed_variance"] = (
-        "library_nb"  # distribution of the counts
-    )
+    likelihood_key: str = "library_nb"  # distribution of the counts: a key of model.heads.HEADS
     input_normalization: Literal["log_standardize", "standardize", "none"] = (
         "log_standardize"  # normalisation of the cell encoder's input
     )
@@ -129,7 +127,7 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ReweightConfig:
-    """Weights of the reweighted ELBO for mask, embedding, quality and basal latent, in this order."""
+    """Weights of the reweighted ELBO, in the order mask, embedding, quality, basal."""
 
     prior: _Weights = (1.0, 1.0, 1.0, 1.0)  # weights of log p(v)
     term: _Weights = (1.0, 1.0, 1.0, 1.0)  # weights of log p(v) - log q(v)

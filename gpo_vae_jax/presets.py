@@ -70,7 +70,7 @@ def rpe1() -> Config:
 
 
 def replogle() -> Config:
-    """K562 essential (Replogle 2022): 129,478 cells, 622 + 924 treatments."""
+    """K562 (Replogle 2022): 129,478 cells, 622 + 924 treatments."""
     shared = published()
     return dataclasses.replace(
         shared,

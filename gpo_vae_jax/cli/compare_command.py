@@ -37,8 +37,10 @@ def define(parser: CommandParser) -> None:
 def run(args: argparse.Namespace, invocation: Invocation) -> None:
     """Compare, write, and print the main metrics."""
     del invocation
-    from gpo_vae_jax.evaluate.comparison.compare import read_runs
-    from gpo_vae_jax.evaluate.comparison.compare_report import write_comparison
+    from gpo_vae_jax.evaluate.comparison.compare_files import comparison_table, write_comparison
+    from gpo_vae_jax.runs.compared import compare_folders
 
-    runs = read_runs(args.words, different_data=args.different_data)
-    print("\n".join(write_comparison(runs, args.output)))
+    comparison = compare_folders(args.words, different_data=args.different_data)
+    write_comparison(comparison, args.output)
+    print(comparison_table(comparison))
+    print(f"written to {args.output}: compare.csv, compare_edges.csv, compare.json and two figures")

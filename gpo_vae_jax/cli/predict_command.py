@@ -19,7 +19,6 @@ from gpo_vae_jax.cli.arguments import (
     workdir_of,
 )
 from gpo_vae_jax.cli.invocation import Invocation
-from gpo_vae_jax.errors import ConfigError
 
 
 def define(parser: CommandParser) -> None:
@@ -83,31 +82,18 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     words = [name for word in args.perturbations for name in word.split(",") if name]
     required(words, "--perturbations", "what to predict", "--perturbations A B A+B")
     output = required(args.output, "--output", "the h5ad to write", "--output=prediction.h5ad")
-    size = library_size(args.library_size)
     from gpo_vae_jax.compilation_cache import use_compilation_cache
-    from gpo_vae_jax.predict.predicted_cells import Asked, predict_to_file
+    from gpo_vae_jax.predict.predicted_cells import PredictionRequest
+    from gpo_vae_jax.runs import predict_to_file
 
     use_compilation_cache()
-    request = Asked(
+    request = PredictionRequest.checked(
         n_cells=args.cells,
         expected=args.expected,
-        library_size=size,
-        failed=args.quality == "bad",
+        library_size=args.library_size,
+        quality=args.quality,
         control=args.control,
         seed=args.seed,
         memory_gib=args.memory_gib,
     )
     print("\n".join(predict_to_file(workdir, words, output, request, args.data)))
-
-
-def library_size(text: str) -> float | None:
-    """Read --library_size; None is "observed"."""
-    if text == "observed":
-        return None
-    try:
-        size = float(text)
-    except ValueError:
-        size = 0.0
-    if not 0 < size < float("inf"):
-        raise ConfigError(f"--library_size={text!r} must be a positive number, or 'observed'")
-    return size

@@ -1,29 +1,22 @@
 """Files in each of the conventions, prepared by one command each."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from gpo_vae_jax.config import SimulateConfig
 from gpo_vae_jax.data import load, read_h5ad, simulate
-from tests.paths import ROOT
+from tests.running import call
 
 SIZES = SimulateConfig(n_cells=360, n_genes=40, n_perturbed=4, fail_fraction=0.1)
 
 
-def command(config, source, target, *flags):
-    """Run scripts/prepare.py and give what it printed."""
-    done = subprocess.run(
-        [sys.executable, "scripts/prepare.py", f"--config=configs/{config}.py",
-         f"--input={source}", f"--output={target}", *flags],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def command(preset, source, target, *settings):
+    """Run gpo-vae prepare and return what it printed."""
+    files = (f"--input={source}", f"--output={target}")
+    done = call("prepare", f"--preset={preset}", *files, *settings)
+    assert done.status == 0, done.err
+    return done.out
 
 
 def replogle():
@@ -72,7 +65,8 @@ def test_one_command_prepares_the_file(convention, tmp_path):
     perturbed = set(adata.var_names[adata.var["perturbed"]])
     assert set(dataset.treatments[: dataset.n_perturbed]) == perturbed
     pairs = dataset.splits["train"].cells.dosage.sum(axis=1)
-    assert pairs.max() == (1 if convention is replogle else 2) and (pairs == 0).any()
+    assert pairs.max() == (1 if convention is replogle else 2)
+    assert (pairs == 0).any()
     assert sum(len(cells) for cells in dataset.cells.values()) == adata.n_obs
 
 
@@ -101,10 +95,13 @@ def test_a_published_data_set_from_raw_counts(tmp_path):
         "input", "strong perturbations", "knock-down", "measured genes", "minimum cells", "split",
         "quality control", "extended genes",
     ]  # fmt: skip
-    assert "4 -> 3" in table[2] and "percentile 10.0" in table[3]
-    assert "by row order" in table[6] and "rule up_only" in table[8]
+    assert "4 -> 3" in table[2]
+    assert "percentile 10.0" in table[3]
+    assert "by row order" in table[6]
+    assert "rule up_only" in table[8]
     prepared = read_h5ad(tmp_path / "prepared.h5ad")
-    assert genes[3] not in set(prepared.obs["perturbation"]) and prepared.n_obs < adata.n_obs
+    assert genes[3] not in set(prepared.obs["perturbation"])
+    assert prepared.n_obs < adata.n_obs
     assert load(tmp_path / "prepared.h5ad").n_perturbed == 3
 
 

@@ -1,14 +1,10 @@
-"""scripts/prepare.py as a user calls it."""
-
-import os
-import subprocess
-import sys
+"""gpo-vae prepare: a prepared file, or one line before any work."""
 
 import pytest
 
 from gpo_vae_jax.config import SimulateConfig
 from gpo_vae_jax.data import load, simulate, write
-from tests.paths import ROOT
+from tests.running import call
 
 
 @pytest.fixture(scope="module")
@@ -20,23 +16,26 @@ def raw_file(tmp_path_factory):
     return path
 
 
-def call(*arguments):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "scripts/prepare.py", "--config=configs/anndata.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-
-
 def test_a_raw_file_becomes_a_prepared_one(raw_file, tmp_path):
     target = tmp_path / "prepared.h5ad"
-    done = call(f"--input={raw_file}", f"--output={target}", "--config.prepare.seed=3")
-    assert done.returncode == 0, done.stderr
-    assert "guessed: perturbations are read from obs['gene']" in done.stdout
-    assert "cells kept" in done.stdout and "scripts/train.py" in done.stdout
+    done = call(
+        "prepare",
+        "--preset=anndata",
+        f"--input={raw_file}",
+        f"--output={target}",
+        "--config.prepare.seed=3",
+    )
+    assert done.status == 0, done.err
+    assert "guessed: perturbations are read from obs['gene']" in done.out
+    assert "cells kept" in done.out
+    next_one = f"next: gpo-vae train --preset anndata --data.path={target} --workdir=runs/anndata"
+    assert next_one in done.out.splitlines()
+    assert done.out.splitlines()[-1].startswith("total time ")
     assert load(target).n_perturbed == 4
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"--input": "absent.h5ad"}, "--input: there is no file 'absent.h5ad'"),
         ({"--output": "absent/out.h5ad"}, "--output: the folder 'absent' does not exist"),
@@ -49,8 +48,14 @@ def test_a_raw_file_becomes_a_prepared_one(raw_file, tmp_path):
 def test_an_error_is_one_clear_line_before_any_work(raw_file, tmp_path, change, message):
     flags = {"--input": str(raw_file), "--output": str(tmp_path / "out.h5ad")} | change
     values = {"input": raw_file, "folder": tmp_path}
-    done = call(*(f"{flag}={value.format(**values)}" for flag, value in flags.items()))
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
-    assert message in done.stderr
-    assert not list(tmp_path.iterdir()) and done.stdout == ""
+    done = call(
+        "prepare",
+        "--preset=anndata",
+        *(f"{flag}={value.format(**values)}" for flag, value in flags.items()),
+    )
+    assert done.status == 1
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1, done.err
+    assert message in done.err
+    assert not list(tmp_path.iterdir())
+    assert done.out == ""

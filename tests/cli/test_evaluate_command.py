@@ -1,4 +1,4 @@
-"""scripts/evaluate.py as a user runs it: what it writes, and one line for every mistake."""
+"""gpo-vae evaluate: what it writes, and one line for every mistake."""
 
 import json
 
@@ -7,16 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.running import run
+from tests.running import call
 
-TRAINING = (
-    "--config=configs/demo.py",
-    "--config.simulate.n_cells=500",
-    "--config.simulate.n_genes=30",
-    "--config.simulate.n_perturbed=5",
-    "--config.simulate.n_extended=3",
-    "--config.train.max_epochs=2",
-)
 FEW = (
     "--evaluate.iwelbo_particles=5",
     "--evaluate.effect_particles=30",
@@ -26,26 +18,31 @@ FEW = (
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    done = run("train", *TRAINING, f"--workdir={folder / 'run'}")
-    assert done.returncode == 0, done.stderr
-    described = json.loads((folder / "run" / "run.json").read_text())
-    a, b, c = described["treatments"][:3]
+def evaluated(trained, treatments, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    a, b, c = treatments[:3]
     (folder / "known.tsv").write_text(f"{a}\t{b}\n{b}\t{c}\n")
     (folder / "other.tsv").write_text(f"{c}\t{a}\n")
     known = ("--networks", f"KNOWN={folder / 'known.tsv'}", f"OTHER={folder / 'other.tsv'}")
-    done = run("evaluate", f"--workdir={folder / 'run'}", *FEW, *known)
-    assert done.returncode == 0, done.stderr
+    where = (f"--workdir={trained[0]}", f"--output={folder / 'run'}")
+    done = call("evaluate", *where, *FEW, *known)
+    assert done.status == 0, done.err
     return folder, done
 
 
-def test_every_file_is_there_and_every_number_is_plain_json(evaluated):
+def test_the_table_is_narrow_and_the_last_line_is_the_report(evaluated):
     folder, done = evaluated
+    lines = done.out.splitlines()
+    assert lines[-1] == str(folder / "run" / "report.html")
+    assert lines[-2].startswith("total time ")
+    assert max(map(len, lines[:-1])) <= 80
+
+
+def test_every_file_is_there_and_every_number_is_plain_json(evaluated):
+    folder, _ = evaluated
     workdir = folder / "run"
     for name in ("evaluation.csv", "regulators.csv", "known_networks.csv", "curve.csv", "grn.csv"):
         assert len(pd.read_csv(workdir / name)), name
-        assert str(workdir / name) in done.stdout
 
     def refuse(text):
         raise AssertionError(f"{text} is no JSON")
@@ -80,14 +77,14 @@ def test_the_effects_carry_the_network_by_name(evaluated):
     assert (effects.obs["cells_test"] > 0).all()
 
 
-def test_neither_memory_nor_doing_it_again_changes_a_number(evaluated):
+def test_neither_memory_nor_doing_it_again_changes_a_number(trained, evaluated):
     folder, _ = evaluated
     results = []
     for memory in (0.002, 2.0):
         output = folder / f"memory_{memory}"
         more = (f"--output={output}", f"--evaluate.memory_gib={memory}")
-        done = run("evaluate", f"--workdir={folder / 'run'}", *FEW, *more)
-        assert done.returncode == 0, done.stderr
+        done = call("evaluate", f"--workdir={trained[0]}", *FEW, *more)
+        assert done.status == 0, done.err
         found = json.loads((output / "evaluation.json").read_text())
         results.append({k: v for k, v in found.items() if k != "settings"})
         assert not (output / "known_networks.csv").exists()
@@ -106,19 +103,21 @@ def test_neither_memory_nor_doing_it_again_changes_a_number(evaluated):
         (("--evaluate.effect_particles=0",), "evaluate.effect_particles=0 must be at least 1"),
         (("--networks", "KNOWN=nowhere.tsv"), "nowhere.tsv"),
         (("stray",), "unexpected arguments: stray"),
+        (("--evaluate.topp=3",), "--evaluate.topp: no such setting; did you mean --evaluate.top?"),
+        (("--evaluate.top=few",), "--evaluate.top=few must be a whole number"),
+        (("--train.seed=3",), "settings of this command are --evaluate.NAME=VALUE"),
     ],
 )
-def test_a_mistake_is_one_line(evaluated, tmp_path, args, says):
-    workdir = [] if args[0].startswith("--workdir") else [f"--workdir={evaluated[0] / 'run'}"]
-    done = run("evaluate", *workdir, f"--output={tmp_path / 'out'}", *args)
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_mistake_is_one_line(trained, tmp_path, args, says):
+    workdir = [] if args[0].startswith("--workdir") else [f"--workdir={trained[0]}"]
+    done = call("evaluate", *workdir, f"--output={tmp_path / 'out'}", *args)
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith("error: ")
+    assert says in done.err
     assert not (tmp_path / "out").exists()
 
 
-def test_data_that_is_not_the_run_s_is_refused(evaluated, tmp_path):
+def test_data_that_is_not_the_run_s_is_refused(trained, tmp_path):
     from gpo_vae_jax import data
     from gpo_vae_jax.config import PrepareConfig, SimulateConfig
 
@@ -127,6 +126,6 @@ def test_data_that_is_not_the_run_s_is_refused(evaluated, tmp_path):
         PrepareConfig(),
     )
     data.write(other, tmp_path / "other.h5ad")
-    done = run("evaluate", f"--workdir={evaluated[0] / 'run'}", f"--data={tmp_path / 'other.h5ad'}")
-    assert done.returncode == 1
-    assert "was trained on other data than" in done.stderr
+    done = call("evaluate", f"--workdir={trained[0]}", f"--data={tmp_path / 'other.h5ad'}")
+    assert done.status == 1
+    assert "was trained on other data than" in done.err

@@ -1,0 +1,39 @@
+"""gpo-vae export-grn."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.running import call
+
+
+def test_the_network_is_compared_with_the_simulated_one(trained, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained[0], workdir)
+    done = call("export-grn", f"--workdir={workdir}", "--top=20")
+    assert done.status == 0, done.err
+    assert "times the" in done.out
+    assert "AUPRC" in done.out
+    edges, matrix = pd.read_csv(workdir / "edges.csv"), pd.read_csv(workdir / "grn.csv")
+    assert len(edges) >= 20
+    assert set(edges["source"]) <= set(matrix["source"])
+    assert (workdir / "edges.graphml").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--workdir=nosuch", "--networks=A=nosuch.tsv"], "no file 'nosuch.tsv'"),
+        (["--workdir={folder}"], "holds no run"),
+        (["--workdir={folder}", "--threshold=2"], "--threshold: '2' is no number from 0 to 1"),
+        (["--workdir={folder}", "--top=-1"], "--top: '-1' is no whole number of at least 0"),
+        ([], "--workdir is missing"),
+        (["--workdir"], "--workdir: a value is missing"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, words, says):
+    done = call("export-grn", *(word.format(folder=tmp_path) for word in words))
+    assert done.status == 1
+    assert says in done.err
+    assert done.err.count("\n") == 1
