@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import io
 import textwrap
@@ -25,7 +26,8 @@ class Setting(NamedTuple):
     heading: str  # the comment above its fields; empty: none
 
 
-def settings(kind: type = Config) -> list[Setting]:
+@functools.cache
+def settings(kind: type = Config) -> tuple[Setting, ...]:
     """List the settings of a configuration dataclass and of its groups, in order of definition."""
     hints = typing.get_type_hints(kind)
     comments = _comments(kind)
@@ -37,7 +39,7 @@ def settings(kind: type = Config) -> list[Setting]:
                 listed.append(inner._replace(path=(field.name, *inner.path)))
         else:
             listed.append(Setting((field.name,), hint, field.default, *comments[field.name]))
-    return listed
+    return tuple(listed)
 
 
 def groups(kind: type = Config) -> dict[str, tuple[type, str]]:

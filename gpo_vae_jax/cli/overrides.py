@@ -112,15 +112,13 @@ def _unknown(option: str, wanted: str, known: list[str], shown: str) -> NoReturn
             f"{option} is a group of settings; name one, such as {shown}{inside[0]}=..."
         )
     group, _, leaf = wanted.rpartition(".")
-    siblings = [name for name in known if name.rpartition(".")[0] == group]
-    elsewhere = [name for name in known if name.rpartition(".")[2] == leaf]
-    close = (
-        elsewhere
-        or difflib.get_close_matches(wanted, siblings, n=1, cutoff=0.7)
-        or difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
-    )
-    listed = f"gpo-vae settings {group.split('.')[0]}" if siblings and group else "gpo-vae settings"
-    hint = f"did you mean {shown}{close[0]}?" if close else f"see {listed}"
+    leaves = {name.rpartition(".")[2]: name for name in known if name.startswith(f"{group}.")}
+    close = [name for name in known if name.rpartition(".")[2] == leaf]
+    close = close or [leaves[name] for name in difflib.get_close_matches(leaf, leaves, n=1)]
+    close = close or difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
+    hint = f"did you mean {' or '.join(f'{shown}{name}' for name in close)}?"
+    if not close:
+        hint = f"see gpo-vae settings {group.split('.')[0] if leaves else ''}".rstrip()
     raise ConfigError(f"{option}: no such setting; {hint}")
 
 

@@ -12,7 +12,7 @@ import argparse
 import functools
 import textwrap
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpo_vae_jax.cli.arguments import WIDTH, CommandParser
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     print("\n\n".join(blocks))
 
 
-def listed(name: str, values: Mapping[str, Any]) -> list[Setting]:
+def listed(name: str, values: Mapping[str, Any]) -> Sequence[Setting]:
     """List the settings of a group; `values`, nested by name, replace the defaults."""
     if name == "evaluate":
         return settings(EvaluateConfig)
@@ -70,7 +70,7 @@ def listed(name: str, values: Mapping[str, Any]) -> list[Setting]:
     ]
 
 
-def text(name: str, about: str, found: list[Setting]) -> Iterator[str]:
+def text(name: str, about: str, found: Sequence[Setting]) -> Iterator[str]:
     """Return lines for a terminal."""
     yield from textwrap.wrap(f"{name}: {about}", WIDTH)
     heading = ""
@@ -85,7 +85,7 @@ def text(name: str, about: str, found: list[Setting]) -> Iterator[str]:
         )
 
 
-def markdown(name: str, about: str, found: list[Setting]) -> Iterator[str]:
+def markdown(name: str, about: str, found: Sequence[Setting]) -> Iterator[str]:
     """Return a section with a table."""
     yield f"## {name}\n\n{about}.\n\n| setting | default | meaning |\n|---|---|---|"
     for setting in found:
