@@ -1,7 +1,8 @@
-"""Predictions: what may be asked for, and the AnnData that comes out."""
+"""Predictions: the perturbations that can be named, and the AnnData that comes out."""
 
 import dataclasses
 import warnings
+from typing import NamedTuple
 
 import anndata
 import numpy as np
@@ -9,26 +10,37 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from gpo_vae_jax.config import Config, DataConfig
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import ConfigError, DataError
+from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.predict.perturbation_names import read_perturbations
-from gpo_vae_jax.predict.predicted_cells import RECORD, Asked, predict
-from gpo_vae_jax.predict.sampling import Trained
-from gpo_vae_jax.runs.opened_run import OpenedRun
-from gpo_vae_jax.types import Conventions
+from gpo_vae_jax.predict.predicted_cells import RECORD, PredictionRequest, predict_cells
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Conventions, Dataset
 from tests import builders
 from tests.evaluate.effects.test_model_effects import GENES, make
+
+
+class Run(NamedTuple):
+    trained: Trained
+    dataset: Dataset
 
 
 @pytest.fixture(scope="module")
 def run():
     conventions = Conventions(aliases={"ENSG01": "A"}, symbols=tuple(GENES))
     dataset = dataclasses.replace(make(), conventions=conventions)
-    config = builders.configure().model
-    params = builders.make_params(np.random.default_rng(0), config, dataset.sizes)
-    trained = Trained(params, config, dataset.sizes)
+    config = builders.configure()
+    params = builders.make_params(np.random.default_rng(0), Spec.of(config, dataset.sizes))
+    member = Member(0, params, 1.0, 0, 1, pd.DataFrame())
     description = {"data": {"fingerprint": "f"}}
-    return OpenedRun(trained, dataset, Config(model=config, data=DataConfig()), description)
+    trained = Trained(
+        config, dataset.sizes, dataset.treatments, dataset.genes, (member,), description
+    )
+    return Run(trained, dataset)
+
+
+def predict(run, words, **request):
+    return predict_cells(run.trained, run.dataset, words, PredictionRequest(**request))
 
 
 def read(run, *words, **settings):
@@ -75,8 +87,9 @@ def test_names_that_are_never_joined():
     [
         ("A+A", "names 'A' twice"),
         ("A+ENSG01", "names 'A' twice"),
-        ("G8", "did you mean 'G9'"),
-        ("ENSG02", "did you mean 'ENSG01'"),
+        ("g9", "did you mean 'G9'"),
+        ("ENSG01.3", "did you mean 'ENSG01'"),
+        ("G8", "known names: 7, A, B, ENSG01, G9"),
         ("G1", "is measured, but it is none of the 4 treatments"),
         ("+", "without a name"),
     ],
@@ -87,7 +100,7 @@ def test_mistakes_are_named(run, word, says):
 
 
 def test_sampled_cells(run):
-    adata = predict(run, read(run, "B", "B+7", "B"), Asked(n_cells=6, library_size=300.0))
+    adata = predict(run, ["B", "B+7", "B"], n_cells=6, library_size=300.0)
     assert sparse.issparse(adata.X) and adata.shape == (18, len(GENES))
     assert list(adata.obs["target_gene"].unique()) == ["B", "7+B", "non-targeting"]
     assert adata.obs["target_gene"].equals(adata.obs["perturbation"].rename("target_gene"))
@@ -95,15 +108,14 @@ def test_sampled_cells(run):
     assert list(adata.var_names) == GENES and list(adata.var["symbol"]) == GENES
     assert list(adata.var_names[adata.var["perturbed_in_data"]]) == ["A", "B", "7"]
     assert adata.uns[RECORD]["n_cells"] == 6
-    alone = predict(run, read(run, "B"), Asked(n_cells=6, library_size=300.0, control=False))
+    alone = predict(run, ["B"], n_cells=6, library_size=300.0, control=False)
     np.testing.assert_array_equal(alone.X.toarray(), adata.X[:6].toarray())
 
 
 def test_expected_counts_are_what_sampled_cells_average_to(run):
     n = 3000
-    asked = Asked(n_cells=n, library_size=400.0)
-    sampled = predict(run, read(run, "A"), asked)
-    expected = predict(run, read(run, "A"), asked._replace(expected=True))
+    sampled = predict(run, ["A"], n_cells=n, library_size=400.0)
+    expected = predict(run, ["A"], n_cells=n, library_size=400.0, expected=True)
     assert list(expected.obs_names) == ["A", "non-targeting"]
     for name in expected.obs_names:
         cells = sampled[sampled.obs["target_gene"] == name].X.toarray()
@@ -114,8 +126,7 @@ def test_expected_counts_are_what_sampled_cells_average_to(run):
 
 def test_bad_quality_and_observed_library_sizes(run):
     good, bad = (
-        predict(run, read(run, "A"), Asked(n_cells=9, failed=failed, library_size=None))
-        for failed in (False, True)
+        predict(run, ["A"], n_cells=9, failed=failed, library_size=None) for failed in (False, True)
     )
     assert (bad.obs["quality"] == "bad").all() and bad.uns[RECORD]["library_size"] == "observed"
     assert (good.X != bad.X).nnz
@@ -124,11 +135,35 @@ def test_bad_quality_and_observed_library_sizes(run):
     assert set(sizes) <= set(run.dataset.splits["train"].cells.library_size)
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"n_cells": 0}, "n_cells=0 must be at least 1"),
+        ({"library_size": 0}, "library_size=0 must be a positive number"),
+        ({"library_size": "many"}, "library_size='many' must be a positive number, or 'observed'"),
+        ({"quality": "fine"}, "quality='fine' must be 'good' or 'bad'"),
+        ({"seed": -1}, "seed=-1 must be between"),
+    ],
+)
+def test_a_request_out_of_range_is_refused(values, says):
+    with pytest.raises(ConfigError, match=says):
+        PredictionRequest.checked(**values)
+
+
+def test_data_of_another_model_is_refused(run):
+    fewer = dataclasses.replace(run.dataset, genes=run.dataset.genes[:-1])
+    with pytest.raises(DataError, match="other genes than the model was trained on, such as 'G9'"):
+        predict_cells(run.trained, fewer, ["A"], PredictionRequest())
+    turned = dataclasses.replace(run.dataset, genes=run.dataset.genes[::-1])
+    with pytest.raises(DataError, match=r"other genes .* in another order"):
+        predict_cells(run.trained, turned, ["A"], PredictionRequest())
+
+
 def test_cell_eval_reads_a_prediction(run, tmp_path):
     cell_eval = pytest.importorskip("cell_eval")
     import scanpy
 
-    adata = predict(run, read(run, "A", "B", "7"), Asked(n_cells=40, library_size=300.0))
+    adata = predict(run, ["A", "B", "7"], n_cells=40, library_size=300.0)
     adata.write_h5ad(tmp_path / "prediction.h5ad")
     test = run.dataset.splits["train"]
     label = run.dataset.labels["train"]

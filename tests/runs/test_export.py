@@ -7,22 +7,26 @@ import pytest
 
 from gpo_vae_jax import data
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
+from gpo_vae_jax.evaluate.files_out import possible_outputs
 from gpo_vae_jax.evaluate.knowledge import read_networks
+from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.runs import export
-from gpo_vae_jax.runs.run_folder import RunFolder
+from gpo_vae_jax.types import Sizes
 from tests.builders import configure
 
 
 @pytest.fixture
 def exported(tmp_path, monkeypatch):
-    """Return a function that exports a run over genes A to D (three perturbed), trained on a file."""
+    """Return a function that exports a run of four genes, three of them perturbed."""
     config = configure()
     names = ["B", "A", "10", "D"]
     probabilities = np.zeros((4, 4))
     probabilities[0, 1], probabilities[1, 2], probabilities[2, 0] = 0.9, 0.8, 0.7
     sizes = {"n_genes": 7, "n_treatments": 4, "n_perturbed": 3, "n_quality": 1}
     run = {"treatments": names, "n_perturbed": 3, "sizes": sizes, "data": {"path": ""}}
-    monkeypatch.setattr(export, "load_best", lambda workdir: (None, config, run))
+    member = Member(0, {}, 1.0, 0, 1, pd.DataFrame())
+    trained = Trained(config, Sizes(**sizes), tuple(names), (), (member,), run)
+    monkeypatch.setattr(export, "load", lambda workdir: trained)
     monkeypatch.setattr(export, "edge_probabilities", lambda *args, **kwargs: probabilities)
 
     def give(**options):
@@ -52,7 +56,7 @@ def test_known_networks_reach_every_file(exported, tmp_path):
     assert list(downstream["path"]) == ["B > A", "B > A > 10"]
     assert len(pd.read_csv(tmp_path / "regulators.csv")) == 4
     written = set(tmp_path.iterdir()) - {file}
-    assert written <= set(RunFolder(tmp_path).exports)  # a new run in the folder removes them
+    assert written <= set(possible_outputs(tmp_path))  # a new run in the folder removes them
 
 
 def test_nothing_is_written_where_a_wish_cannot_be_met(exported, tmp_path):
@@ -84,5 +88,5 @@ def test_conventions_are_read_without_the_counts(tmp_path):
     data.write(data.prepare(raw, PrepareConfig(extended_genes="none")), path)
     assert data.read_conventions(path) == data.load(path).conventions
     raw.write_h5ad(tmp_path / "raw.h5ad")
-    with pytest.raises(ValueError, match="this is no prepared file"):
+    with pytest.raises(ValueError, match="this data is not prepared"):
         data.read_conventions(tmp_path / "raw.h5ad")
