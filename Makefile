@@ -25,8 +25,8 @@ venv: $(VENV)/.installed  ## make the environment in .venv
 
 demo: venv  ## train on simulated cells, then evaluate: runs/demo/report.html
 	rm -rf runs/demo
-	$(BIN)/python scripts/train.py --config=configs/demo.py --workdir=runs/demo
-	$(BIN)/python scripts/evaluate.py --workdir=runs/demo
+	$(BIN)/gpo-vae train --preset demo --workdir=runs/demo
+	$(BIN)/gpo-vae evaluate --workdir=runs/demo
 
 test: venv  ## run the tests (ARGS='-k name' chooses, WORKERS=4 sets the processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)

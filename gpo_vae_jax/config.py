@@ -109,7 +109,9 @@ class ModelConfig:
     decoder_n_hidden: int = 400  # width of the decoder
 
     # Structure
-    likelihood_key: str = "library_nb"  # distribution of the counts: a key of model.heads.HEADS
+    likelihood_key: str = (
+        "library_nb"  # head of the counts: library_nb, poisson, normal, normal_fixed_variance
+    )
     input_normalization: Literal["log_standardize", "standardize", "none"] = (
         "log_standardize"  # normalisation of the cell encoder's input
     )

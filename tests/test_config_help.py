@@ -21,7 +21,7 @@ def test_comments_beside_and_above_fields_are_read():
     assert several_lines.meaning.startswith("metrics that can fail a cell")
     assert several_lines.heading == "Quality control"
     in_parentheses = listed["model", "likelihood_key"]
-    assert in_parentheses.meaning.startswith("distribution of the counts")
+    assert in_parentheses.meaning.startswith("head of the counts: library_nb")
     assert listed["objective", "reweight", "prior"].default == (1.0, 1.0, 1.0, 1.0)
     assert listed["train", "seed"].heading == ""
 
