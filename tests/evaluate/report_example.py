@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import EvaluateConfig
+from gpo_vae_jax.evaluate.effects.effect_table import perturbation_table
 from gpo_vae_jax.evaluate.network.edges import ranked_edges
+from gpo_vae_jax.evaluate.network.regulators import regulators
 from gpo_vae_jax.evaluate.results import Effects, Evaluation
 
 METRICS = ("pearson", "r2", "pearson_top", "r2_top", "jaccard_20", "jaccard_50")
@@ -28,8 +30,18 @@ def example(
 ) -> Evaluation:
     """Make up an evaluation.
 
+    Some perturbations are missed: the model predicts hardly any effect for them.
+
     Args:
+      n_perturbed: R.
+      n_extended: T - R.
+      n_genes: G.
+      epochs: of the history.
+      seed: of all numbers.
       best: "train_mean" or "model": which one predicts better on test cells.
+      name: of the run.
+      probabilities: [T, T] of edges; drawn where None.
+      history: made up where None.
     """
     random = np.random.default_rng(seed)
     treatments = tuple(f"GENE{i:04d}" for i in range(n_perturbed + n_extended))
@@ -37,21 +49,23 @@ def example(
     if probabilities is None:
         shape = (len(treatments),) * 2
         probabilities = random.beta(1.2, 5, shape) * np.linspace(1, 0.7, shape[0])[:, None]
-        probabilities[random.random(shape) < 0.06] += 0.3
+        probabilities[random.random(shape) < 0.08] += 0.45
         probabilities = probabilities.clip(0, 1)
     edges = ranked_edges(probabilities, treatments, n_perturbed)
     if history is None:
         history = example_history(epochs, random)
+    effects = _effects(random, treatments[:n_perturbed], genes, best)
     return Evaluation(
         summary=_summary(random, probabilities, n_perturbed, n_genes, history, best, name),
-        effects=_effects(random, treatments[:n_perturbed], genes, best),
+        effects=effects,
         probabilities=probabilities,
         treatments=treatments,
         n_perturbed=n_perturbed,
         edges=edges,
-        regulators=_regulators(edges),
+        regulators=regulators(probabilities, treatments, n_perturbed),
         curve=_curve(random),
         history=history,
+        perturbations=perturbation_table(effects, {label: (label,) for label in effects.labels}),
     )
 
 
@@ -89,6 +103,8 @@ def _effects(random, labels, genes, best: str) -> Effects:
         noise.update(train_mean=0.12, model=0.04)
     found = {key: true + random.normal(0, scale, shape) for key, scale in noise.items()}
     found["model"] *= 0.8
+    found["model"][3::7] *= 0.02  # missed
+    found["model"][3::7] += random.normal(0, 0.1, found["model"][3::7].shape)
 
     def both(values):
         return {"perturbseq": values, "mean": 3 * values}
@@ -121,6 +137,7 @@ def _summary(random, probabilities, n_perturbed, n_genes, history, best, name) -
         "run": {
             "name": name,
             "workdir": "runs/example",
+            "options": {"data_path": "", "networks": ["STRING=string:links.txt,info.txt"]},
             "seed": 0,
             "device": "cpu: cpu",
             "versions": {"gpo_vae_jax": "0.1.0", "jax": "0.10.2", "numpy": "2.4.6"},
@@ -219,17 +236,6 @@ def _statistics(random, n: int) -> dict:
         "false_omission_rate": 0.08,
         "n_omission_pairs": 500,
     }
-
-
-def _regulators(edges: pd.DataFrame) -> pd.DataFrame:
-    called = edges[edges["above_threshold"]]
-    found = called.groupby("source").agg(
-        edges=("target", "size"),
-        mean_probability=("probability", "mean"),
-        strongest_targets=("target", lambda names: ", ".join(names.head(3))),
-    )
-    found = found.sort_values("edges", ascending=False, kind="stable").reset_index()
-    return found.rename(columns={"source": "regulator"})
 
 
 def _curve(random) -> pd.DataFrame:

@@ -13,11 +13,13 @@ SECTIONS = [
 class Page(HTMLParser):
     """Read a page: tags must close in order; texts, attributes and ids are kept."""
 
-    void = {"meta", "br", "hr", "img"}
+    void = frozenset({"meta", "br", "hr", "img"})
 
     def __init__(self, page: str):
         super().__init__(convert_charrefs=True)
         self.open, self.tags, self.ids, self.references, self.text = [], [], [], [], []
+        self.names = []
+        self.parents = {}  # tag -> the elements it lies in, as "div.scroll"
         self.feed(page)
         self.close()
         assert not self.open, f"never closed: {self.open}"
@@ -26,7 +28,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self._keep(tag, attributes)
         if tag not in self.void:
+            self.parents.setdefault(tag, set()).add(self.names[-1] if self.open else "")
             self.open.append(tag)
+            self.names.append(f"{tag}.{dict(attributes).get('class', '')}")
 
     def handle_startendtag(self, tag, attributes):
         self._keep(tag, attributes)
@@ -34,6 +38,7 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
         self.open.pop()
+        self.names.pop()
 
     def handle_data(self, text):
         if "style" not in self.open:

@@ -1,4 +1,4 @@
-"""Plots of edge probabilities and of how well edges are confirmed."""
+"""Plots of edge probabilities and of the confirmation of edges."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
 from gpo_vae_jax.evaluate.report.look import (
@@ -22,6 +23,8 @@ from gpo_vae_jax.evaluate.report.wording import count, number
 _SETS = {"all": (ALL_PAIRS, ALL_BY_CHANCE), "block": (BLOCK_PAIRS, BLOCK_BY_CHANCE)}
 _BINS = 50
 
+Line = tuple[np.ndarray, np.ndarray, Mark]  # numbers of edges, values, and how they are drawn
+
 
 def probabilities_plot(
     probabilities: np.ndarray, n_perturbed: int, threshold: float, caption: object
@@ -37,9 +40,9 @@ def probabilities_plot(
             drawn.append((np.histogram(values, edges)[0], mark))
     if not drawn:
         return None
-    above = int(drawn[0][0][edges[:-1] >= threshold - 1e-9].sum())
+    above = int((_pairs(probabilities[:n_perturbed]) > threshold).sum())
 
-    def draw(axes):
+    def draw(axes: Axes) -> None:
         axes.set_title("Pairs by edge probability")
         axes.axvline(threshold, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         for counts, mark in drawn:
@@ -54,7 +57,7 @@ def probabilities_plot(
         axes.set_yscale("log")
         axes.set(xlim=(0, 1), ylim=(0.5, 3 * max(top, 1)))
         axes.yaxis.set_major_formatter(lambda value, _: count(value) if value >= 1 else "")
-        axes.set_xlabel(f"probability (an edge is called above {threshold:g})")
+        axes.set_xlabel(f"probability (edges: above {threshold:g})")
 
     marks = tuple(mark._replace(marker="") for _, mark in drawn)
     told = (
@@ -65,16 +68,18 @@ def probabilities_plot(
 
 
 def matched_edges_plot(curve: pd.DataFrame, caption: object) -> Plot | None:
-    """Draw mean Wasserstein distance and share of true positives by number of edges.
+    """Draw the mean Wasserstein distance and the share of confirmed edges by number of edges.
 
     Args:
+      caption: below the figure.
       curve: columns edges, mean_wasserstein, true_positive_share; optional set ("all", "block")
         and random_mean_wasserstein, random_true_positive_share.
     """
-    panels, used = [], []
+    panels: list[Panel] = []
+    used: list[Mark] = []
     for column, title in (
         ("mean_wasserstein", "Mean Wasserstein distance"),
-        ("true_positive_share", "Share of true positives"),
+        ("true_positive_share", "Share of confirmed edges"),
     ):
         lines = _lines(curve, column)
         used += [mark for _, _, mark in lines if mark not in used]
@@ -85,12 +90,13 @@ def matched_edges_plot(curve: pd.DataFrame, caption: object) -> Plot | None:
                 f"{number(values[-1])} for {count(edges[-1])}"
                 for edges, values, mark in lines
             )
-            panels.append(Panel(draw, f"{title} by number of edges. {told}", 360, 240))
+            panels.append(Panel(draw, f"{title} by number of edges. {told}", 252, 220))
     return Plot("matched_edges", tuple(panels), caption, tuple(used), 2) if panels else None
 
 
-def _lines(curve: pd.DataFrame, column: str) -> list[tuple[np.ndarray, np.ndarray, Mark]]:
-    lines = []
+def _lines(curve: pd.DataFrame, column: str) -> list[Line]:
+    """Return the curves of a column, observed and by chance, for each set of pairs."""
+    lines: list[Line] = []
     for which, marks in _SETS.items():
         rows = curve
         if "set" in curve.columns:
@@ -107,7 +113,7 @@ def _lines(curve: pd.DataFrame, column: str) -> list[tuple[np.ndarray, np.ndarra
     return lines
 
 
-def _matched(axes, title: str, lines: list) -> None:
+def _matched(axes: Axes, title: str, lines: list[Line]) -> None:
     axes.set_title(title)
     for edges, values, mark in lines:
         style = mark.style(6)
@@ -120,11 +126,11 @@ def _matched(axes, title: str, lines: list) -> None:
     axes.set_xlim(0, 1.04 * most)
     axes.locator_params(nbins=6)
     axes.xaxis.set_major_formatter(lambda value, _: count(value))
-    axes.set_xlabel("most probable edges taken")
+    axes.set_xlabel("number of edges, most probable first")
 
 
 def _pairs(matrix: np.ndarray) -> np.ndarray:
-    """Return the finite entries beside the diagonal."""
-    beside = ~np.eye(*matrix.shape, dtype=bool)
-    values = np.asarray(matrix)[beside]
+    """Return the finite entries off the diagonal."""
+    other = ~np.eye(*matrix.shape, dtype=bool)
+    values = np.asarray(matrix)[other]
     return values[np.isfinite(values)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
@@ -21,10 +22,12 @@ _LONGEST = 15  # letters of a name in a plot
 def density_plot(
     pairs: Sequence[tuple[str, str, np.ndarray, np.ndarray]], caption: object, unit: str
 ) -> Plot | None:
-    """Draw how many (perturbation, gene) pairs lie where: observed across, predicted upwards.
+    """Draw the density of (perturbation, gene) pairs: predicted against observed effect.
 
     Args:
       pairs: (title, key of PREDICTORS, predicted [C, G], observed [C, G]).
+      caption: below the figure.
+      unit: of the effects.
     """
     limit = max((_limit(predicted, observed) for _, _, predicted, observed in pairs), default=0)
     panels = []
@@ -34,7 +37,7 @@ def density_plot(
             draw = partial(_density, title=title, who=who, counts=counts, edges=edges, unit=unit)
             told = (
                 f"{title} against observed effects of {int(counts.sum()):,} pairs, from "
-                f"{number(-limit, 2)} to {number(limit, 2)}; the closer to the diagonal the better"
+                f"{number(-limit, 2)} to {number(limit, 2)}; the closer to the diagonal, the better"
             )
             panels.append(Panel(draw, told, 322, 316))
     return Plot("effects", tuple(panels), caption, (), 3) if panels else None
@@ -48,7 +51,7 @@ def perturbations_panel(model: np.ndarray, baseline: np.ndarray) -> Panel | None
     model, baseline = model[both], baseline[both]
     better = int((model > baseline).sum())
 
-    def draw(axes):
+    def draw(axes: Axes) -> None:
         low, high = min(model.min(), baseline.min()), max(model.max(), baseline.max())
         pad = max(0.06 * (high - low), (0.3 - (high - low)) / 2)
         low, high = float(low - pad), float(min(high + pad, 1.02))
@@ -68,8 +71,9 @@ def perturbations_panel(model: np.ndarray, baseline: np.ndarray) -> Panel | None
         )
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         axes.locator_params(nbins=5)
-        axes.set_title("r by perturbation: model")
-        axes.set_xlabel("r of the training mean")
+        axes.set_title("Pearson r by perturbation")
+        axes.set_xlabel("training mean")
+        axes.set_ylabel("model")
 
     told = (
         f"Pearson r of {len(model)} perturbations: the model's is higher than the training "
@@ -85,6 +89,8 @@ def top_genes_plot(
 
     Args:
       rows: (perturbation, its genes, values by "observed", "model" and "train_mean").
+      caption: below the figure.
+      unit: of the effects.
     """
     if not rows:
         return None
@@ -103,8 +109,14 @@ def top_genes_plot(
     return Plot("top_genes", tuple(panels), caption, marks, 3)
 
 
-def binned(predicted: np.ndarray, observed: np.ndarray, limit: float):
-    """Count pairs in squares from -limit to limit, some perturbations at a time."""
+def binned(
+    predicted: np.ndarray, observed: np.ndarray, limit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the pairs in each square of a grid from -limit to limit.
+
+    Returns:
+      Counts [bins, bins], row: predicted, column: observed; and the edges of the bins.
+    """
     edges = np.linspace(-limit, limit, _BINS + 1)
     counts = np.zeros((_BINS, _BINS), np.int64)
     step = max(1, 2_000_000 // max(1, predicted.shape[1]))
@@ -128,8 +140,10 @@ def _limit(*arrays: np.ndarray) -> float:
     return 1.02 * top
 
 
-def _density(axes, title: str, who: str, counts: np.ndarray, edges: np.ndarray, unit: str) -> None:
-    """Draw one shape for each level of counts: few elements, and no seams between squares."""
+def _density(
+    axes: Axes, title: str, who: str, counts: np.ndarray, edges: np.ndarray, unit: str
+) -> None:
+    """Draw one shape for each level of counts, which keeps the SVG small and free of seams."""
     level = np.zeros(counts.shape, int)
     top = max(np.log10(counts.max()), 1e-9)
     some = counts > 0
@@ -146,7 +160,8 @@ def _density(axes, title: str, who: str, counts: np.ndarray, edges: np.ndarray, 
     axes.plot(span, span, color=MUTED, linewidth=1, linestyle=(0, (3, 2)), zorder=3)
     axes.set(xlim=span, ylim=span, aspect="equal")
     axes.set_title(title)
-    axes.set_xlabel(f"observed effect, {unit}")
+    axes.set_xlabel(f"observed, {unit}")
+    axes.set_ylabel("predicted")
     axes.locator_params(nbins=5)
 
 
@@ -157,7 +172,9 @@ def _squares(left: np.ndarray, low: np.ndarray, width: float) -> Outline:
     return Outline(points.reshape(-1, 2), np.tile(codes, len(left)))
 
 
-def _top_genes(axes, label: str, genes: Sequence[str], values: dict, unit: str) -> None:
+def _top_genes(
+    axes: Axes, label: str, genes: Sequence[str], values: dict[str, np.ndarray], unit: str
+) -> None:
     axes.set_title(name(label, 32))
     axes.grid(False, axis="y")
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
 from gpo_vae_jax.evaluate.report.look import (
@@ -30,8 +31,11 @@ TERMS = {
     "grn": "Network alignment",
     "penalty": "Edge penalty",
 }
+EDGES = "Edges above 0.5"
+_NO_EDGES = "no edge above 0.5"
 _POINTS = 400  # of a curve, at most
 _SKIPPED = 0.03  # share of epochs, at the start, that may lie beyond the vertical axis
+_WIDTH, _HEIGHT = 238, 182
 
 Curves = list[tuple[np.ndarray, Mark]]
 
@@ -39,39 +43,33 @@ Curves = list[tuple[np.ndarray, Mark]]
 def history_plot(
     history: pd.DataFrame | None, best_epoch: float | None, caption: object
 ) -> Plot | None:
-    """Draw the loss and each of its terms by epoch, and what is watched besides."""
+    """Draw the loss and each of its terms by epoch, the gradient norm and the number of edges."""
     if history is None or len(history) == 0:
         return None
-    columns = {column: _numbers(history[column]) for column in history.columns}
+    columns = {str(column): _numbers(history[column]) for column in history.columns}
     epochs = columns.pop("epoch", np.arange(len(history), dtype=float))
     panels = []
     for term in _terms(columns):
         both = ((f"train_{term}", TRAINING), (f"val_{term}", VALIDATION))
-        panels.append((TERMS.get(term, words(term)), _there(columns, both)))
+        panels.append((TERMS.get(term, words(term)), _recorded(columns, both)))
     gradient = Mark("gradient norm", "ink", "", "-")
-    panels.append(("Gradient norm", _there(columns, (("gradient_norm", gradient),))))
-    network = tuple(
-        (column, mark._replace(marker=""))
-        for column, mark in (("edges_0.5", ALL_PAIRS), ("block_edges_0.5", BLOCK_PAIRS))
-    )
-    panels.append(("Edges above 0.5", _there(columns, network)))
+    panels.append(("Gradient norm", _recorded(columns, (("gradient_norm", gradient),))))
+    every = ALL_PAIRS._replace(marker="", label="edges, all")
+    block = BLOCK_PAIRS._replace(marker="", label="edges between perturbed genes")
+    counted = _recorded(columns, (("edges_0.5", every), ("block_edges_0.5", block)))
+    panels.append((EDGES, counted))
     drawn = tuple(
         Panel(
             partial(_curves, title=title, epochs=epochs, curves=curves, best=best_epoch),
             _told(title, epochs, curves),
-            238,
-            165,
+            _WIDTH,
+            _HEIGHT,
         )
         for title, curves in panels
         if curves
     )
-    marks = [VALIDATION, TRAINING]
-    if any(title == "Edges above 0.5" for title, curves in panels if curves):
-        marks += [
-            ALL_PAIRS._replace(marker="", label="edges, all"),
-            network[1][1]._replace(label="edges among perturbed genes"),
-        ]
-    return Plot("history", drawn, caption, tuple(marks), 4) if drawn else None
+    marks = (VALIDATION, TRAINING, *(mark for _, mark in counted if _any(counted)))
+    return Plot("history", drawn, caption, marks, 4) if drawn else None
 
 
 def _terms(columns: dict[str, np.ndarray]) -> list[str]:
@@ -81,7 +79,7 @@ def _terms(columns: dict[str, np.ndarray]) -> list[str]:
     return [term for term in TERMS if term in found] + sorted(set(found) - set(TERMS))
 
 
-def _there(columns, wanted) -> Curves:
+def _recorded(columns: dict[str, np.ndarray], wanted: tuple[tuple[str, Mark], ...]) -> Curves:
     return [
         (columns[column], mark)
         for column, mark in wanted
@@ -94,17 +92,29 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _curves(axes, title: str, epochs: np.ndarray, curves: Curves, best: float | None) -> None:
+def _any(curves: Curves) -> bool:
+    """Return whether any value of the curves is not 0."""
+    return any(bool(np.nansum(np.abs(values))) for values, _ in curves)
+
+
+def _curves(axes: Axes, title: str, epochs: np.ndarray, curves: Curves, best: float | None) -> None:
     axes.set_title(title)
+    axes.set_xlabel("epoch")
+    axes.set_xlim(*_epochs_shown(epochs))
+    axes.locator_params(axis="x", nbins=5, integer=True)
+    if title == EDGES and not _any(curves):
+        axes.set_yticks([])
+        axes.grid(False)
+        axes.text(0.5, 0.5, _NO_EDGES, transform=axes.transAxes, ha="center", color=MUTED)
+        return
     step = max(1, -(-len(epochs) // _POINTS))
-    alone = "o" if len(epochs) == 1 else ""
     for values, mark in curves:
         style = {**mark.style(4), "linewidth": 1.6}
-        if alone:
-            style["marker"] = alone
+        if len(epochs) == 1:
+            style["marker"] = "o"
         axes.plot(epochs[::step], values[::step], **style)
-    low, high = _range([values for values, _ in curves])
-    axes.set_ylim(low, high)
+    axes.set_ylim(*_range([values for values, _ in curves]))
+    axes.locator_params(axis="y", nbins=4, integer=title == EDGES)
     if best is not None and epochs.min() <= best <= epochs.max():
         axes.axvline(best, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         at = int(np.argmin(np.abs(epochs - best)))
@@ -112,27 +122,38 @@ def _curves(axes, title: str, epochs: np.ndarray, curves: Curves, best: float | 
         if mark is VALIDATION and np.isfinite(values[at]):
             style = {**mark.style(4.5), "color": COLOURS["ink"], "marker": "o"}
             axes.plot([epochs[at]], [values[at]], zorder=4, **style)
-    axes.locator_params(axis="y", nbins=4)
-    axes.locator_params(axis="x", nbins=5, integer=True)
-    axes.margins(x=0.02)
+
+
+def _epochs_shown(epochs: np.ndarray) -> tuple[float, float]:
+    first, last = float(epochs.min()), float(epochs.max())
+    margin = 0.02 * (last - first) or 0.5
+    return first - margin, last + margin
 
 
 def _range(curves: list[np.ndarray]) -> tuple[float, float]:
-    """Return limits that show all but the first few epochs, which are often far away."""
+    """Return limits that show all but the first few epochs, which are often far away.
+
+    What is nowhere negative has no axis below 0.
+    """
     skipped = min(int(np.ceil(_SKIPPED * len(curves[0]))), len(curves[0]) - 1)
+    every = np.concatenate(curves)
+    every = every[np.isfinite(every)]
     late = np.concatenate([values[skipped:] for values in curves])
     late = late[np.isfinite(late)]
-    if late.size == 0:
-        late = np.concatenate(curves)
-        late = late[np.isfinite(late)]
+    late = late if late.size else every
     low, high = float(late.min()), float(late.max())
-    pad = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - pad, high + pad
+    margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    bottom = low - margin
+    if every.min() >= 0 and bottom < 0:
+        bottom = -0.03 * (high + margin)  # the line at 0 stays whole
+    return bottom, high + margin
 
 
 def _told(title: str, epochs: np.ndarray, curves: Curves) -> str:
+    if title == EDGES and not _any(curves):
+        return f"{title} over {len(epochs)} epochs: {_NO_EDGES}"
     parts = []
     for values, mark in curves:
-        seen = values[np.isfinite(values)]
-        parts.append(f"{mark.label} from {number(seen[0], 2)} to {number(seen[-1], 2)}")
+        known = values[np.isfinite(values)]
+        parts.append(f"{mark.label} from {number(known[0], 2)} to {number(known[-1], 2)}")
     return f"{title} over {len(epochs)} epochs: {'; '.join(parts)}"

@@ -1,10 +1,12 @@
-"""The look of all plots: one colour and one mark for each meaning, on the page and in the files."""
+"""The look of all plots: one colour and one mark for each meaning, on the page and in files."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-# Colour-blind safe on white; style.css has them again as variables, and brighter for dark pages.
+from gpo_vae_jax.evaluate.metrics import SOURCES
+
+# Safe for colour-blind readers on white. style.css repeats them as variables, brighter on dark.
 COLOURS = {
     "ink": "#1b2430",
     "muted": "#5b6675",
@@ -21,7 +23,7 @@ MODEL, RANDOM = COLOURS["model"], COLOURS["random"]
 
 
 class Mark(NamedTuple):
-    """Hold how one meaning is drawn."""
+    """The mark and colour of one meaning."""
 
     label: str
     colour: str  # a key of COLOURS
@@ -29,8 +31,8 @@ class Mark(NamedTuple):
     line: str = ""  # "-", "--" or none
     hollow: bool = False
 
-    def style(self, size: float = 6.5) -> dict:
-        """Return the keywords for Axes.plot."""
+    def style(self, size: float = 6.5) -> dict[str, Any]:
+        """Return the keywords of Axes.plot."""
         colour = COLOURS[self.colour]
         thick = 2.2 if self.marker == "|" else 1.3
         return {
@@ -45,15 +47,15 @@ class Mark(NamedTuple):
 
 
 PREDICTORS = {
-    "model": Mark("the model", "model", "o"),
-    "train_mean": Mark("training mean of the perturbation", "train-mean", "D"),
-    "global_mean": Mark("training mean of all perturbed cells", "global-mean", "s"),
-    "ceiling": Mark("ceiling: half the training cells predict the other half", "ceiling", "^"),
+    "model": Mark(SOURCES["model"], "model", "o"),
+    "train_mean": Mark(SOURCES["train_mean"], "train-mean", "D"),
+    "global_mean": Mark(SOURCES["global_mean"], "global-mean", "s"),
+    "ceiling": Mark(f"{SOURCES['ceiling']} of the training cells (noise)", "ceiling", "^"),
 }
 OBSERVED = Mark("observed", "ink", "|")
 VALIDATION = Mark("validation", "ink", "", "-")
 TRAINING = Mark("training", "random", "", "-")
-BY_CHANCE = Mark("random pairs, or a random ranking", "random", "|")
+BY_CHANCE = Mark("random pairs", "random", "|")
 ALL_PAIRS = Mark("all measured targets", "model", "o", "-")
 BLOCK_PAIRS = Mark("among perturbed genes", "model", "o", "--", hollow=True)
 ALL_BY_CHANCE = Mark("random, all measured targets", "random", "", "-")

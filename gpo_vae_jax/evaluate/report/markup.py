@@ -9,7 +9,7 @@ _VOID = frozenset({"br", "col", "hr", "img", "meta"})
 
 
 class Markup(str):
-    """Hold HTML that goes on the page as it is."""
+    """HTML that goes on the page as it is."""
 
     __slots__ = ()
 
@@ -18,6 +18,7 @@ def element(tag: str, *content: object, **attributes: object) -> Markup:
     """Return one element with its content escaped.
 
     Args:
+      tag: name of the element.
       content: text, Markup, None (left out), or lists of these.
       attributes: `class_` is class, `aria_label` is aria-label; None and False are left out.
     """
@@ -28,7 +29,7 @@ def element(tag: str, *content: object, **attributes: object) -> Markup:
 
 
 def joined(content: Iterable[object]) -> Markup:
-    """Return pieces one after the other; what is not Markup is escaped."""
+    """Return pieces in sequence; whatever is not Markup is escaped."""
     return Markup("".join(_flat(content)))
 
 
@@ -43,8 +44,11 @@ def table(
     """Return a table that scrolls sideways within its own frame where it is too wide.
 
     Args:
-      align: a letter for each column, l or r; columns without one: r, the first l.
-      note: stands below the table.
+      caption: above the table.
+      header: of the columns.
+      rows: one cell for each column.
+      align: a letter for each column, l or r; by default the first l, the others r.
+      note: below the table.
     """
     align = align or "l" + "r" * (len(header) - 1)
     sides = [{"class_": "num"} if side == "r" else {} for side in align]
@@ -71,14 +75,23 @@ def table(
     return joined([frame, element("p", note, class_="note") if note else None])
 
 
-def definitions(pairs: Iterable[tuple[object, object]]) -> Markup:
-    """Return terms with their meaning."""
-    return element("dl", [[element("dt", term), element("dd", meaning)] for term, meaning in pairs])
+def definitions(pairs: Iterable[tuple[object, object]], *, columns: bool = False) -> Markup:
+    """Return terms with their meanings, one below the other or in columns of short pairs."""
+    every = [[element("dt", term), element("dd", meaning)] for term, meaning in pairs]
+    if not columns:
+        return element("dl", every)
+    return element("dl", [element("div", pair) for pair in every], class_="columns")
 
 
 def folded(title: str, *content: object) -> Markup:
-    """Return content that opens on request; it is printed open."""
+    """Return content that opens on request and is printed open."""
     return element("details", element("summary", title), *content)
+
+
+def folded_on_phones(title: str, *content: object) -> Markup:
+    """Return content that narrow screens hide until the reader opens it (style.css)."""
+    opener = element("details", element("summary", title))
+    return element("div", opener, element("div", *content), class_="folds")
 
 
 def _given(attributes: dict[str, object]) -> list[tuple[str, object]]:

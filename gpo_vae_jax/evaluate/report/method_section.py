@@ -1,4 +1,4 @@
-"""Quality of drawn cells, and how the report was computed."""
+"""Quality of sampled cells, and how the report was computed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 from gpo_vae_jax.evaluate.report.drawing import figure_of
 from gpo_vae_jax.evaluate.report.markup import Markup, definitions, element, joined, table
 from gpo_vae_jax.evaluate.report.metric_plots import quality_plot
+from gpo_vae_jax.evaluate.report.repeat import changed_settings, repeat_command
 from gpo_vae_jax.evaluate.report.section import Section, empty, paragraph
 from gpo_vae_jax.evaluate.report.wording import NOTHING, count, dig, name, real, share, words
 
 
 def quality_section(summary: dict[str, Any]) -> Section:
-    """Show how many of the cells drawn as good pass the data's quality control."""
+    """Return how many of the cells sampled as good pass the data's quality control."""
     size = count(dig(summary, "settings", "library_size"))
     labels = {
-        "reference": f"drawn at {size} UMIs"
-        if size != NOTHING
-        else "drawn at a fixed library size",
-        "observed": "drawn at library sizes of good cells",
+        "reference": f"sampled with {size} UMIs each" if size != NOTHING else "sampled, one size",
+        "observed": "sampled with the library sizes of good cells",
         "data": "observed cells of the data",
     }
     found = summary.get("quality") or {}
@@ -28,66 +27,68 @@ def quality_section(summary: dict[str, Any]) -> Section:
         for key, part in found.items()
         if isinstance(part, Mapping)
     }
+    title = "Quality of sampled cells"
     plot = quality_plot(series, "")
     if plot is None:
-        text = "No cells were drawn: the data does not say when a cell fails quality control."
-        return Section("quality", "Quality of drawn cells", empty(text))
+        text = "No cells were sampled: the data does not say when a cell fails quality control."
+        return Section("quality", title, empty(text))
     thresholds = sorted(
         {key for part in series.values() for key in part}, key=lambda k: real(k) or 0
     )
     rows = [
-        [label, *(share(part.get(key)) for key in thresholds)] for label, part in series.items()
+        [label, *(share(part.get(key), 1) for key in thresholds)] for label, part in series.items()
     ]
-    drawn = count(dig(summary, "settings", "quality_cells"))
     text = (
-        f"Of each perturbation {drawn} cells are drawn at good quality and judged by the limits of "
-        "the data: within so many MADs (median absolute deviations) of the median."
+        f"{count(dig(summary, 'settings', 'quality_cells'))} cells are sampled for each "
+        "perturbation as good cells. A cell passes where its quality metrics lie within the limits "
+        "of the data: this many MADs (median absolute deviations) around the median."
     )
     header = ["share that passes", *(f"{name(key)} MADs" for key in thresholds)]
-    body = [
-        paragraph(text),
-        element("div", figure_of(plot), table("Quality control", header, rows), class_="pair"),
-    ]
-    return Section("quality", "Quality of drawn cells", joined(body), (plot,))
+    beside = element("div", table("Quality control", header, rows))
+    body = [paragraph(text), element("div", figure_of(plot), beside, class_="pair")]
+    return Section("quality", title, joined(body), (plot,))
 
 
 def method_section(summary: dict[str, Any]) -> Section:
-    """Show settings, versions and commands."""
+    """Return settings, versions and the command that repeats the evaluation."""
     run = summary.get("run") or {}
     facts = [
         ("run", name(run.get("name"))),
         ("folder", _code(run.get("workdir"))),
-        ("data", _code(dig(run, "data", "path"))),
-        ("seed of training", name(run.get("seed"))),
+        ("data", _code(dig(run, "options", "data_path") or dig(run, "data", "path"))),
+        ("training seed", name(run.get("seed"))),
         ("trained on", name(run.get("device"))),
         ("versions", _versions(run.get("versions") or {})),
     ]
-    settings = [
-        (words(key), _setting(value)) for key, value in (summary.get("settings") or {}).items()
-    ]
-    commands = run.get("commands") or [
-        f"python scripts/evaluate.py --workdir={name(run.get('workdir') or 'RUN')}"
-    ]
+    settings = summary.get("settings") or {}
+    changed = changed_settings(settings)
+    told = [(_term(key, key in changed), _setting(value)) for key, value in settings.items()]
+    known = [(term, fact) for term, fact in facts if fact != NOTHING]
     body = [
-        definitions([(term, fact) for term, fact in facts if fact != NOTHING]),
-        element("h3", "Settings of the evaluation") if settings else None,
-        definitions(settings) if settings else None,
-        element("h3", "Again"),
-        element("pre", element("code", "\n".join(name(command) for command in commands))),
+        definitions(known) if known else empty("Nothing is recorded of the run."),
+        element("h3", "Settings of the evaluation") if told else None,
+        definitions(told, columns=True) if told else None,
+        paragraph("Bold: not the default.", class_="note") if told and changed else None,
+        element("h3", "To repeat it"),
+        element("pre", element("code", repeat_command(summary))),
         paragraph(
-            "Everything random follows from the seeds, so the same run gives the same report. The "
-            "equations are in docs/method.md, the files beside this page in docs/evaluation.md.",
+            "All randomness follows from the seeds: the same model and settings give the same "
+            "report. docs/method.md has the equations, docs/evaluation.md describes every file.",
             class_="note",
         ),
     ]
-    return Section("method", "How this was computed", joined(body))
+    return Section("method", "How this was computed", joined(body), folded=True)
+
+
+def _term(key: str, changed: bool) -> Markup | str:
+    return element("strong", words(key)) if changed else words(key)
 
 
 def _code(value: Any) -> Markup | str:
     return element("code", name(value)) if value else NOTHING
 
 
-def _versions(versions: Mapping[str, Any]) -> str | Markup:
+def _versions(versions: Mapping[str, Any]) -> str:
     return ", ".join(f"{name(key)} {name(value)}" for key, value in versions.items()) or NOTHING
 
 
@@ -96,4 +97,6 @@ def _setting(value: Any) -> str:
         return ", ".join(_setting(part) for part in value) or "none"
     if isinstance(value, int) and not isinstance(value, bool):
         return count(value)
-    return name(f"{value:g}" if isinstance(value, float) else value)
+    if isinstance(value, float):
+        return count(value) if value == round(value) else f"{value:g}"
+    return name(value)

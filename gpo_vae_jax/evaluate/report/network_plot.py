@@ -5,6 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
@@ -61,7 +62,7 @@ def network_plot(edges: pd.DataFrame, caption: object, seed: int = 0) -> Plot | 
     called = chosen["above_threshold"].to_numpy(bool)
     weight = chosen["probability"].to_numpy(float)
 
-    def draw(axes):
+    def draw(axes: Axes) -> None:
         low, span = weight.min(), max(np.ptp(weight), 1e-9)
         both = set(pairs)
         for (source, target), value, above in zip(pairs, weight, called, strict=True):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpo_vae_jax.evaluate.report.drawing import write_png
+from gpo_vae_jax.evaluate.report.effects_section import effects_section
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined
 from gpo_vae_jax.evaluate.report.method_section import method_section, quality_section
 from gpo_vae_jax.evaluate.report.network_section import agreement_section, network_section
-from gpo_vae_jax.evaluate.report.overview import overview
-from gpo_vae_jax.evaluate.report.prediction_section import effects_section, metrics_section
+from gpo_vae_jax.evaluate.report.overview import overview, title_of
+from gpo_vae_jax.evaluate.report.prediction_section import metrics_section
 from gpo_vae_jax.evaluate.report.section import Section
 from gpo_vae_jax.evaluate.report.training_section import training_section
-from gpo_vae_jax.evaluate.report.wording import dig, name
+from gpo_vae_jax.evaluate.report.wording import name
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.files import write_text
 
@@ -30,11 +31,10 @@ PLOTS = (
 
 
 def write_report(folder: str | Path, evaluation: Evaluation) -> Path:
-    """Write report.html and plots/*.png into a folder; give the path of the page.
+    """Write report.html and plots/*.png into a folder, and return the path of the page.
 
-    The page holds all it shows: no script, no file beside it, no network. Parts of the evaluation
-    that are missing are left out, and the page says so. Plots of an earlier report that this one
-    does not have are removed.
+    The page needs no script, no other file and no network. What the evaluation lacks is left out,
+    and the page says so. Plots of an earlier report that this one does not have are removed.
     """
     folder = Path(folder)
     sections = report_sections(evaluation)
@@ -57,7 +57,7 @@ def report_sections(evaluation: Evaluation) -> list[Section]:
         overview(summary),
         metrics_section(summary),
         training_section(summary, evaluation.history),
-        effects_section(summary, evaluation.effects),
+        effects_section(evaluation),
         network_section(evaluation),
         agreement_section(summary),
         quality_section(summary),
@@ -67,7 +67,10 @@ def report_sections(evaluation: Evaluation) -> list[Section]:
 
 def document(evaluation: Evaluation, sections: list[Section]) -> str:
     """Return the whole page."""
-    title = f"{name(dig(evaluation.summary, 'run', 'name') or 'run')}"
+    title = title_of(evaluation.summary)
+    run = evaluation.summary.get("run") or {}
+    origin = [f"run {name(run['workdir'])}"] if run.get("workdir") else []
+    origin += [f"seed {name(run['seed'])}"] if run.get("seed") is not None else []
     style = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
     links = [
         element("li", element("a", part.title, href=f"#{part.anchor}")) for part in sections[1:]
@@ -84,13 +87,15 @@ def document(evaluation: Evaluation, sections: list[Section]) -> str:
         "body",
         element(
             "header",
-            element("p", "GPO-VAE, evaluation of a run", class_="eyebrow"),
+            element("p", ", ".join(["GPO-VAE evaluation", *origin]), class_="eyebrow"),
             element("h1", title),
             class_="top",
         ),
         element("nav", element("ul", links), aria_label="Sections"),
         element("main", [part.html() for part in sections]),
-        element("footer", element("p", "Written by gpo_vae_jax. Plots as files: plots/*.png.")),
+        element(
+            "footer", element("p", "Written by gpo_vae_jax. The plots are also in plots/*.png.")
+        ),
     )
     whole = element("html", head, body, lang="en")
     return joined([Markup("<!doctype html>\n"), whole, Markup("\n")])

@@ -1,4 +1,4 @@
-"""A section of the report, and what sections ask of an evaluation."""
+"""A section of the report, and which effects the report is about."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpo_vae_jax.evaluate.report.drawing import Plot
-from gpo_vae_jax.evaluate.report.markup import Markup, element, joined
+from gpo_vae_jax.evaluate.report.markup import Markup, element, folded_on_phones, joined
 from gpo_vae_jax.evaluate.report.wording import dig, real
 from gpo_vae_jax.evaluate.results import Effects
 
-UNITS = {"perturbseq": "log2", "mean": "counts"}
+UNITS = {"perturbseq": "log2 fold change", "mean": "counts"}
 
 
 class Section(NamedTuple):
-    """Hold a section: its place, its heading, what it says, and the plots that it shows."""
+    """A section of the page: its anchor, heading, content and plots."""
 
     anchor: str
     title: str
     body: Markup
     plots: tuple[Plot, ...] = ()
+    folded: bool = False  # on narrow screens, until the reader opens it
 
     def html(self) -> Markup:
         """Return the section for the page."""
         heading = element("h2", self.title, id=f"{self.anchor}-title")
         labelled = {"id": self.anchor, "aria_labelledby": f"{self.anchor}-title"}
-        return element("section", heading, self.body, **labelled)
+        body = folded_on_phones("Show this section", self.body) if self.folded else self.body
+        return element("section", heading, body, **labelled)
 
 
 def paragraph(*content: object, **attributes: object) -> Markup:
@@ -35,13 +37,13 @@ def paragraph(*content: object, **attributes: object) -> Markup:
 
 
 def main_transform(summary: dict[str, Any]) -> str:
-    """Return the transform that headlines are about: perturbseq where it was computed."""
+    """Return the transform of the headline numbers: perturbseq where it was computed."""
     found = summary.get("effects") or {}
     return "perturbseq" if "perturbseq" in found or not found else next(iter(found))
 
 
 def main_cells(summary: dict[str, Any]) -> str:
-    """Return the cells that headlines are about: test cells, or all where there are no test cells."""
+    """Return the cells of the headline numbers: test cells, or all cells if there are none."""
     by_cells = dig(summary, "effects", main_transform(summary)) or {}
     scored = [
         cells
@@ -51,8 +53,11 @@ def main_cells(summary: dict[str, Any]) -> str:
     return scored[0] if scored else "held_out"
 
 
-def seen(effects: Effects, transform: str) -> tuple[np.ndarray, str] | None:
-    """Return observed effects [C, G] with what they are of; None where nothing was observed."""
+def observed_effects(effects: Effects, transform: str) -> tuple[np.ndarray, str] | None:
+    """Return observed effects [C, G] and the cells they are of; None where there are none.
+
+    The cells are `held_out` where test cells were observed, `reference` otherwise.
+    """
     for values, cells in ((effects.held_out, "held_out"), (effects.reference, "reference")):
         array = values.get(transform)
         if array is not None and np.isfinite(array).any():
@@ -61,5 +66,5 @@ def seen(effects: Effects, transform: str) -> tuple[np.ndarray, str] | None:
 
 
 def empty(text: str) -> Markup:
-    """Say that there is nothing to show, and why."""
+    """Return a note that there is nothing to show, and why."""
     return joined([paragraph(text, class_="note")])

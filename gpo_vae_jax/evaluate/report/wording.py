@@ -1,18 +1,18 @@
-"""Numbers and names as people read them, and looking into nested results that may have gaps."""
+"""Numbers and names as readers expect them, and access to nested results that may have gaps."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 _UNSHOWN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
 
 
 def dig(found: Any, *path: str) -> Any:
-    """Return what stands at a path of keys, or None where the path ends early."""
+    """Return the entry at a path of keys, or None where the path ends early."""
     for key in path:
         if not isinstance(found, Mapping):
             return None
@@ -29,29 +29,39 @@ def real(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def number(value: Any, digits: int = 3) -> str:
-    """Return a number with so many digits after the point; a dash for none."""
+def number(value: Any, digits: int = 3, *, fixed: bool = False) -> str:
+    """Return a number with this many digits after the point; a dash for none.
+
+    Numbers that would be rounded to 0 become 1.5e-05, unless `fixed`.
+    """
     found = real(value)
     if found is None:
         return NOTHING
     if found and abs(found) < 0.5 * 10**-digits:
-        return f"{found:.1e}".replace("-", "−")
-    return f"{found:,.{digits}f}".replace("-", "−")
+        return _signed(f"{0:.{digits}f}" if fixed else f"{found:.1e}")
+    return _signed(f"{found:,.{digits}f}")
 
 
 def count(value: Any) -> str:
-    """Return a whole number with its thousands apart; a dash for none."""
+    """Return a whole number with thousands separators; a dash for none."""
     found = real(value)
-    return NOTHING if found is None else f"{round(found):,}".replace("-", "−")
+    return NOTHING if found is None else _signed(f"{round(found):,}")
 
 
-def share(value: Any) -> str:
-    """Return a share in percent, with more digits where it is small; a dash for none."""
+def share(value: Any, digits: int | None = None) -> str:
+    """Return a share in percent; a dash for none.
+
+    Args:
+      value: from 0 to 1.
+      digits: after the point; by default one near 0 and 100 %, none elsewhere.
+    """
     found = real(value)
     if found is None:
         return NOTHING
     percent = 100 * found
-    return f"{percent:.1f} %" if percent < 9.95 or 90.05 < percent < 99.95 else f"{percent:.0f} %"
+    if digits is None:
+        digits = 1 if percent < 9.95 or 90.05 < percent < 99.95 else 0
+    return f"{percent:.{digits}f} %"
 
 
 def ratio(part: Any, whole: Any) -> float | None:
@@ -71,6 +81,13 @@ def plural(value: Any, one: str, many: str = "") -> str:
     found = real(value)
     noun = one if found is not None and round(found) == 1 else many or one + "s"
     return f"no {noun}" if found == 0 else f"{count(value)} {noun}"
+
+
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """Return names as a list in a sentence: a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 def name(value: Any, longest: int = 0) -> str:
@@ -101,3 +118,8 @@ def cell(value: Any) -> str:
     if found == round(found) and abs(found) < 1e15:
         return count(found)
     return number(found)
+
+
+def _signed(text: str) -> str:
+    """Return the text of a number with a true minus sign."""
+    return text.replace("-", "\N{MINUS SIGN}")
