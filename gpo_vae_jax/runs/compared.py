@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.errors import DataError
@@ -57,12 +58,13 @@ def read_evaluated(word: str) -> EvaluatedRun:
             path / "grn.csv", dtype={0: str}, keep_default_na=False, na_values={}
         ).set_index("source")
         treatments = [str(treatment) for treatment in matrix.index]
+        probabilities: np.ndarray = np.asarray(matrix[treatments], float)
         return EvaluatedRun(
             name=name,
             summary=summary,
             treatments=tuple(treatments),
             n_perturbed=int(summary["run"]["data"]["n_perturbed"]),
-            probabilities=matrix[treatments].to_numpy(float),
+            probabilities=probabilities,
             folder=folder,
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -140,7 +140,7 @@ def metric_table(runs: Sequence[EvaluatedRun]) -> pd.DataFrame:
     table = pd.concat([table, values], axis=1)
     table["mean"], table["sd"] = values.mean(axis=1), values.std(axis=1)
     table["best"] = [
-        ", ".join(best_of(row, dict(zip(values, found, strict=True)))) if row else ""
+        ", ".join(best_of(row, dict(zip(columns, found, strict=True)))) if row else ""
         for row, found in zip(rows, values.itertuples(index=False), strict=True)
     ]
     first = runs[0].name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,29 +60,29 @@ def comparison_table(comparison: Comparison) -> str:
 
 
 def _metric_lines(metrics: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    table = metrics.set_index("metric")
-    shown = [path for path in MAIN if path in table.index]
-    cells = {"": [str(table.loc[path, "label"]) for path in shown]}
+    rows = {row["metric"]: row for row in metrics.to_dict("records")}
+    shown = [rows[path] for path in MAIN if path in rows]
+    cells = {"": [str(row["label"]) for row in shown]}
     for name in names:
-        cells[name] = [_marked(table.loc[path], name, names) for path in shown]
+        cells[name] = [_marked(row, name, names) for row in shown]
     if len(names) == 2:
         a, b = names
         change, judged = f"{b} - {a}", f"{b} vs {a}"
-        cells[change] = [f"{_short(table.loc[path, change])}  " for path in shown]
-        cells[judged] = [str(table.loc[path, judged]) for path in shown]
+        cells[change] = [f"{_short(row[change])}  " for row in shown]
+        cells[judged] = [str(row[judged]) for row in shown]
     else:
         for over in ("mean", "sd"):
-            cells[over] = [f"{_short(table.loc[path, over])}  " for path in shown]
+            cells[over] = [f"{_short(row[over])}  " for row in shown]
     lines = _blocks(cells)
     if any("*" in cell for name in names for cell in cells[name]):
         lines.append("* the best run of the row")
     return lines
 
 
-def _marked(row: pd.Series, name: str, names: Sequence[str]) -> str:
+def _marked(row: Mapping[Any, Any], name: str, names: Sequence[str]) -> str:
     """Return a run's value, with a star where it is better than another run."""
     values = {other: float(row[other]) for other in names if math.isfinite(row[other])}
-    best = best_of(str(row.name), values)
+    best = best_of(str(row["metric"]), values)
     mark = " *" if name in best and len(best) < len(values) else "  "
     return _short(row[name]) + mark
 

@@ -37,17 +37,17 @@ def metrics_figure(metrics: pd.DataFrame, names: Sequence[str]) -> Figure:
 
     An arrow beside the label points to better values.
     """
-    table = metrics.set_index("metric")
-    shown = [path for path in MAIN if path in table.index]
+    records = {row["metric"]: row for row in metrics.to_dict("records")}
+    shown = [records[path] for path in MAIN if path in records]
     rows = max(len(shown), 1)
     figure = Figure(figsize=(7, 0.8 + 0.55 * rows), layout="constrained")
-    for axes, path in zip(figure.subplots(rows, squeeze=False)[:, 0], shown, strict=False):
-        values = table.loc[path, list(names)].to_numpy(float)
+    for axes, row in zip(figure.subplots(rows, squeeze=False)[:, 0], shown, strict=False):
+        values = np.array([row[name] for name in names], float)
         for i, (name, value) in enumerate(zip(names, values, strict=True)):
             axes.plot([value], [0], "o", color=f"C{i % 10}", label=name, alpha=0.8)
         axes.axvline(np.nanmean(values), color="0.7", linewidth=1, zorder=0)
         axes.set_yticks([])
-        text = _with_direction(str(table.loc[path, "label"]), str(table.loc[path, "better"]))
+        text = _with_direction(str(row["label"]), str(row["better"]))
         axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "left", "right"]].set_visible(False)

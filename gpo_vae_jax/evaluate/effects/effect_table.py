@@ -72,13 +72,11 @@ def effects_anndata(
         for kind in _KINDS
         for transform, values in getattr(effects, kind).items()
     }
-    obs = pd.DataFrame(
-        {f"cells_{name}": np.asarray(n, np.int64) for name, n in effects.n_cells.items()},
-        index=pd.Index(effects.labels, dtype=object),
-    )
     model = effects.model["perturbseq"]
+    columns = {f"cells_{name}": np.asarray(n, np.int64) for name, n in effects.n_cells.items()}
     for kind in ("reference", "held_out"):
-        obs[f"pearson_{kind}"] = row_pearson(model, getattr(effects, kind)["perturbseq"])
+        columns[f"pearson_{kind}"] = row_pearson(model, getattr(effects, kind)["perturbseq"])
+    obs = pd.DataFrame(columns, index=pd.Index(effects.labels, dtype=object))
     called = (probabilities > settings["threshold"]) & ~np.eye(len(probabilities), dtype=bool)
     network = {"grn_probability": probabilities, "grn_edge": called}
     genes = list(effects.genes)

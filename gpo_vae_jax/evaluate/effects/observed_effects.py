@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -16,7 +16,8 @@ SCALE = 1e4  # total counts of a cell under `perturbseq`
 _CHUNK_VALUES = 1 << 23  # dense values at a time
 
 
-class GroupSums(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class GroupSums:
     """Sums over the cells of M groups; those of disjoint sets of cells can be added."""
 
     sums: Mapping[str, np.ndarray]  # by transform, [M, G] float64

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -88,7 +88,7 @@ def read_gmt(path: Path) -> Table:
 def read_corum(path: Path) -> Table:
     """Read CORUM's table of human complexes: all pairs of subunits of a complex are edges."""
     table = _csv(path)
-    table.columns = [_plain(name) for name in table]
+    table.columns = [_plain(str(name)) for name in table.columns]
     if "organism" in table and (table["organism"].str.lower() == "human").any():
         table = table[table["organism"].str.lower() == "human"]
     return _pairs(_members(re.split(r"[;|]", text)) for text in table["subunitsgenename"])
@@ -99,8 +99,9 @@ def read_biogrid(path: Path) -> Table:
     wanted = r"#?\s*(official symbol|organism( id)?) interactor [ab]"
     parts = []
     for part in _chunks(path, usecols=lambda name: bool(re.fullmatch(wanted, name.lower()))):
-        part.columns = [_plain(name).replace("organismid", "organism") for name in part]
-        organisms = [name for name in part if name.startswith("organism")]
+        columns = [_plain(str(name)).replace("organismid", "organism") for name in part.columns]
+        part.columns = columns
+        organisms = [name for name in columns if name.startswith("organism")]
         part["human"] = (part[organisms] == _HUMAN).all(axis=1)
         parts.append(part)
     table = pd.concat(parts)
@@ -119,7 +120,7 @@ def read_string(path: Path, names: Path | None = None, score: int = 700) -> Tabl
     wanted = ("protein1", "protein2", "node1", "node2", "combinedscore")
     parts = []
     for part in _chunks(path, sep=separator, usecols=lambda name: _plain(name) in wanted):
-        part.columns = [_plain(name) for name in part]
+        part.columns = [_plain(str(name)) for name in part.columns]
         if "combinedscore" in part:
             values = pd.to_numeric(part["combinedscore"])
             scale = 1000 if part["combinedscore"].str.contains(".", regex=False).any() else 1
@@ -188,8 +189,8 @@ def _csv(path: Path, **options) -> pd.DataFrame:
 
 def _chunks(path: Path, **options) -> Iterable[pd.DataFrame]:
     """Yield a table as text, many rows at a time (raises DataError)."""
-    settings = {"sep": "\t", "dtype": str, "keep_default_na": False, "na_filter": False}
-    settings |= {"quoting": csv.QUOTE_NONE, "chunksize": _ROWS} | options
+    settings: dict[str, Any] = {"sep": "\t", "dtype": str, "keep_default_na": False}
+    settings |= {"na_filter": False, "quoting": csv.QUOTE_NONE, "chunksize": _ROWS} | options
     with opened(path) as file:
         try:
             yield from pd.read_csv(file, **settings)

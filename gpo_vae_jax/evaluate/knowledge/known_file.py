@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from gpo_vae_jax.errors import DataError
 
@@ -45,7 +45,7 @@ def first_lines(path: str | os.PathLike[str], n: int = 50) -> list[str]:
         return list(islice((line for line in lines if line.strip()), n))
 
 
-def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipExtFile:
+def _only_member(archive: zipfile.ZipFile, path: Path) -> IO[bytes]:
     names = [name for name in archive.namelist() if not name.endswith("/")]
     if len(names) != 1:
         raise DataError(

@@ -141,14 +141,14 @@ def with_known(
     at = {str(name): i for i, name in enumerate(treatments)}
     row = np.array([at[str(name)] for name in edges["source"]], int)
     column = np.array([at[str(name)] for name in edges["target"]], int)
-    edges = edges.copy()
+    columns: dict[str, np.ndarray] = {}
     for network in networks:
         known = network.adjacency[row, column]
-        edges[f"known_{network.name}"] = known
+        columns[f"known_{network.name}"] = known
         if network.sign.any():
             signs = np.array(SIGN_NAMES, dtype=object)[network.sign[row, column]]
-            edges[f"sign_{network.name}"] = np.where(known, signs, "")
-    return edges
+            columns[f"sign_{network.name}"] = np.where(known, signs, "")
+    return pd.concat([edges, pd.DataFrame(columns, index=edges.index)], axis=1)
 
 
 def _share(part: int, whole: int) -> float:

@@ -112,8 +112,9 @@ def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -
     graph = nx.DiGraph()
     for i, name in enumerate(treatments):
         graph.add_node(str(name), perturbed=i < n_perturbed)
-    known = [name for name in edges if name.startswith("known_")]
-    signs = [name for name in edges if name.startswith("sign_")]
+    columns = [str(name) for name in edges.columns]
+    known = [name for name in columns if name.startswith("known_")]
+    signs = [name for name in columns if name.startswith("sign_")]
     for edge in edges.to_dict("records"):
         graph.add_edge(
             str(edge["source"]),

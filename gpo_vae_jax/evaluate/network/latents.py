@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from sklearn.linear_model import LinearRegression
 
 from gpo_vae_jax.evaluate.network.recovery import judged_pairs, recovery
 from gpo_vae_jax.statistics.correlation import cross_pearson
@@ -55,9 +54,9 @@ def linear_score(true: np.ndarray, estimated: np.ndarray) -> float:
     true = true[:, true.std(axis=0) > 0]
     if not true.shape[1]:
         return math.nan
-    residual = true - LinearRegression().fit(estimated, true).predict(estimated)
-    total = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
-    return float(np.mean(1 - (residual**2).sum(axis=0) / total))
+    true, estimated = true - true.mean(axis=0), estimated - estimated.mean(axis=0)
+    residual = true - estimated @ np.linalg.lstsq(estimated, true, rcond=None)[0]
+    return float(np.mean(1 - np.square(residual).sum(axis=0) / np.square(true).sum(axis=0)))
 
 
 def mean_correlation(true: np.ndarray, estimated: np.ndarray) -> float:
@@ -111,10 +110,11 @@ def truth_metrics(
     }
     if 0 < found["n_true"] < found["n_possible"]:
         found |= recovery(probabilities, truth, dataset.n_perturbed)._asdict()
-    labels = [k for k in dataset.true_effects or {} if k in (estimated_effects or {})]
+    true_effects, estimated_effects = dataset.true_effects or {}, estimated_effects or {}
+    labels = [label for label in true_effects if label in estimated_effects]
     if len(labels) > 1:
-        effects = np.array([dataset.true_effects[k] for k in labels], float)
-        estimate = np.array([estimated_effects[k] for k in labels], float)
+        effects = np.array([true_effects[label] for label in labels], float)
+        estimate = np.array([estimated_effects[label] for label in labels], float)
         dimensions = int(np.linalg.matrix_rank(estimate - estimate.mean(axis=0)))
         if len(labels) > dimensions + 1:
             found["linear_score"] = linear_score(effects, estimate)

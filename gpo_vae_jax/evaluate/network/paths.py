@@ -49,5 +49,5 @@ def _search(rows: np.ndarray, lengths: np.ndarray, first: int, max_length: int |
         which, node = np.nonzero(reached & (lengths[searching] < 0))
         source = searching[which]
         lengths[source, node] = length
-        left = (lengths < 0).any(axis=1)[source]  # sources that have reached all nodes are done
+        left = np.any(lengths < 0, axis=1)[source]  # sources that have reached all nodes are done
         source, node = source[left], node[left]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -67,7 +67,8 @@ def recovery(
     """
     if counted is None:
         counted = judged_pairs(len(truth), n_perturbed)
-    score, label = probabilities[counted], truth[counted] != 0
+    score: Any = probabilities[counted]
+    label = truth[counted] != 0
     n_true = int(label.sum())
     if n_true in (0, len(label)):
         raise ValueError(f"{n_true} of {len(label)} possible edges are true: nothing to rank")

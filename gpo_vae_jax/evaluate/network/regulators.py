@@ -52,7 +52,7 @@ def regulators(
     )
     order = ["perturbed", "n_targets", "expected_targets"]
     table = table.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
-    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    table.insert(0, "rank", list(range(1, len(table) + 1)))
     return table
 
 
@@ -123,10 +123,10 @@ def _most_probable(
       The probability of each path, [T]; the paths by their end; the number of edges of a shortest
       path, [T], -1 where there is none.
     """
-    best = np.zeros(len(edges))
+    best: np.ndarray = np.zeros(len(edges))
     best[start] = 1.0
-    paths = {start: (start,)}
-    distance = np.full(len(edges), -1)
+    paths: dict[int, tuple[int, ...]] = {start: (start,)}
+    distance: np.ndarray = np.full(len(edges), -1)
     distance[start] = 0
     for step in range(1, depth + 1):
         longer = best[:, None] * edges
