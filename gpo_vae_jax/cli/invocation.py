@@ -18,7 +18,6 @@ COMMANDS = {  # name: what it does, in the order of a project
     "settings": "list every setting with its default and meaning",
 }
 _SCRIPTS = {"download": "download_datasets", "export-grn": "export_grn"}  # named otherwise
-_MENTION = re.compile(r"\bgpo-vae(?= (?:" + "|".join(COMMANDS) + r")\b) ([a-z-]+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Invocation:
 
     def spelled(self, text: str) -> str:
         """Return a message with every "gpo-vae COMMAND" in it as this user starts it."""
-        return _MENTION.sub(lambda found: self.command(found[1]), text)
+        mention = rf"\bgpo-vae ({'|'.join(COMMANDS)})\b"
+        return re.sub(mention, lambda found: self.command(found[1]), text)
 
     def total_time(self) -> str:
         """Return the time since the start in words: "total time 1 min 5 s"."""

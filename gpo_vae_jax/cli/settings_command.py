@@ -9,7 +9,6 @@ Change one by --GROUP.NAME=VALUE in prepare, train and evaluate.
 from __future__ import annotations
 
 import argparse
-import functools
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,21 +52,23 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     print("\n\n".join(blocks))
 
 
-def listed(name: str, values: Mapping[str, Any]) -> Sequence[Setting]:
+def listed(name: str, values: Mapping[str, Any]) -> list[Setting]:
     """List the settings of a group; `values`, nested by name, replace the defaults."""
     if name == "evaluate":
-        return settings(EvaluateConfig)
+        return list(settings(EvaluateConfig))
     if name == "config":
-        found = [setting for setting in settings(Config) if len(setting.path) == 1]
-    else:
-        found = [setting for setting in settings(Config) if setting.path[0] == name]
-        found = [setting._replace(path=setting.path[1:]) for setting in found]
+        return [_with_value(one, values) for one in settings(Config) if len(one.path) == 1]
+    found = [_with_value(one, values) for one in settings(Config) if one.path[0] == name]
+    return [one._replace(path=one.path[1:]) for one in found]
+
+
+def _with_value(setting: Setting, values: Mapping[str, Any]) -> Setting:
     if not values:
-        return found
-    group = values if name == "config" else values[name]
-    return [
-        one._replace(default=functools.reduce(dict.__getitem__, one.path, group)) for one in found
-    ]
+        return setting
+    value: Any = values
+    for name in setting.path:
+        value = value[name]
+    return setting._replace(default=value)
 
 
 def text(name: str, about: str, found: Sequence[Setting]) -> Iterator[str]:
