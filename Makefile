@@ -4,6 +4,8 @@ WORKERS ?= 2
 CUDA ?= cuda12
 ARGS ?=
 TORCH_PYTHON ?=  # another Python with PyTorch, for the benchmarks
+MEASURED := network_stats startup seeds evaluate profile sizes precision effects
+MEASURED_ON_GPU := startup seeds evaluate profile sizes precision epoch
 TORCH := $(if $(TORCH_PYTHON),--torch-python=$(TORCH_PYTHON))
 
 VENV := .venv
@@ -45,29 +47,18 @@ format: venv  ## mend style and format
 docs: $(VENV_DOCS)/.installed  ## build the documentation: docs/_build/html/index.html (ARGS=--fresh: anew)
 	$(VENV_DOCS)/bin/python scripts/build_docs.py $(ARGS)
 
-bench: venv  ## measure everything on the processor, then write benchmarks/README.md (an hour; ARGS=--quick: minutes, tiny)
-	$(BIN)/python benchmarks/network_stats.py $(ARGS)
-	$(BIN)/python benchmarks/seeds.py $(ARGS)
-	$(BIN)/python benchmarks/evaluate.py $(ARGS)
-	$(BIN)/python benchmarks/profile_step.py $(ARGS)
-	$(BIN)/python benchmarks/sizes.py $(ARGS)
-	$(BIN)/python benchmarks/precision.py $(ARGS)
-	$(BIN)/python benchmarks/effects.py $(ARGS)
-	$(BIN)/python benchmarks/prepare.py $(if $(ARGS),$(ARGS),--scrublet=slices)
-	$(BIN)/python benchmarks/step.py $(TORCH) $(ARGS)
-	$(BIN)/python benchmarks/epoch.py $(ARGS)
-	$(BIN)/python benchmarks/render.py
+bench: venv  ## measure everything on the processor: benchmarks/README.md (an hour; ARGS=--quick: minutes)
+	$(foreach name,$(MEASURED),$(BIN)/python -m benchmarks.$(name) $(ARGS) &&) true
+	$(BIN)/python -m benchmarks.prepare $(if $(ARGS),$(ARGS),--scrublet=slices)
+	$(BIN)/python -m benchmarks.step $(TORCH) $(ARGS)
+	$(BIN)/python -m benchmarks.epoch $(ARGS)
+	$(BIN)/python -m benchmarks.render
 
-bench-gpu:  ## measure steps, sizes, an epoch and a step's parts on the GPU, with PyTorch beside if BIN has it
+bench-gpu:  ## measure the same on a GPU, PyTorch beside it if BIN or TORCH_PYTHON has it
 	$(foreach precision,float32 tf32 bf16,\
-	  $(BIN)/python benchmarks/step.py --device=cuda --precision=$(precision) $(TORCH) $(ARGS) &&) true
-	$(BIN)/python benchmarks/profile_step.py --device=cuda $(ARGS)
-	$(BIN)/python benchmarks/sizes.py --device=cuda $(ARGS)
-	$(BIN)/python benchmarks/precision.py --device=cuda $(ARGS)
-	$(BIN)/python benchmarks/evaluate.py --device=cuda $(ARGS)
-	$(BIN)/python benchmarks/seeds.py --device=cuda $(ARGS)
-	$(BIN)/python benchmarks/epoch.py --device=cuda $(ARGS)
-	$(BIN)/python benchmarks/render.py
+	  $(BIN)/python -m benchmarks.step --device=cuda --precision=$(precision) $(TORCH) $(ARGS) &&) true
+	$(foreach name,$(MEASURED_ON_GPU),$(BIN)/python -m benchmarks.$(name) --device=cuda $(ARGS) &&) true
+	$(BIN)/python -m benchmarks.render
 
 gpu: $(VENV_GPU)/.installed  ## install for a GPU (CUDA=cuda11, cuda12, cuda13), then gpu-check
 	$(MAKE) gpu-check BIN=$(VENV_GPU)/bin

@@ -1,21 +1,21 @@
 r"""Measure an epoch as training runs it: shuffle, all steps, validation, one compiled program.
 
-    python benchmarks/epoch.py --quick     (tiny, a minute)
-    python benchmarks/epoch.py     (RPE1: 58,810 + 14,703 cells, 15 minutes on two cores)
+    python -m benchmarks.epoch --quick     (tiny, a minute)
+    python -m benchmarks.epoch     (RPE1: 58,810 + 14,703 cells, 15 minutes on two cores)
 
-In turn with whole epochs it measures the validation alone and a few steps alone, as
-benchmarks/step.py does: what an epoch takes beyond its steps and its validation is the rest. With
-too little memory for all cells it takes fewer, and says so. The result is printed and, but for
---quick, goes into benchmarks/results/epoch.json. Beside it stands what PyTorch needs for as many
-steps and batches of its loader, from benchmarks/results/step.json.
+Whole epochs take turns with validation alone and with a few steps alone, as benchmarks/step.py runs
+them; what an epoch takes beyond its steps and its validation is the rest. Where memory does not
+suffice for all cells, fewer are used. Beside it stands the time that PyTorch needs for as many
+steps and batches of its loader, from benchmarks/results/step.json. The result is printed. Without
+--quick it also goes into benchmarks/results/epoch.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,28 +24,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import alternating, memory, results_file, shapes  # noqa: E402
-from benchmarks import jax_program as program  # noqa: E402
-from gpo_vae_jax.config import Config, compiled_part  # noqa: E402
-from gpo_vae_jax.train import init_state  # noqa: E402
-from gpo_vae_jax.train.epoch import n_batches, validate  # noqa: E402
-from gpo_vae_jax.train.present import rows_of_batches  # noqa: E402
-from gpo_vae_jax.train.program import epoch_program  # noqa: E402
-from gpo_vae_jax.types import Sizes, Split  # noqa: E402
+from benchmarks.inputs import shapes
+from benchmarks.measuring import memory, options, results_file
+from benchmarks.measuring.summary import significant, summary, to_stderr
+from benchmarks.programs import jax_program as program
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train import init_state, run_epoch
+from gpo_vae_jax.train.epoch import n_batches, validate
+from gpo_vae_jax.train.present import rows_of_batches
+from gpo_vae_jax.train.program import compiled
+from gpo_vae_jax.types import Split
 
 TRAIN, VALIDATION = 0.64, 0.16  # shares of all cells
 SPARE_GIB = 3.0  # for the program's own memory
 
 
-def main() -> None:
-    """Measure and write it down."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    program.add_run_options(parser, rounds=3)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and keep the result."""
+    parser = options.parser_of(__doc__)
+    options.add_all(parser, rounds=3)
     parser.add_argument("--cells", type=int, help="training cells; a quarter as many validate")
-    asked = program.parsed(parser)
+    asked = options.parsed(parser, arguments)
+    program.use_device(asked.device)
     entry = measure(shapes.SHAPES[asked.shape], asked)
     folder = results_file.folder_of(asked)
     entry |= beside_torch(entry, folder)
@@ -53,40 +53,38 @@ def main() -> None:
 
 
 def n_cells(shape: shapes.Shape, wanted: int | None) -> tuple[int, int]:
-    """Return how many cells train and validate, no more than memory holds twice."""
+    """Return the numbers of training and validation cells; memory must hold them twice."""
     n = wanted or round(shape.cells * TRAIN)
     of_cell = 2 * (2 * 2 * shape.genes + 4 * shape.treatments)  # both kinds of counts, delta; twice
     room = (memory.available_gib() - SPARE_GIB) * 2**30 / of_cell
     share = min(1.0, room / (n * (1 + VALIDATION / TRAIN)))
     if share < 1:
         n = max(1, int(n * share))
-        alternating.to_stderr(f"too little memory for all cells: {n} of them train")
+        to_stderr(f"too little memory for all cells: training on {n} of them")
     return n, math.ceil(n * VALIDATION / TRAIN)
 
 
 def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     """Run epochs, validations and steps in turn."""
-    config, sizes = program.configured(shape, precision=asked.precision)
-    settings = compiled_part(config)
-    train, validation = simulated(shape, *n_cells(shape, asked.cells))
-    state = jax.device_put(init_state(0, config=config, sizes=sizes), jax.devices()[0])
-    tables = {name: table(sizes) for name in ("train", "test")}
+    spec = shapes.spec_of(shape, precision=asked.precision)
+    size = spec.train.batch_size
+    train, validation = program.splits_of(shape, *n_cells(shape, asked.cells))
+    state = jax.device_put(init_state(0, spec=spec), jax.devices()[0])
+    tables = program.distance_tables(spec)
     n_train, n_val = (len(split.cells.weight) for split in (train, validation))
-    steps = n_batches(n_train, config.train.batch_size)
+    steps = n_batches(n_train, size)
     before, since_data = memory.resident_gib(), memory.forget_peak()
 
     start = time.perf_counter()
-    n_rows = rows_of_batches(train, config.train.batch_size, sizes.n_perturbed)
-    static = {"config": settings, "sizes": sizes, "n_rows": n_rows}
-    epoch = epoch_program((state, train, validation, tables), **static)
+    n_rows = rows_of_batches(train, size, spec.sizes.n_perturbed)
+    epoch = compiled(run_epoch, (state, train, validation, tables), spec=spec, n_rows=n_rows)
     compile_s = time.perf_counter() - start
     key = jax.random.key(1)
-    validating = jax.jit(partial(validate, **static))
+    validating = jax.jit(partial(validate, spec=spec, n_rows=n_rows))
     validating = validating.lower(state.current.params, validation, key).compile()
-    few = min(steps, 8 if asked.device == "cpu" else 64)
-    stepping = Steps(config, sizes, train, few)
+    stepping = Steps(spec, train, min(steps, 8 if asked.device == "cpu" else 64))
 
-    timed(validating, state.current.params, validation, key)  # once before the clock counts
+    timed(validating, state.current.params, validation, key)  # warm up
     stepping.seconds()
     seconds: dict[str, list[float]] = {"epoch": [], "validation": [], "step": []}
     for number in range(asked.rounds):
@@ -97,11 +95,11 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
         took, _ = timed(validating, state.current.params, validation, key)
         seconds["validation"].append(took)
         seconds["step"].append(stepping.seconds())
-        alternating.to_stderr(
+        to_stderr(
             f"round {number + 1} of {asked.rounds}: "
             + ", ".join(f"{name} {values[-1]:.4g} s" for name, values in seconds.items())
         )
-    summaries = {f"{name}_s": alternating.summary(values) for name, values in seconds.items()}
+    summaries = {f"{name}_s": summary(values) for name, values in seconds.items()}
     return {
         "shape": shape.name,
         "device": asked.device,
@@ -110,8 +108,8 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
         "train_cells": n_train,
         "validation_cells": n_val,
         "all_cells": n_train >= round(shape.cells * TRAIN),
-        "batch_size": config.train.batch_size,
-        "particles": config.train.n_particles,
+        "batch_size": size,
+        "particles": spec.train.n_particles,
         "steps": steps,
         **summaries,
         **shares(steps, summaries),
@@ -125,20 +123,20 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def shares(steps: int, summaries: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Split an epoch's seconds into steps, validation and the rest, by medians."""
+    """Split an epoch's median seconds into steps, validation and the rest."""
     whole, validation, step = (
         summaries[f"{n}_s"]["median"] for n in ("epoch", "validation", "step")
     )
     return {
-        "step_inside_s": alternating.significant((whole - validation) / steps),
-        "validation_share": alternating.significant(validation / whole, 3),
-        "rest_s": alternating.significant(whole - validation - steps * step, 3),
-        "rest_share": alternating.significant(1 - (validation + steps * step) / whole, 3),
+        "step_inside_s": significant((whole - validation) / steps),
+        "validation_share": significant(validation / whole, 3),
+        "rest_s": significant(whole - validation - steps * step, 3),
+        "rest_share": significant(1 - (validation + steps * step) / whole, 3),
     }
 
 
 def beside_torch(entry: dict[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Return what PyTorch's steps and loader take for as many batches, from results of step.py."""
+    """Return the time of as many PyTorch steps and batches, from the results of step.py."""
     wanted = {name: entry[name] for name in ("shape", "device")}
     found = [e for e in results_file.read(folder, "step") if "torch" in e]
     step = results_file.find(found, **wanted, precision=entry["precision"], beside="torch")
@@ -152,45 +150,30 @@ def beside_torch(entry: dict[str, Any], folder: Path | None) -> dict[str, Any]:
         "torch_extrapolated": {
             "step_s": torch["step_s"]["median"],
             "loader_s": loader,
-            "training_s": alternating.significant(seconds),
-            "times_faster": alternating.significant(seconds / ours, 3),
+            "training_s": significant(seconds),
+            "times_faster": significant(seconds / ours, 3),
         }
     }
 
 
-def simulated(shape: shapes.Shape, n_train: int, n_val: int) -> tuple[Split, Split]:
-    """Return training and validation cells on the device, the copies in host memory let go."""
-    both = program.split_of(shape, n_train + n_val)
-    train = jax.tree.map(lambda a: a[:n_train], both.cells)
-    validation = jax.tree.map(lambda a: a[n_train:], both.cells)
-    pair = Split(train, both.context), Split(validation, both.context)
-    return jax.block_until_ready(jax.device_put(pair, jax.devices()[0]))
-
-
-def table(sizes: Sizes) -> jax.Array:
-    """Return Wasserstein distances for the monitors of an epoch."""
-    shape = (sizes.n_perturbed, sizes.n_treatments)
-    return jnp.asarray(np.random.default_rng(0).random(shape), jnp.float32)
-
-
 def timed(function: Any, *arguments: Any) -> tuple[float, Any]:
-    """Return the seconds of a call, and what it returned."""
+    """Return the seconds of a call, and its result."""
     start = time.perf_counter()
     result = jax.block_until_ready(function(*arguments))
     return time.perf_counter() - start, result
 
 
 class Steps:
-    """Take a few steps alone."""
+    """A few steps alone, in one compiled scan."""
 
-    def __init__(self, config: Config, sizes: Sizes, train: Split, k: int):
-        """Compile them."""
+    def __init__(self, spec: Spec, train: Split, k: int):
+        """Compile k steps."""
         self.k, self.train = k, train
-        size = min(config.train.batch_size, len(train.cells.weight))
+        size = min(spec.train.batch_size, len(train.cells.weight))
         order = np.random.default_rng(0).permutation(len(train.cells.weight))
         self.rows = jnp.asarray(np.resize(order, (k, size)), jnp.int32)
-        self.state = program.fresh(config, sizes)
-        self.run = program.compiled_steps(self.state, train, k, size, config=config, sizes=sizes)
+        self.state = program.initial(spec)
+        self.run = program.compiled_steps(self.state, train, k, size, spec=spec)
 
     def seconds(self) -> float:
         """Return the seconds of one step."""

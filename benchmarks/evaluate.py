@@ -1,58 +1,53 @@
 r"""Measure the evaluation of held-out cells: predictive IWELBO, 100 particles, cells per second.
 
-    python benchmarks/evaluate.py --quick     (tiny, a minute)
-    python benchmarks/evaluate.py     (RPE1, 376 cells, minutes on two cores)
+    python -m benchmarks.evaluate --quick     (tiny, a minute)
+    python -m benchmarks.evaluate     (RPE1, 376 cells, minutes on two cores)
 
-The result is printed and, but for --quick, goes into benchmarks/results/evaluate.json. The other
-parts of an evaluation have programs of their own: benchmarks/effects.py (average treatment effects)
-and benchmarks/network_stats.py.
+The other parts of an evaluation have benchmarks of their own: benchmarks/effects.py (average
+treatment effects) and benchmarks/network_stats.py. The result is printed. Without --quick it also
+goes into benchmarks/results/evaluate.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import alternating, memory, results_file, shapes  # noqa: E402
-from benchmarks import jax_program as program  # noqa: E402
-from gpo_vae_jax.evaluate.predictive_bound import (  # noqa: E402
-    chunk_sizes,
-    predictive_iwelbo_of_split,
-)
-from gpo_vae_jax.types import Split  # noqa: E402
+from benchmarks.inputs import shapes
+from benchmarks.measuring import memory, options, results_file
+from benchmarks.measuring.summary import significant, summary
+from benchmarks.programs import jax_program as program
+from gpo_vae_jax.evaluate.predictive_bound import chunk_sizes, predictive_iwelbo_of_split
+from gpo_vae_jax.types import Split
 
 TEST = 0.2  # share of all cells
 
 
-def main() -> None:
-    """Measure and write it down."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    program.add_run_options(parser, rounds=3)
-    parser.add_argument("--cells", type=int, help="cells scored in a round (8 chunks)")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and keep the result."""
+    parser = options.parser_of(__doc__)
+    options.add_all(parser, rounds=3)
+    parser.add_argument("--cells", type=int, help="cells scored in a round (default: 8 chunks)")
     parser.add_argument("--particles", type=int, default=100)
     parser.add_argument("--memory-gib", type=float, default=2.0, help="of one chunk")
-    asked = program.parsed(parser)
+    asked = options.parsed(parser, arguments)
+    program.use_device(asked.device)
     entry = measure(shapes.SHAPES[asked.shape], asked)
-    results_file.add(
-        results_file.folder_of(asked), "evaluate", entry, ("shape", "device", "precision")
-    )
+    folder = results_file.folder_of(asked)
+    results_file.add(folder, "evaluate", entry, ("shape", "device", "precision"))
 
 
 def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
-    """Score the cells again and again, the first chunk once before to compile."""
-    config, sizes = program.configured(shape, precision=asked.precision)
-    width, rows = chunk_sizes(config.model, sizes, asked.particles, asked.memory_gib)
+    """Score the same cells in every round; the first chunk is scored before, to compile."""
+    spec = shapes.spec_of(shape, precision=asked.precision)
+    width, rows = chunk_sizes(asked.particles, asked.memory_gib, spec=spec)
     split = program.split_of(shape, asked.cells or 8 * rows)
     n_cells = len(split.cells.weight)
-    params = program.fresh(config, sizes).params
+    params = program.initial(spec).params
     chunk = Split(jax.tree.map(lambda a: a[:rows], split.cells), split.context)
 
     def score(of: Split, seed: int = 0) -> float:
@@ -60,8 +55,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
         found = predictive_iwelbo_of_split(
             params,
             of,
-            config=config.model,
-            sizes=sizes,
+            spec=spec,
             seed=seed,
             n_particles=asked.particles,
             memory_gib=asked.memory_gib,
@@ -74,7 +68,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     first = score(chunk)
     again = score(chunk)
     seconds = [score(split, seed) for seed in range(asked.rounds)]
-    per_second = alternating.summary([n_cells / s for s in seconds])
+    per_second = summary([n_cells / s for s in seconds])
     peak = memory.peak_gib()
     return {
         "shape": shape.name,
@@ -84,10 +78,10 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
         "particles": asked.particles,
         "cells": n_cells,
         "chunk": {"particles": width, "cells": min(rows, n_cells), "memory_gib": asked.memory_gib},
-        "seconds": alternating.summary(seconds),
+        "seconds": summary(seconds),
         "cells_per_s": per_second,
         "test_cells": round(shape.cells * TEST),
-        "seconds_of_test_cells": alternating.significant(shape.cells * TEST / per_second["median"]),
+        "seconds_of_test_cells": significant(shape.cells * TEST / per_second["median"]),
         "compile_s": round(first - again, 2),
         "mean_score": scores[-1],
         "peak_gib": round(peak, 3),

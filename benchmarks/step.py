@@ -1,32 +1,34 @@
 r"""Measure an optimiser step beside PyTorch and beside the floor, alternating in one run.
 
-    python benchmarks/step.py --quick     (tiny, a minute)
-    python benchmarks/step.py --shape rpe1 k562 adamson     (half an hour on two cores)
-    python benchmarks/step.py --device cuda --precision tf32     (on a GPU, minutes)
+    python -m benchmarks.step --quick     (tiny, a minute)
+    python -m benchmarks.step --shape rpe1 k562 adamson     (half an hour on two cores)
+    python -m benchmarks.step --device cuda --precision tf32     (on a GPU, minutes)
 
-Three processes are asked in turn: this package (k steps in one scan, as training runs them), plain
-PyTorch (benchmarks/torch_baseline.py) and a matrix product that shows how fast the machine is at
-that moment (benchmarks/floor.py). The result is printed and, but for --quick, goes into
-benchmarks/results/step.json.
+Three processes take turns: this package (k steps in one scan, as training runs them), plain PyTorch
+(benchmarks/torch_baseline.py), and a large matrix product that shows the machine's speed at that
+moment. --torch-python names another interpreter, which needs NumPy and torch alone. The result is
+printed. Without --quick it also goes into benchmarks/results/step.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.inputs import shapes
+from benchmarks.inputs.shapes import Shape
+from benchmarks.measuring import options, results_file
+from benchmarks.measuring.summary import ratio, significant, to_stderr
+from benchmarks.programs import floor
+from benchmarks.programs.torch_gpo_vae import settings
+from benchmarks.workers import alternating
 
-from benchmarks import alternating, floor, results_file, shapes  # noqa: E402
-from benchmarks.shapes import Shape  # noqa: E402
-
-STEPS = {  # of one request, by device: so many of ours that a call's set-up weighs little
+STEPS = {  # of one request, by device: enough of ours that setting up a call weighs little
     "cpu": {"jax": 16, "torch": 1, "product": 10},
     "cuda": {"jax": 40, "torch": 10, "product": 200},
 }
@@ -34,28 +36,25 @@ PUBLISHED_SHAPES = ("rpe1", "k562", "adamson")
 KEY = ("shape", "device", "precision", "beside")
 
 
-def main() -> None:
-    """Measure every shape asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    results_file.add_options(parser)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure every chosen shape."""
+    parser = options.parser_of(__doc__)
+    options.add_results(parser)
     parser.add_argument("--shape", nargs="+", choices=shapes.SHAPES, default=PUBLISHED_SHAPES)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", choices=STEPS, default="cpu")
-    parser.add_argument("--precision", choices=("float32", "tf32", "bf16"), default="float32")
+    options.add_rounds(parser, 5)
+    options.add_device(parser)
     parser.add_argument(
         "--torch",
         action=argparse.BooleanOptionalAction,
         help="measure PyTorch beside it (default: if it is installed)",
     )
-    parser.add_argument("--torch-python", default=sys.executable, help="a Python with PyTorch")
-    parser.add_argument("--torch-worker", help="another program instead of torch_baseline.py")
+    parser.add_argument("--torch-python", default=sys.executable, help="a Python with torch")
+    parser.add_argument("--torch-worker", help="a script to run instead of torch_baseline")
     parser.add_argument("--upstream", help="a clone of the original, instead of plain PyTorch")
     parser.add_argument("--upstream-entry", help="FILE:FUNCTION that steps the clone")
-    parser.add_argument("--steps", type=int, help="steps of a request of this package")
-    parser.add_argument("--torch-steps", type=int, help="steps of a request of PyTorch")
-    asked = parser.parse_args()
-    if asked.quick:
-        asked.shape, asked.rounds = ("tiny",), min(asked.rounds, 2)
+    parser.add_argument("--steps", type=int, help="of one request to this package")
+    parser.add_argument("--torch-steps", type=int, help="of one request to PyTorch")
+    asked = options.parsed(parser, arguments)
     if asked.torch is None:
         asked.torch = asked.torch_worker is not None or has_torch(asked.torch_python)
     for name in asked.shape:
@@ -64,7 +63,7 @@ def main() -> None:
 
 
 def has_torch(python: str) -> bool:
-    """Return whether an interpreter can import PyTorch."""
+    """Return whether an interpreter can import torch."""
     if python == sys.executable:
         return importlib.util.find_spec("torch") is not None
     done = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
@@ -72,11 +71,11 @@ def has_torch(python: str) -> bool:
 
 
 def measure(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
-    """Let the workers alternate, and put together what they say."""
+    """Let the workers alternate, and combine their answers."""
     steps = dict(STEPS[asked.device])
     steps |= {"jax": asked.steps or steps["jax"], "torch": asked.torch_steps or steps["torch"]}
     commands = commands_of(shape, asked, steps["jax"])
-    found = alternating.measure(commands, steps, asked.rounds, alternating.to_stderr)
+    found = alternating.measure(commands, steps, asked.rounds, to_stderr)
     config = shapes.published(shape)
     entry = {
         "shape": shape.name,
@@ -96,31 +95,35 @@ def measure(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
 
 def commands_of(shape: Shape, asked: argparse.Namespace, k: int) -> dict[str, list[str]]:
     """Return the command line of each worker."""
-    here = ROOT / "benchmarks"
-    same = ["--worker", "--device", asked.device, "--precision", asked.precision]
-    of_shape = ["--shape", shape.name]
-    torch_file = asked.torch_worker or str(here / "torch_baseline.py")
-    commands = {
-        "jax": [sys.executable, str(here / "jax_step.py"), *same, *of_shape, "--ks", str(k)],
-        "torch": [asked.torch_python, torch_file, *same, *of_shape],
-        "product": [sys.executable, str(here / "floor.py"), *same, *["--small"] * asked.quick],
-    }
-    if asked.upstream:
-        of_clone = ["--upstream", asked.upstream, "--upstream-entry", asked.upstream_entry]
-        commands["torch"] += of_clone
-    if not asked.torch:
-        del commands["torch"]
+    device = ["--device", asked.device, "--precision", asked.precision]
+    of_shape = ["--shape", shape.name, *device]
+    small = ["--small"] * asked.quick
+    commands = {"jax": alternating.module("programs.jax_step", *of_shape, "--ks", str(k))}
+    if asked.torch:
+        commands["torch"] = torch_command(shape, asked, ["--worker", *of_shape])
+    commands["product"] = alternating.module("programs.matrix_product", *device, *small)
     return commands
 
 
+def torch_command(shape: Shape, asked: argparse.Namespace, same: list[str]) -> list[str]:
+    """Return the command line of the PyTorch worker; its interpreter needs no package."""
+    if asked.torch_worker:
+        return [asked.torch_python, asked.torch_worker, *same]
+    if asked.upstream:
+        chosen = ["--upstream", asked.upstream, "--upstream-entry", asked.upstream_entry]
+    else:
+        chosen = ["--settings", json.dumps(settings.of_shape(shape))]
+    return alternating.module("torch_baseline", *same, *chosen, python=asked.torch_python)
+
+
 def of_worker(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a worker's answers."""
+    """Return the part of a worker's answers that is kept."""
     ready = {k: v for k, v in found["ready"].items() if k not in ("ready", "setup_s")}
     return {"step_s": found["per_step"], "loss": found["loss"], **ready, **found["last"]}
 
 
 def against_floor(shape: Shape, device: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Say how low the floor lies and what share of it this package reaches.
+    """Return the floor, and the share of its speed that this package reaches.
 
     On a processor the floor counts products alone; on a GPU also the memory's traffic.
     """
@@ -129,13 +132,13 @@ def against_floor(shape: Shape, device: str, found: Mapping[str, Any]) -> dict[s
     memory = product["ready"]["gb_per_s"] * 1e9
     least = floor.floor_s(shape, rate, memory if device == "cuda" else None)
     return {
-        "gflop": alternating.significant(floor.flop(shape) / 1e9),
-        "gflop_per_s": alternating.significant(rate / 1e9),
+        "gflop": significant(floor.flop(shape) / 1e9),
+        "gflop_per_s": significant(rate / 1e9),
         "product_s": product["per_step"],
-        "traffic_gb": alternating.significant(floor.traffic_bytes(shape) / 1e9),
-        "gb_per_s": alternating.significant(memory / 1e9),
-        "floor_s": alternating.significant(least),
-        "share_reached": alternating.significant(least / found["jax"]["per_step"]["median"], 3),
+        "traffic_gb": significant(floor.traffic_bytes(shape) / 1e9),
+        "gb_per_s": significant(memory / 1e9),
+        "floor_s": significant(least),
+        "share_reached": significant(least / found["jax"]["per_step"]["median"], 3),
     }
 
 
@@ -143,9 +146,9 @@ def against_torch(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Compare time and memory; on a GPU the memory of the device."""
     jax, torch = entry["jax"], entry["torch"]
     name = "device_peak_gib" if jax.get("device_peak_gib") else "peak_gib"
-    compared = {"times_faster": alternating.ratio(torch["step_s"], jax["step_s"])}
+    compared = {"times_faster": ratio(torch["step_s"], jax["step_s"])}
     if jax.get(name) and torch.get(name):
-        compared["memory_share"] = alternating.significant(jax[name] / torch[name], 3)
+        compared["memory_share"] = significant(jax[name] / torch[name], 3)
     return compared
 
 

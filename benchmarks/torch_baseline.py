@@ -1,14 +1,15 @@
-r"""Measure a training step of the plain PyTorch baseline, or of a user's clone of the original.
+r"""Measure a training step of the plain PyTorch baseline, or of a clone of the original.
 
-    python benchmarks/torch_baseline.py --shape rpe1 --steps 3     (two minutes, 3 GB)
-    python benchmarks/torch_baseline.py --quick     (seconds, a tiny shape)
-    python benchmarks/torch_baseline.py --goldens     (agreement with the recorded runs)
-    python benchmarks/torch_baseline.py --upstream PATH --upstream-entry FILE:FUNCTION
-    python benchmarks/torch_baseline.py --worker --shape rpe1     (told by another process)
+    python -m benchmarks.torch_baseline --shape rpe1 --steps 3     (two minutes, 3 GB)
+    python -m benchmarks.torch_baseline --quick     (seconds, a tiny shape)
+    python -m benchmarks.torch_baseline --goldens     (agreement with the recorded runs)
+    python -m benchmarks.torch_baseline --upstream PATH --upstream-entry FILE:FUNCTION
+    python -m benchmarks.torch_baseline --worker --shape rpe1     (steps on request)
 
-The result is printed and, but for --quick, goes into benchmarks/results/torch_baseline.json, one
-entry per shape. The baseline's loader is timed apart from its steps. benchmarks/upstream.py says
-what a file for --upstream-entry holds. Needs torch: pip install '.[benchmark]'.
+The result is printed. Without --quick it also goes into benchmarks/results/torch_baseline.json, one
+entry per shape. The baseline's loader is timed separately from its steps.
+benchmarks/programs/upstream.py says what a file for --upstream-entry holds. Needs NumPy and torch,
+and the package for the settings of a shape unless --settings brings them.
 
 A worker prints one line of JSON when it is ready, then answers {"steps": k} with the seconds of
 each of k steps and the last loss, and {"stop": true} or the end of its input with its peak memory.
@@ -22,88 +23,64 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.inputs import cells, shapes
+from benchmarks.measuring import machine, options, results_file
+from benchmarks.programs import torch_step
+from benchmarks.programs.torch_gpo_vae import settings
+from benchmarks.programs.torch_step import Job
 
-from benchmarks import cells, machine, shapes, upstream  # noqa: E402
-
-BATCHES = 4  # different ones before they are drawn again
+GOLDENS = Path(__file__).resolve().parents[1] / "tests" / "golden"
 UPSTREAM = {  # the original alone on two cores, PyTorch 2.13
     "rpe1": {"seconds_per_step": [16, 17], "peak_gb": 4.3, "loader_s_per_batch": 0.09},
     "k562": {"seconds_per_step": [24, 27], "peak_gb": 6.0, "loader_s_per_batch": 0.09},
 }
 
 
-class Job(NamedTuple):
-    """Hold what is stepped: `update` takes what `batches` gives and returns the loss."""
-
-    update: Callable[[Any], Any]
-    batches: Iterator[Any] | None  # None: update() takes its batches itself
-    facts: dict[str, Any]
-
-
-class Taken(NamedTuple):
-    """Hold what some steps took."""
-
-    seconds: list[float]
-    loader: list[float]
-    loss: float | None
-
-
-def main() -> None:
-    """Measure, obey or compare."""
-    asked = arguments()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, serve requests, or compare with the recorded runs."""
+    asked = parsed(arguments)
     if asked.goldens:
-        from benchmarks.torch_gpo_vae import goldens
+        from benchmarks.programs.torch_gpo_vae import goldens
 
-        text, agree = goldens.table(ROOT / "tests" / "golden")
+        text, agree = goldens.table(GOLDENS)
         print(text)
         sys.exit(not agree)
     if asked.worker:
-        obey(asked)
+        serve(asked)
     else:
         measure(asked)
 
 
-def arguments() -> argparse.Namespace:
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--shape", choices=shapes.SHAPES, default="rpe1")
-    for name in ("genes", "treatments", "perturbed", "batch-size", "particles"):
-        parser.add_argument(f"--{name}", type=int, help="instead of the shape's")
-    parser.add_argument("--steps", type=int, default=3, help="that are timed, after one to warm up")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("float32", "tf32", "bf16"), default="float32")
-    parser.add_argument("--quick", action="store_true", help="the tiny shape, two steps")
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--worker", action="store_true", help="be told by another process")
+    parser = options.parser_of(__doc__)
+    options.add_results(parser)
+    options.add_shape_changes(parser)
+    options.add_device(parser)
+    parser.add_argument("--steps", type=int, default=3, help="timed steps, after one to warm up")
+    parser.add_argument("--worker", action="store_true", help="serve requests on stdin")
     parser.add_argument("--goldens", action="store_true", help="compare with the recorded runs")
+    parser.add_argument("--settings", type=json.loads, help="JSON of torch_gpo_vae's Settings")
     parser.add_argument("--upstream", type=Path, help="the root of a clone of the original")
     parser.add_argument("--upstream-entry", help="FILE:FUNCTION that steps it")
-    asked = parser.parse_args()
+    asked = options.parsed(parser, arguments)
     if (asked.upstream is None) != (asked.upstream_entry is None):
         parser.error("--upstream and --upstream-entry go together")
     if asked.steps < 1:
         parser.error("--steps must be at least 1")
     if asked.quick:
-        asked.shape, asked.steps = "tiny", 2
+        asked.steps = 2
     return asked
 
 
 def measure(asked: argparse.Namespace) -> None:
     """Time the steps, print the result and keep it."""
-    start = time.perf_counter()
-    job = prepare(asked)
-    first = run(job, 1, asked.device)
-    setup = time.perf_counter() - start
-    taken = run(job, asked.steps, asked.device)
+    job, first, setup = warmed_up(asked)
+    taken = torch_step.run(job, asked.steps, asked.device)
     result = {
         "machine": machine.describe(),
         **job.facts,
@@ -112,30 +89,28 @@ def measure(asked: argparse.Namespace) -> None:
         "seconds_per_step": round(statistics.median(taken.seconds), 3),
         "seconds": [round(seconds, 3) for seconds in taken.seconds],
         "loader_s_per_batch": round(statistics.median(taken.loader), 3) if taken.loader else None,
-        **peak(asked.device),
+        **torch_step.peak(asked.device),
         "loss": taken.loss,
         "original_as_measured_before": UPSTREAM.get(asked.shape),
     }
     print(json.dumps(result, indent=2))
-    if not asked.quick:
-        target = asked.results / "torch_baseline.json"
+    folder = results_file.folder_of(asked)
+    if folder:
+        target = folder / "torch_baseline.json"
         kept = json.loads(target.read_text()) if target.exists() else {}
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps({**kept, entry_name(asked): result}, indent=2) + "\n")
 
 
-def obey(asked: argparse.Namespace) -> None:
-    """Do what comes in on stdin; stdout carries the answers and nothing else."""
+def serve(asked: argparse.Namespace) -> None:
+    """Serve requests on stdin; stdout carries the answers and nothing else."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anything else prints goes to stderr
 
     def answer(message: dict[str, Any]) -> None:
         print(json.dumps(message), file=answers, flush=True)
 
-    start = time.perf_counter()
-    job = prepare(asked)
-    first = run(job, 1, asked.device)
-    setup = time.perf_counter() - start
+    job, first, setup = warmed_up(asked)
     loader = round(first.loader[0], 4) if first.loader else None
     timing = {"compile_s": None, "setup_s": round(setup, 3), "loader_s": loader}
     answer({"ready": True, **timing, **job.facts})
@@ -143,126 +118,44 @@ def obey(asked: argparse.Namespace) -> None:
         message = json.loads(line)
         if message.get("stop"):
             break
-        taken = run(job, int(message["steps"]), asked.device)
+        taken = torch_step.run(job, int(message["steps"]), asked.device)
         answer({"seconds": taken.seconds, "loss": taken.loss})
-    answer(peak(asked.device))
+    answer(torch_step.peak(asked.device))
+
+
+def warmed_up(asked: argparse.Namespace) -> tuple[Job, torch_step.Taken, float]:
+    """Return a job after its first step, what that took, and the seconds until here."""
+    start = time.perf_counter()
+    job = prepare(asked)
+    first = torch_step.run(job, 1, asked.device)
+    return job, first, time.perf_counter() - start
 
 
 def prepare(asked: argparse.Namespace) -> Job:
     """Make cells and a model that can be stepped."""
-    shape = shapes.scaled(
-        shapes.SHAPES[asked.shape],
-        genes=asked.genes,
-        treatments=asked.treatments,
-        perturbed=asked.perturbed,
-    )
-    batch_size = asked.batch_size or (shapes.TINY_BATCH if shape.name == "tiny" else 512)
-    n_particles = asked.particles or 5
-    made = cells.cells(shape, BATCHES * batch_size)
+    shape = options.chosen_shape(asked)
+    tiny = shape.name == "tiny"
+    batch_size = asked.batch_size or (shapes.TINY_BATCH if tiny else shapes.PUBLISHED_BATCH)
+    made = cells.cells(shape, torch_step.BATCHES * batch_size)
     facts = {
         "of": "upstream" if asked.upstream else "torch_baseline",
         "shape": shape._asdict(),
         "batch_size": batch_size,
-        "particles": n_particles,
+        "particles": asked.particles or shapes.PUBLISHED_PARTICLES,
         "device": asked.device,
         "precision": asked.precision,
         "data_gib": round(sum(array.nbytes for array in made.values()) / 2**30, 3),
     }
     if asked.upstream:
-        build = upstream.load(asked.upstream, asked.upstream_entry)
-        step = build(
-            shape=shape._asdict(),
-            cells=made,
-            batch_size=batch_size,
-            n_particles=n_particles,
-            device=asked.device,
-        )
-        job = Job(lambda _: step(), None, facts)
+        job = torch_step.of_clone(asked.upstream, asked.upstream_entry, shape, made, facts)
     else:
-        job = baseline(shape, made, facts)
-    return job._replace(facts={**job.facts, **environment()})
-
-
-def baseline(shape: shapes.Shape, made: dict, facts: dict[str, Any]) -> Job:
-    """Build the baseline's model, optimiser and loader."""
-    import torch
-
-    from benchmarks.torch_gpo_vae import loader, objective, settings, training
-
-    device = facts["device"]
-    config = shapes.published(shape, facts["batch_size"], facts["particles"])
-    torch.manual_seed(0)
-    model = objective.GPOVAE(settings.from_config(config, shape.genes, shape.treatments))
-    model.guide.normalization_module.load_statistics(cells.statistics(made["counts"]))
-    model.to(device)
-    dataset = loader.CellDataset(made, shape.treatments)
-    counts = objective.Counts(*(values.to(device) for values in dataset.counts()))
-    step = training.make_step(model, training.adam(model), precision=facts["precision"])
-    return Job(
-        update=lambda batch: step(batch, counts)[0],
-        batches=loader.batches(dataset, facts["batch_size"], device),
-        facts={**facts, "parameters": sum(p.numel() for p in model.parameters())},
-    )
-
-
-def run(job: Job, n_steps: int, device: str) -> Taken:
-    """Take steps on consecutive batches, loading and updating timed apart."""
-    seconds, loader, loss = [], [], None
-    for _ in range(n_steps):
-        start = time.perf_counter()
-        batch = next(job.batches) if job.batches else None
-        synchronise(device)
-        ready = time.perf_counter()
-        loss = job.update(batch)
-        synchronise(device)
-        seconds.append(time.perf_counter() - ready)
-        if job.batches:
-            loader.append(ready - start)
-    return Taken(seconds, loader, None if loss is None else float(loss))
-
-
-def synchronise(device: str) -> None:
-    """Wait for the device."""
-    if device == "cuda":
-        import torch
-
-        torch.cuda.synchronize()
-
-
-def environment() -> dict[str, Any]:
-    """Return versions and threads."""
-    torch = sys.modules.get("torch")
-    versions = {}
-    for name in ("numpy", "torch"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
-    return {"versions": versions, "threads": torch.get_num_threads() if torch else None}
-
-
-def peak(device: str) -> dict[str, float]:
-    """Return the most memory that the process has held, and on a GPU its tensors."""
-    status = Path("/proc/self/status")
-    if status.exists():  # unlike getrusage, it leaves out the process that started this one
-        lines = status.read_text().splitlines()
-        kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    else:
-        import resource
-
-        kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-            1024 if sys.platform == "darwin" else 1
-        )
-    result = {"peak_gib": round(kib / 2**20, 3)}
-    if device == "cuda":
-        import torch
-
-        result["device_peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
-    return result
+        chosen = asked.settings or settings.of_shape(shape, batch_size, facts["particles"])
+        job = torch_step.baseline(chosen, shape, made, facts)
+    return job._replace(facts={**job.facts, **torch_step.versions_and_threads()})
 
 
 def entry_name(asked: argparse.Namespace) -> str:
-    """Name the result: the shape and whatever differs from its defaults."""
+    """Name the result: the shape, and each option that differs from its default."""
     changed = ("genes", "treatments", "perturbed", "batch_size", "particles")
     words = [f"{name}={getattr(asked, name)}" for name in changed if getattr(asked, name)]
     words += [w for w in (asked.device, asked.precision) if w not in ("cpu", "float32")]

@@ -1,12 +1,10 @@
-"""Run a benchmark as its user does: as a program, in a process of its own."""
+"""Programs that speak the protocol of workers, and a way to run a benchmark as its user does."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.paths import ROOT
 
@@ -21,19 +19,14 @@ print(json.dumps({"peak_gib": 100.0}), flush=True)
 """
 
 
-def run(program: str, *options: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run benchmarks/`program` and check how it ended."""
-    done = subprocess.run(
-        [sys.executable, f"benchmarks/{program}", *map(str, options)],
+def run(name: str, *options: object, **more) -> subprocess.CompletedProcess[str]:
+    """Run `python -m benchmarks.NAME` from the clone's root, torch on one thread."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, options)]
+    return subprocess.run(
+        command,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
+        **more,
     )
-    assert (done.returncode != 0) == fails, done.stderr
-    return done
-
-
-def entries(folder: Path, name: str) -> list[dict]:
-    """Read a file of results."""
-    return json.loads((folder / f"{name}.json").read_text())

@@ -1,10 +1,12 @@
-"""Workers are asked in turn, their answers summed up, and their failures told."""
+"""Workers take turns; their answers are summarised, their failures explained."""
 
+import os
 import sys
 
 import pytest
 
-from benchmarks import alternating
+from benchmarks.measuring.summary import ratio, summary
+from benchmarks.workers import alternating, own_process
 from tests.benchmarks.programs import FAKE_TORCH
 
 LOGGED = """
@@ -40,19 +42,19 @@ def test_workers_take_turns(tmp_path):
 
 
 def test_a_summary_has_median_and_spread():
-    found = alternating.summary([1.0, 2.0, 3.0, 4.0, 10.0])
+    found = summary([1.0, 2.0, 3.0, 4.0, 10.0])
     assert found == {"median": 3.0, "min": 1.0, "max": 10.0, "iqr": 2.0, "n": 5}
-    assert alternating.summary([2.0])["iqr"] == 0
-    assert alternating.ratio({"median": 16.5}, {"median": 0.8}) == 20.6
+    assert summary([2.0])["iqr"] == 0
+    assert ratio({"median": 16.5}, {"median": 0.8}) == 20.6
     with pytest.raises(ValueError, match="at least one round"):
-        alternating.summary([])
+        summary([])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("import sys; sys.exit('no such device')", "ended.*exit code 1.*no such device"),
-        ("print('hello')", "no JSON"),
+        ("print('hello')", "not JSON"),
         ("print('{}')", "not with ready"),
         (DIES, "out of paper"),
     ],
@@ -69,7 +71,11 @@ def test_a_worker_that_is_slow_to_leave_loses_nothing(monkeypatch):
     assert found["slow"]["last"] == {"peak_gib": 100.0}
 
 
+def test_a_call_in_a_process_of_its_own():
+    assert own_process.call(os.getpid) != os.getpid()
+
+
 def test_a_worker_that_dies_while_it_works_says_why():
     text = FAKE_TORCH.replace("    print(", "    raise MemoryError('full')\n    print(")
-    with pytest.raises(alternating.WorkerError, match="(?s)worker ours ended.*full"):
+    with pytest.raises(alternating.WorkerError, match=r"(?s)worker ours ended.*full"):
         alternating.measure({"ours": command(text)}, {"ours": 1}, rounds=1)

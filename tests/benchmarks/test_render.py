@@ -1,21 +1,23 @@
-"""The page of results shows what was measured, and names what was not."""
+"""The page of results shows every measurement, and names the missing ones."""
 
 import pytest
 
-from benchmarks import render_plots, results_file
+from benchmarks import render
+from benchmarks.measuring import options, results_file
+from benchmarks.rendering import plots
 from tests.benchmarks import example_results
-from tests.benchmarks.programs import run
 
 
-def render(tmp_path, name="page"):
+def page(tmp_path, name="page"):
+    """Render tmp_path/results; return the text and the folder of plots."""
     output = tmp_path / name
-    run("render.py", "--results", tmp_path / "results", "--output", output)
+    render.main(["--results", str(tmp_path / "results"), "--output", str(output)])
     return (output / "README.md").read_text(), output / "plots"
 
 
 def test_every_result_is_on_the_page(tmp_path):
     example_results.write(tmp_path / "results")
-    text, plots = render(tmp_path)
+    text, drawn = page(tmp_path)
     assert "Not measured yet" not in text and "not measured yet" not in text
     for section in ("A training step on a GPU", "Cost against size", "Preparation", "Machines"):
         assert f"## {section}\n" in text
@@ -28,14 +30,24 @@ def test_every_result_is_on_the_page(tmp_path):
     assert "| 58,810 + 14,703 | 115 |" in text
     assert "| demo | bf16 | cpu | 0.001 | 0.001 | 150.150, 151.151 | 0.001 |" in text
     assert "| 0.440, 0.450 | 0.9990 | 2 |" in text
+    assert "| cpu | second start (warm cache) | 4 s (3.84 s to 4.52 s) | 500 ms |" in text
     for name in ("step", "sizes", "profile"):
         assert f"(plots/{name}.png)" in text
-        assert (plots / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (drawn / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_prose_keeps_within_100_columns(tmp_path):
+    example_results.write(tmp_path / "results")
+    text, _ = page(tmp_path)
+    results = ("| ", "- ", "![")  # tables, lists of conditions, plots
+    prose = [line for line in text.splitlines() if not line.startswith(results)]
+    measured = [line for line in prose if "**" in line or "extrapolated from" in line]
+    assert [line for line in prose if len(line) > 100 and line not in measured] == []
 
 
 def test_the_same_results_give_the_same_files(tmp_path):
     example_results.write(tmp_path / "results", gpu=False)
-    (first, drawn), (second, again) = (render(tmp_path, name) for name in "ab")
+    (first, drawn), (second, again) = (page(tmp_path, name) for name in "ab")
     assert first == second
     for name in ("step", "sizes", "profile"):
         assert (drawn / f"{name}.png").read_bytes() == (again / f"{name}.png").read_bytes()
@@ -44,15 +56,15 @@ def test_the_same_results_give_the_same_files(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     example_results.write(tmp_path / "results", gpu=False, earlier=False)
     (tmp_path / "results" / "epoch.json").unlink()
-    text, _ = render(tmp_path)
-    for program in ("step.py --device cuda", "epoch.py", "prepare.py", "effects.py"):
-        assert f"Not measured yet: `python benchmarks/{program}`." in text
-    assert "benchmarks/seeds.py" not in text
+    text, _ = page(tmp_path)
+    for command in ("step --device cuda", "epoch", "prepare", "effects"):
+        assert f"Not measured yet: `python -m benchmarks.{command}`." in text
+    assert "benchmarks.seeds" not in text
 
 
 def test_nothing_measured_at_all(tmp_path):
-    text, plots = render(tmp_path)
-    assert text.count("Not measured yet") == 11 and not plots.exists()
+    text, drawn = page(tmp_path)
+    assert text.count("Not measured yet") == 12 and not drawn.exists()
 
 
 def test_an_entry_replaces_the_one_of_its_key_and_no_other(tmp_path, capsys):
@@ -68,9 +80,30 @@ def test_an_entry_replaces_the_one_of_its_key_and_no_other(tmp_path, capsys):
     assert '"seconds": 3' in capsys.readouterr().out
 
 
+def test_without_a_key_a_file_holds_one_entry(tmp_path):
+    for seconds in (1, 2):
+        results_file.add(tmp_path, "effects", {"seconds": seconds})
+    (entry,) = results_file.read(tmp_path, "effects")
+    assert entry["seconds"] == 2
+
+
+def test_a_quick_run_without_a_folder_writes_nothing(tmp_path):
+    parser = options.parser_of("")
+    options.add_all(parser, rounds=5)
+    asked = options.parsed(parser, ["--quick"])
+    assert (asked.shape, asked.rounds) == ("tiny", 2)
+    assert results_file.folder_of(asked) is None
+    before = {path: path.stat().st_mtime for path in results_file.FOLDER.iterdir()}
+    results_file.add(None, "step", {"shape": "tiny"}, ("shape",))
+    assert {path: path.stat().st_mtime for path in results_file.FOLDER.iterdir()} == before
+    asked = options.parsed(parser, ["--quick", f"--results={tmp_path}"])
+    assert results_file.folder_of(asked) == tmp_path
+    assert results_file.folder_of(options.parsed(parser, [])) == results_file.FOLDER
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(272.4, "272 s"), (1.234, "1.23 s"), (0.0456, "45.6 ms"), (3.21e-5, "32.1 µs")],
 )
 def test_times_have_units(value, text):
-    assert render_plots.seconds(value) == text
+    assert plots.seconds(value) == text

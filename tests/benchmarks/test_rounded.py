@@ -1,4 +1,4 @@
-"""Factors are rounded wherever a product stands, to what it asks for, and nothing else is."""
+"""The factors of every product are rounded to its precision, and nothing else is."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from benchmarks.rounded import bits_of, rounded
+from benchmarks.programs.rounded import bits_of, rounded
 
 
 def pair(seed=0):
@@ -91,6 +91,6 @@ def test_trees_keys_and_integers_pass_through():
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-def test_what_a_product_asks_for():
+def test_the_precision_of_a_product():
     assert bits_of(None) is None and bits_of((lax.Precision.HIGHEST,) * 2) is None
     assert bits_of((lax.Precision.HIGH,) * 2) == 10 and bits_of(lax.Precision.DEFAULT) == 7

@@ -1,38 +1,53 @@
-"""The benchmarks of whole runs still run, at tiny sizes, and give numbers that fit together."""
+"""The benchmarks of whole programs run at tiny sizes, and their numbers are consistent."""
 
+import json
 import math
-import shutil
 
 import pytest
 
-from benchmarks import results_file
+from benchmarks import against, epoch, precision, render, sizes
+from benchmarks.inputs.shapes import SHAPES
+from benchmarks.measuring import memory, options, results_file
+from benchmarks.programs import floor
 from tests.benchmarks import example_results
-from tests.benchmarks.programs import entries, run
+from tests.paths import ROOT
 
 
-def quick(program, results, *options):
-    run(f"{program}.py", "--quick", "--results", results, "--rounds=1", *options)
-    (entry,) = entries(results, {"profile_step": "profile"}.get(program, program))
+def checked(entries):
+    (entry,) = entries
     assert entry["device"] == "cpu" and entry["precision"] == "float32"
     assert entry["machine"]["versions"]["jax"]
     return entry
 
 
-@pytest.mark.slow
-def test_cost_against_size(tmp_path):
-    entry = quick("sizes", tmp_path, "--only", "genes")
-    (line,) = entry["lines"].values()
+class OneSecondPerGene:
+    """A Runner whose step takes a second a gene."""
+
+    def __init__(self, shape, ks, **more):
+        self.genes = shape.genes
+
+    def run(self, k):
+        return {"seconds": [k * self.genes]}
+
+
+def test_cost_against_size(quick, monkeypatch):
+    monkeypatch.setattr(sizes, "Runner", OneSecondPerGene)
+    entry = checked(quick("sizes", "--rounds=1"))
+    line = entry["lines"]["genes"]
     assert [(p["factor"], p["value"]) for p in line] == [(0.25, 15), (0.5, 30), (1, 60)]
+    assert [p["step_s"]["median"] for p in line] == [15, 30, 60]
     assert line[0]["gflop"] < line[1]["gflop"] < line[2]["gflop"]
     growth = entry["growth"]["genes"]
-    assert 1 < growth["products"] < growth["at_most"] == 4 and growth["times"] > 0
+    assert 1 < growth["products"] < growth["at_most"] == growth["times"] == 4 and growth["within"]
+    assert entry["growth"]["particles"]["times"] == 1
+    assert entry["growth"]["treatments"]["at_most"] == 16
 
 
 @pytest.mark.slow
-def test_an_epoch(tmp_path):
+def test_an_epoch(quick, tmp_path):
     tiny = example_results.step("tiny", "cpu", "float32")
-    (tmp_path / "step.json").write_text(example_results.json.dumps([tiny]))
-    entry = quick("epoch", tmp_path)
+    (tmp_path / "step.json").write_text(json.dumps([tiny]))
+    entry = checked(quick("epoch", "--rounds=1"))
     assert (entry["train_cells"], entry["validation_cells"], entry["steps"]) == (384, 96, 6)
     assert entry["all_cells"] and math.isfinite(entry["loss"])
     whole, validation = entry["epoch_s"]["median"], entry["validation_s"]["median"]
@@ -44,9 +59,6 @@ def test_an_epoch(tmp_path):
 
 
 def test_too_little_memory_means_fewer_cells(monkeypatch):
-    from benchmarks import epoch, memory
-    from benchmarks.shapes import SHAPES
-
     monkeypatch.setattr(memory, "available_gib", lambda: 64.0)
     assert epoch.n_cells(SHAPES["rpe1"], None) == (58_810, 14_703)
     monkeypatch.setattr(memory, "available_gib", lambda: 4.0)
@@ -55,49 +67,49 @@ def test_too_little_memory_means_fewer_cells(monkeypatch):
 
 
 @pytest.mark.slow
-def test_precision(tmp_path):
-    run("precision.py", "--quick", "--results", tmp_path)
-    exact, tf32, bf16 = (
-        results_file.find(entries(tmp_path, "precision"), precision=name)
-        for name in ("float32", "tf32", "bf16")
-    )
+def test_precision(quick, monkeypatch):
+    monkeypatch.setattr(options, "PRECISIONS", ("float32", "bf16"))
+    found = quick("precision")
+    exact, bf16 = (results_file.find(found, precision=name) for name in ("float32", "bf16"))
     assert exact["first_loss_apart"] == exact["edges_that_differ"] == 0
     assert exact["probabilities_correlate"] == 1
-    assert 0 < tf32["first_loss_apart"] < bf16["first_loss_apart"] < 1e-2
+    assert 0 < bf16["first_loss_apart"] < 1e-2 and math.isfinite(bf16["auprc"][0])
+    assert precision.compared([SEED | {"iwelbo": -3.03}], [SEED])["iwelbo_apart"] == 0.01
 
 
-def test_evaluation(tmp_path):
-    entry = quick("evaluate", tmp_path, "--cells=100", "--particles=7")
+SEED = {"first_loss": 1.0, "first_gradient_norm": 1.0, "best_validation_loss": 1.0, "iwelbo": -3.0,
+        "probabilities": [[0.1, 0.2], [0.3, 0.4]]}  # fmt: skip
+
+
+def test_evaluation(quick):
+    entry = checked(quick("evaluate", "--cells=100", "--particles=7"))
     assert (entry["cells"], entry["particles"], entry["test_cells"]) == (100, 7, 120)
     assert entry["cells_per_s"]["median"] > 0 and math.isfinite(entry["mean_score"])
 
 
 @pytest.mark.slow
-def test_seeds(tmp_path):
-    entry = quick("seeds", tmp_path)
+def test_seeds(quick):
+    entry = checked(quick("seeds", "--rounds=1"))
     assert entry["seeds"] == 2 and entry["largest_difference_of_losses"] < 1e-3
     assert entry["times_faster"] > 0
 
 
 @pytest.mark.slow
-def test_parts_of_a_step(tmp_path):
-    entry = quick("profile_step", tmp_path)
+def test_parts_of_a_step(quick, tmp_path):
+    entry = checked(quick("profile", "--rounds=1"))
     parts = {part["part"]: part for part in entry["parts"]}
+    assert {product.part for product in floor.products(SHAPES["rpe1"])} <= parts.keys()
     assert parts["embedding encoder"]["calls"] == 2 and parts["decoder head"]["gflop"] > 0
     assert "with_gradient_s" not in parts["noise"]
     total = sum(part["in_step_s"] for part in parts.values())
     assert entry["sum_of_parts_s"] == pytest.approx(total, rel=1e-3)
     assert entry["whole_s"]["median"] > 0
     assert all(part["floor_s"] > 0 and part["gb"] > 0 for part in parts.values())
-    shutil.rmtree(tmp_path / "page", ignore_errors=True)
-    run("render.py", "--results", tmp_path, "--output", tmp_path / "page")
+    render.main(["--results", str(tmp_path), "--output", str(tmp_path / "page")])
     assert (tmp_path / "page" / "plots" / "profile.png").exists()
 
 
 def test_the_parts_hold_all_products():
-    from benchmarks import floor
-    from benchmarks.shapes import SHAPES
-
     named = {product.part for product in floor.products(SHAPES["rpe1"])}
     assert named == {
         "embedding encoder",
@@ -107,3 +119,12 @@ def test_the_parts_hold_all_products():
         "decoder head",
         "network alignment",
     }
+
+
+@pytest.mark.slow
+def test_against_another_checkout(quick, capsys):
+    entry = checked(quick("against", ROOT, "--cells=64", "--steps=1"))
+    for what in ("step", "epoch"):
+        assert entry[what]["losses_apart"] == 0 and entry[what]["ratio"] > 0
+        assert entry[what][against.OLD]["n"] == entry[what][against.NEW]["n"] == 2
+    assert capsys.readouterr().out.splitlines()[-1].startswith("epoch ")

@@ -1,21 +1,23 @@
-"""The benchmark of a step runs, and compares with a worker of the same protocol."""
+"""The benchmark of a step runs beside any worker of its protocol; the floor counts its products."""
 
 import json
 
 import pytest
 
-from benchmarks import floor
-from benchmarks.shapes import SHAPES
-from tests.benchmarks.programs import FAKE_TORCH, entries, run
+from benchmarks import __main__ as listing
+from benchmarks import floor as floor_command
+from benchmarks import step
+from benchmarks.inputs.shapes import SHAPES
+from benchmarks.measuring import options
+from benchmarks.programs import floor
+from tests.benchmarks.programs import FAKE_TORCH
 
 
 @pytest.mark.slow
-def test_a_step_beside_a_worker_that_takes_half_a_second(tmp_path):
+def test_a_step_beside_a_worker_that_takes_half_a_second(quick, tmp_path):
     worker = tmp_path / "worker.py"
     worker.write_text(FAKE_TORCH)
-    results = tmp_path / "results"
-    run("step.py", "--quick", "--results", results, "--torch-worker", worker)
-    (entry,) = entries(results, "step")
+    (entry,) = quick("step", "--torch-worker", worker, "--steps=2")
     assert (entry["shape"], entry["device"], entry["precision"]) == ("tiny", "cpu", "float32")
     assert entry["torch"]["step_s"]["median"] == 0.5 and entry["torch"]["peak_gib"] == 100
     assert entry["times_faster"] > 1 and 0 < entry["memory_share"] < 1
@@ -26,17 +28,28 @@ def test_a_step_beside_a_worker_that_takes_half_a_second(tmp_path):
     assert entry["machine"]["versions"]["jax"] and entry["machine"]["commit"]
 
 
-def test_a_quick_run_without_a_folder_writes_nothing(tmp_path):
-    before = {p: p.stat().st_mtime for p in _results()}
-    done = run("step.py", "--quick", "--no-torch", "--rounds=1")
-    assert json.loads(done.stdout)["step"]["shape"] == "tiny"
-    assert {p: p.stat().st_mtime for p in _results()} == before
+def asked(**changed):
+    parsed = options.parser_of("").parse_args([])
+    given = {"device": "cpu", "precision": "tf32", "quick": False, "torch": True}
+    given |= {"torch_python": "other", "torch_worker": None, "upstream": None}
+    vars(parsed).update(given | changed)
+    return parsed
 
 
-def _results():
-    from benchmarks.results_file import FOLDER
+def test_another_interpreter_gets_its_settings_and_needs_no_package():
+    command = step.commands_of(SHAPES["k562"], asked(), 4)["torch"]
+    assert command[:3] == ["other", "-m", "benchmarks.torch_baseline"]
+    settings = json.loads(command[command.index("--settings") + 1])
+    assert (settings["genes"], settings["treatments"], settings["latent"]) == (8563, 1546, 100)
 
-    return list(FOLDER.iterdir())
+
+def test_the_workers_of_a_step():
+    clone = {"upstream": "clone", "upstream_entry": "a.py:b"}
+    command = step.commands_of(SHAPES["k562"], asked(**clone), 4)["torch"]
+    assert command[-4:] == ["--upstream", "clone", "--upstream-entry", "a.py:b"]
+    commands = step.commands_of(SHAPES["k562"], asked(torch=False), 4)
+    assert commands.keys() == {"jax", "product"}
+    assert commands["jax"][-2:] == ["--ks", "4"] and "tf32" in commands["product"]
 
 
 @pytest.mark.parametrize(("name", "gflop", "within"), [("rpe1", 105, 3), ("k562", 205, 5)])
@@ -55,7 +68,16 @@ def test_the_memory_traffic_of_a_step():
     assert floor.floor_s(SHAPES["rpe1"], 1e30, bytes_per_s=1e9) == expected / 1e9
 
 
-def test_products_are_written_as_a_table():
-    done = run("floor.py", "--rate", "--small")
-    assert "| decoder head | logits of all genes | 2,560 x 400 x 8,749 | 1 | 17.92 |" in done.stdout
-    assert json.loads(done.stdout.splitlines()[-1])["gflop_per_s"].keys() == {"jax", "numpy"}
+def test_products_are_printed_as_a_table(capsys, quick):
+    floor_command.main(["--rate", "--small"])
+    printed = capsys.readouterr().out
+    assert "| decoder head | logits of all genes | 2,560 x 400 x 8,749 | 1 | 17.92 |" in printed
+    assert json.loads(printed.splitlines()[-1])["gflop_per_s"].keys() == {"jax", "numpy"}
+
+
+def test_every_command_is_listed_with_what_it_does(capsys):
+    listing.main()
+    printed = capsys.readouterr().out
+    for name in ("step", "epoch", "startup", "against", "render"):
+        assert f"\n  {name} " in printed
+    assert all(listing.commands().values())

@@ -1,21 +1,21 @@
 """The PyTorch baseline computes what the recorded runs of the original computed."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
-from tests.paths import GOLDEN, ROOT, golden_files
+from benchmarks.inputs import cells, shapes
+from benchmarks.programs.torch_gpo_vae import settings
+from tests.benchmarks import programs
+from tests.paths import GOLDEN, golden_files
 
 torch = pytest.importorskip("torch")
-
-from benchmarks import cells, shapes  # noqa: E402
-from benchmarks.torch_gpo_vae import goldens, loader, objective, settings, training  # noqa: E402
+goldens = pytest.importorskip("benchmarks.programs.torch_gpo_vae.goldens")
+loader = pytest.importorskip("benchmarks.programs.torch_gpo_vae.loader")
+objective = pytest.importorskip("benchmarks.programs.torch_gpo_vae.objective")
+training = pytest.importorskip("benchmarks.programs.torch_gpo_vae.training")
 
 torch.set_num_threads(1)  # arrays are tiny: threads would only wait for each other
-ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 RECORDED = [path for pattern in goldens.PATTERNS for path in golden_files(pattern)]
 TINY = shapes.SHAPES["tiny"]
 
@@ -50,7 +50,7 @@ def test_parameter_counts(name, n):
 
 
 def tiny():
-    """Make cells, a model of them and their loader."""
+    """Return cells, a model of them and their loader."""
     made = cells.cells(TINY, 200)
     dataset = loader.CellDataset(made, TINY.treatments)
     torch.manual_seed(0)
@@ -96,11 +96,9 @@ def test_half_precision_is_near():
 
 
 def test_a_worker_does_as_told():
-    command = [sys.executable, "benchmarks/torch_baseline.py", "--worker", "--shape=tiny"]
-    done = subprocess.run(
-        [*command, "--genes=40", "--batch-size=16", "--particles=2"],
-        cwd=ROOT, env=ALONE, input='{"steps": 3}\n{"stop": true}\n', capture_output=True, text=True,
-    )  # fmt: skip
+    options = ["--genes=40", "--batch-size=16", "--particles=2"]
+    told = '{"steps": 3}\n{"stop": true}\n'
+    done = programs.run("torch_baseline", "--worker", "--shape=tiny", *options, input=told)
     assert done.returncode == 0, done.stderr
     ready, taken, last = map(json.loads, done.stdout.splitlines())
     assert ready["ready"] and ready["versions"]["torch"] and ready["loader_s"] > 0
@@ -109,17 +107,13 @@ def test_a_worker_does_as_told():
 
 
 def test_a_worker_that_cannot_go_on_says_why():
-    command = [sys.executable, "benchmarks/torch_baseline.py", "--worker", "--shape=tiny"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=ALONE, input="steps\n", capture_output=True, text=True
-    )
+    done = programs.run("torch_baseline", "--worker", "--shape=tiny", input="steps\n")
     assert done.returncode != 0 and "JSONDecodeError" in done.stderr
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_the_small_size():
-    command = [sys.executable, "benchmarks/torch_baseline.py", "--quick"]
-    done = subprocess.run(command, cwd=ROOT, env=ALONE, capture_output=True, text=True)
+def test_a_quick_measurement():
+    done = programs.run("torch_baseline", "--quick")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["shape"]["name"] == "tiny" and len(result["seconds"]) == 2

@@ -1,13 +1,13 @@
-"""The adapter steps a fake clone that needs packages that are not there; torch is not needed."""
+"""The adapter steps a fake clone that needs missing packages; torch is not needed."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 
-from benchmarks import shapes, upstream
-from tests.paths import ROOT
+from benchmarks.inputs import shapes
+from benchmarks.programs import upstream
+from tests.benchmarks import programs
 
 MODEL = """
 import cupyx.scipy.sparse as sparse
@@ -48,7 +48,7 @@ not_a_function = 1
 
 @pytest.fixture
 def clone(tmp_path):
-    """Make a clone and, outside of it, an entry."""
+    """A clone and, outside of it, an entry."""
     package = tmp_path / "clone" / "original"
     package.mkdir(parents=True)
     (package / "model.py").write_text(MODEL)
@@ -57,10 +57,9 @@ def clone(tmp_path):
 
 
 def start(clone, *options, entry="build", **more):
-    """Run the baseline's program on the clone."""
+    """Run the baseline's command on the clone."""
     where = [f"--upstream={clone}", f"--upstream-entry={clone.parent / 'entry.py'}:{entry}"]
-    command = [sys.executable, "benchmarks/torch_baseline.py", "--shape=tiny", *where, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **more)
+    return programs.run("torch_baseline", "--shape=tiny", *where, *options, **more)
 
 
 def test_a_worker_steps_the_clone(clone):
@@ -84,7 +83,7 @@ def test_a_worker_ends_with_its_input(clone):
 
 def test_results_are_kept_by_shape(clone, tmp_path):
     folder = tmp_path / "results"
-    for options in (["--steps=1"], ["--steps=2"], ["--steps=1", "--genes=30"], ["--quick"]):
+    for options in (["--steps=1"], ["--quick"], ["--steps=1", "--genes=30"]):
         done = start(clone, f"--results={folder}", *options)
         assert done.returncode == 0, done.stderr
     kept = json.loads((folder / "torch_baseline.json").read_text())
@@ -97,8 +96,7 @@ def test_results_are_kept_by_shape(clone, tmp_path):
 def test_what_is_wrong_is_named(clone):
     done = start(clone, entry="not_a_function")
     assert done.returncode != 0 and "has no function 'not_a_function'" in done.stderr
-    command = [sys.executable, "benchmarks/torch_baseline.py", f"--upstream={clone}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = programs.run("torch_baseline", f"--upstream={clone}")
     assert done.returncode != 0 and "go together" in done.stderr
     with pytest.raises(FileNotFoundError, match="root of a clone"):
         upstream.load(clone / "missing", "entry.py:build")
@@ -124,4 +122,4 @@ def test_stubs_stand_in_for_anything(monkeypatch):
 
 
 def test_shapes_reach_an_entry_as_plain_dictionaries():
-    assert json.loads(json.dumps(shapes.SHAPES["tiny"]._asdict()))["config"] == "rpe1"
+    assert json.loads(json.dumps(shapes.SHAPES["tiny"]._asdict()))["preset"] == "rpe1"

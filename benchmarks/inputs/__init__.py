@@ -1,0 +1,1 @@
+"""What the benchmarks run on: simulated cells of the published data sets' sizes."""

@@ -1,0 +1,1 @@
+"""What every benchmark shares: options, result files, summaries, memory, the machine."""

@@ -1,0 +1,1 @@
+"""What is timed: the JAX step and its parts, the PyTorch baseline, the floor under both."""

@@ -1,0 +1,1 @@
+"""The page of results: tables, plots and prose, written from results/*.json."""

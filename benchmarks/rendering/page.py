@@ -1,0 +1,148 @@
+"""The page of results: an introduction and a section for each benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rendering import plots, single_results, tables
+
+Found = Mapping[str, Sequence[dict[str, Any]]]
+FILES = ("step", "sizes", "profile", "precision", "epoch", "startup", "evaluate", "seeds",
+         "prepare", "effects", "network_stats")  # fmt: skip
+MISSING = "Not measured yet: `python -m benchmarks.{command}`."
+
+INTRO = """\
+# Benchmarks
+
+`make bench` measures everything on the processor and writes this page; `make bench ARGS=--quick`
+takes minutes, at tiny sizes, and writes no results. `make bench-gpu` does the same on a GPU. To
+measure one thing, run its command from the root of the clone; `python -m benchmarks` lists them:
+
+    python -m benchmarks.step --quick
+
+Programs that are compared take turns within one run, each in a process of its own. A time is the
+median over all rounds, with the minimum and maximum in brackets. This page is generated from
+`benchmarks/results/` by `python -m benchmarks.render`: do not edit it."""
+
+STEP = """\
+One optimiser step with the published settings: batches of 512 cells, five particles, simulated
+cells of the published data sets' sizes. This package runs steps as training does: several in one
+compiled scan, which gathers the cells and draws the noise. PyTorch is a plain eager implementation
+that does the original's work (`benchmarks/torch_baseline.py`); its data loader is not counted. The
+floor is the time of the matrix products that the mathematics needs, at the rate of one large
+product measured between the steps; on a GPU it is at least the time of the memory traffic."""
+
+COUNTS = """\
+A product [m, k] x [k, n] takes 2 m k n operations. Its gradient takes two more products of the same
+size, or one where the left factor is data. Effects are counted once per perturbed treatment, counts
+once per cell. On a GPU the floor is the longer of the products' time and the memory traffic's: six
+passes over [P, B, G] in float32, and seven over the parameters."""
+
+SIZES = """\
+One size of RPE1's shape changes at a time, with four particles; perturbed treatments change with
+the treatments. "Products grow" counts operations. "At most" is the growth that the mathematics
+allows the largest part: treatments act in pairs, everything else linearly. Products are counted for
+the rows of all perturbations. A small batch leaves most of them out, so a step grows faster with
+the batch than the products do."""
+
+PROFILE = """\
+Each part is compiled and timed alone, forward and backward. Its floor is the longer of two times:
+its products at the machine's rate, and the bytes that it must read and write. Compiled together,
+parts share work and memory, so their sum need not be the whole step."""
+
+PRECISION = """\
+Training with `train.precision` float32, TF32 and bfloat16: on the demo's cells, whose network is
+known, and on the arrays of a recorded run (`reference`, a real screen).{by} "Apart" is the largest
+relative difference from float32 with the same seed. Evaluation always multiplies in float32."""
+
+EPOCH = """\
+Shuffling, all steps and validation, in one compiled program. "Beyond steps and validation" is the
+rest of an epoch, after subtracting its steps and its validation, each measured alone. PyTorch is
+extrapolated: as many of its steps and loaded batches, without validation, beside our epoch without
+validation."""
+
+STARTUP = """\
+A run of the demo preset, from the start of the process to the end of its first epoch: imports,
+simulated data, compilation, and the epoch. Compiled programs are kept in a cache folder, so that a
+second start with the same shapes does not compile."""
+
+EVALUATION = "The predictive IWELBO of held-out cells, in chunks of particles and cells."
+
+SEEDS = """\
+An epoch of several seeds at once, in one vmapped program, beside an epoch of each seed alone, on
+small data."""
+
+
+def draw(found: Found, folder: Path) -> dict[str, str]:
+    """Draw the plots; return the link of each by name."""
+    drawn = {}
+    for name, entries, plot in (
+        ("step", tables.ordered(found["step"], "cpu"), plots.plot_steps),
+        ("step_gpu", tables.ordered(found["step"], "cuda"), plots.plot_steps),
+        ("sizes", _first(found["sizes"]), plots.plot_sizes),
+        ("profile", _first(found["profile"]), plots.plot_profile),
+    ):
+        if entries:
+            plot(entries, folder / f"{name}.png")
+            drawn[name] = f"plots/{name}.png"
+    return drawn
+
+
+def _first(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the entry to draw: from a GPU if there is one, of the first shape."""
+    found = [e for device in ("cuda", "cpu") for e in tables.ordered(entries, device)]
+    return found[0] if found else None
+
+
+def text(found: Found, links: Mapping[str, str]) -> str:
+    """Return the page in Markdown."""
+    rounded = tables.rounded_by(found["precision"])
+    # title, introduction, command, text of the results, plot
+    sections = [
+        ("A training step", STEP, "step", tables.steps(found["step"], "cpu"), "step"),
+        ("A training step on a GPU", "", "step --device cuda",
+         tables.steps(found["step"], "cuda"), "step_gpu"),
+        ("What the floor counts", COUNTS, "floor", tables.counts(found["step"]), ""),
+        ("Cost against size", SIZES, "sizes", tables.sizes(found["sizes"]), "sizes"),
+        ("Where a step's time goes", PROFILE, "profile", tables.profile(found["profile"]),
+         "profile"),
+        ("The effect of rounded products", PRECISION.format(by=rounded), "precision",
+         tables.precision(found["precision"]), ""),
+        ("An epoch", EPOCH, "epoch", tables.epochs(found["epoch"]), ""),
+        ("Starting a run", STARTUP, "startup", single_results.startup(found["startup"]), ""),
+        ("Evaluation", EVALUATION, "evaluate", tables.evaluations(found["evaluate"]), ""),
+        ("Average treatment effects", "", "effects", single_results.effects(found["effects"]), ""),
+        ("Network statistics", "", "network_stats",
+         single_results.network_statistics(found["network_stats"]), ""),
+        ("Several seeds at once", SEEDS, "seeds", tables.several_seeds(found["seeds"]), ""),
+        ("Preparation", "", "prepare", single_results.preparation(found["prepare"]), ""),
+    ]  # fmt: skip
+    texts = [INTRO]
+    for title, intro, command, results, plot in sections:
+        shown = f"![{title}]({links[plot]})" if plot in links else ""
+        texts += [f"## {title}", intro, shown, results or MISSING.format(command=command)]
+    texts += ["## Machines", machines(found) or "Nothing measured yet."]
+    return "\n\n".join(text for text in texts if text) + "\n"
+
+
+def machines(found: Found) -> str | None:
+    """Return the machine, commit and versions of each result as a table."""
+    rows = []
+    for name in FILES:
+        for e in found[name]:
+            machine = e["machine"]
+            which = [e.get(key) for key in ("shape", "device", "precision") if key in e]
+            versions = {k: v for k, v in machine["versions"].items() if v}
+            versions |= e.get("torch", {}).get("versions") or {}
+            device = e.get("device_kind") or e.get("jax", {}).get("device_kind", "cpu")
+            processor = f"{machine['processor']}, {machine['cores']} cores"
+            rows.append(
+                (name, ", ".join(map(str, which)), processor + f", {device}" * (device != "cpu"),
+                 f"{machine['memory_gib']:g} GiB", machine["commit"] or "",
+                 f"python {machine['python']}, "
+                 + ", ".join(f"{k} {versions[k]}" for k in ("jax", "torch") if k in versions))
+            )  # fmt: skip
+    head = ("result", "of", "machine", "memory", "commit", "versions")
+    return tables.table(head, rows) if rows else None

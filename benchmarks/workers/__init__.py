@@ -1,0 +1,1 @@
+"""Processes of their own: alternating workers, one call in a fresh process."""
