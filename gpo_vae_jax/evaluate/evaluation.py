@@ -52,7 +52,8 @@ def evaluate(
       known: known networks to compare with.
       say: called with the name of each stage as it starts.
       progress: whether bars are shown on standard error.
-      origin: what the caller read from disk ("workdir", "data_path", "networks"), for the record.
+      origin: folders and files of the caller ("workdir", "data_path", "networks", "output"), for
+        the record.
 
     Raises:
       DataError: the data is not the model's, or no gene of a known network is in its network.
@@ -139,7 +140,7 @@ def _describe(trained: Trained, dataset: Dataset, origin: Mapping[str, Any]) -> 
     return {
         "name": trained.config.name,
         "workdir": origin.get("workdir"),
-        "options": {name: origin.get(name) for name in ("data_path", "networks")},
+        "options": {name: origin.get(name) for name in ("data_path", "networks", "output")},
         "seed": member.seed,
         "device": about.get("device"),
         "versions": about.get("versions", {}),

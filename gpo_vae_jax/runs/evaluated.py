@@ -55,7 +55,12 @@ def evaluate_run(
         known,
         say=say,
         progress=progress,
-        origin={"workdir": str(workdir), "data_path": data_path, "networks": list(networks)},
+        origin={
+            "workdir": str(workdir),
+            "data_path": data_path,
+            "networks": list(networks),
+            "output": str(output),
+        },
     )
     say("writing the tables and the report")
     folder = Path(output or workdir)
