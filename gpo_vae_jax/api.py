@@ -360,9 +360,3 @@ def report(result: Evaluation, folder: str | os.PathLike[str]) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     write_files(path, result)
     return write_report(path, result)
-
-
-# INTERIM until the rooms train/, predict/, evaluate/ are renamed
-import sys  # noqa: E402
-
-sys.modules["gpo_vae_jax"].__dict__.update(train=train, predict=predict, evaluate=evaluate)

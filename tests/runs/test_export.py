@@ -25,8 +25,11 @@ def exported(tmp_path, monkeypatch):
     sizes = {"n_genes": 7, "n_treatments": 4, "n_perturbed": 3, "n_quality": 1}
     run = {"treatments": names, "n_perturbed": 3, "sizes": sizes, "data": {"path": ""}}
     member = Member(0, {}, 1.0, 0, 1, pd.DataFrame())
-    trained = Trained(config, Sizes(**sizes), tuple(names), (), (member,), run)
-    monkeypatch.setattr(export, "load", lambda workdir: trained)
+
+    def load(workdir):
+        return Trained(config, Sizes(**sizes), tuple(run["treatments"]), (), (member,), run)
+
+    monkeypatch.setattr(export, "load", load)
     monkeypatch.setattr(export, "edge_probabilities", lambda *args, **kwargs: probabilities)
 
     def give(**options):
