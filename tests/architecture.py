@@ -1,12 +1,15 @@
 """The rules of the house, read off the source with `ast`; test_architecture.py applies them.
 
-`violations(root)` gives one line for each breach. Rooms stand in the order of ROOMS: a file imports
-only from rooms above its own, and within its room without going in circles.
+`violations(root)` returns one line for each breach. Rooms stand in the order of ROOMS: a file
+imports only from rooms above its own, and within its room without going in circles. A file that one
+room writes is named in that room alone.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,18 +17,25 @@ PACKAGE = "gpo_vae_jax"
 ROOMS = (
     ("types",),
     ("errors",),
-    ("files",),
-    ("config", "config_ranges", "config_io"),
+    ("files", "memory", "progress", "compilation_cache"),
+    ("config", "config_help", "config_io", "config_ranges", "presets"),
+    ("spec",),
+    ("statistics",),
     ("data",),
     ("model",),
     ("objective",),
     ("train",),
+    ("predict",),
     ("evaluate",),
+    ("runs",),
     ("torch_port",),
     ("parity",),
-    ("__init__",),  # may export from every room
+    ("api",),
+    ("__init__",),  # exports the public face
+    ("cli", "__main__"),
 )
-DATA_ONLY = {"anndata", "rapids_singlecell", "scanpy"}
+DATA_ONLY = {"rapids_singlecell", "scanpy"}
+ANNDATA_ROOMS = {"api", "data", "evaluate", "predict"}  # results leave as AnnData
 INSIDE_FUNCTIONS = {
     "cudf",
     "cugraph",
@@ -37,15 +47,18 @@ INSIDE_FUNCTIONS = {
     "torch",
     "wandb",
 }
-SCRIPTS_ONLY = {"absl"}
-OUTSIDE = {"benchmarks", "configs", "scripts", "tests"}
+OUTSIDE = {"absl", "benchmarks", "configs", "scripts", "tests"}
+FUNCTIONS = {"train", "predict", "evaluate"}  # of the public face, named as rooms are
 MAX_LINES = {PACKAGE: 300, "scripts": 79}
+MAX_ENTRIES = {f"{PACKAGE}/data": 14}  # files and rooms that a reader sees at once
+FILE_NAME = re.compile(r"[\w*]+\.(csv|json|h5ad|html|graphml|png|npz)")
 
 # Calls that a module may make at import: they compute nothing and touch no device.
 HARMLESS = {
     *("dataclasses.field", "dict", "float", "frozenset", "functools.partial", "int", "len"),
     *("jax.checkpoint", "jax.custom_jvp", "jax.custom_vjp", "jax.grad", "jax.jit", "jax.vmap"),
     *("jax.value_and_grad", "logging.getLogger", "math.log", "math.sqrt", "partial", "range"),
+    *("numbers_within", "slice"),  # of memory.py; arithmetic
     *("np.dtype", "np.finfo", "np.float32", "np.iinfo", "np.int32", "np.int64", "np.uint64"),
     *("re.compile", "set", "sorted", "str", "tuple", "zip"),
 }
@@ -64,7 +77,37 @@ def violations(root: Path) -> list[str]:
             graph[where] = {_file(root, name) for name, _, _ in _imports(root, path, tree)} - {None}
             found += [f"{where}: {text}" for text in _room_rules(where, graph[where])]
             found += [f"{where}: {text}" for text in _import_time_rules(tree)]
+    found += _floor_rules(root)
+    found += _files_of_others(root)
     return found + [f"{' -> '.join(circle)}: a circle" for circle in _circles(graph)]
+
+
+def _floor_rules(root: Path) -> Iterator[str]:
+    """Check that names tell modules apart, and that no floor is crowded."""
+    places = defaultdict(list)
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        places[path.name].append(path.relative_to(root).as_posix())
+    for name, where in places.items():
+        if len(where) > 1 and name != "__init__.py":
+            yield f"{' and '.join(where)}: two modules of one name"
+    for floor, most in MAX_ENTRIES.items():
+        entries = [p.name for p in (root / floor).glob("*") if p.name != "__pycache__"]
+        if len(entries) > most:
+            yield f"{floor}: {len(entries)} entries, more than {most}"
+
+
+def _files_of_others(root: Path) -> Iterator[str]:
+    """Check that each file that the package reads or writes is named in one room only."""
+    rooms = defaultdict(dict)
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        where = path.relative_to(root).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and FILE_NAME.fullmatch(text):
+                rooms[text].setdefault(_room(where), f"{where} line {node.lineno}")
+    for name, found in sorted(rooms.items()):
+        if len(found) > 1:
+            yield f"{name!r} is named in several rooms: {', '.join(found.values())}"
 
 
 def _file_rules(root: Path, path: Path, tree: ast.Module) -> Iterator[str]:
@@ -75,17 +118,19 @@ def _file_rules(root: Path, path: Path, tree: ast.Module) -> Iterator[str]:
     lines = len(path.read_text().splitlines())
     if lines > MAX_LINES[folder]:
         yield f"{lines} lines, more than {MAX_LINES[folder]}"
-    in_data = _room(path.relative_to(root).as_posix()) == "data"
+    room = _room(path.relative_to(root).as_posix())
     for name, line, in_function in _imports(root, path, tree):
         top = name.split(".")[0]
-        if top in DATA_ONLY and not in_data:
+        if top in DATA_ONLY and room != "data":
             yield f"line {line}: only {PACKAGE}/data imports {top}"
+        if top == "anndata" and room not in ANNDATA_ROOMS:
+            yield f"line {line}: anndata is known to {', '.join(sorted(ANNDATA_ROOMS))} only"
         if top in INSIDE_FUNCTIONS and not in_function:
             yield f"line {line}: {top} is optional; import it inside the function that needs it"
-        if top in SCRIPTS_ONLY and folder != "scripts":
-            yield f"line {line}: only scripts import {top}"
         if top in OUTSIDE and folder == PACKAGE:
             yield f"line {line}: the package does not import {top}"
+        if name in {f"{PACKAGE}.{function}" for function in FUNCTIONS} and folder == PACKAGE:
+            yield f"line {line}: {name} is a function; name the module in its room"
 
 
 def _room_rules(where: str, targets: set[str]) -> Iterator[str]:
@@ -123,7 +168,7 @@ def _import_time_rules(tree: ast.Module) -> Iterator[str]:
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Return the statements that run at import, those of classes included; skip TYPE_CHECKING."""
     for statement in body:
-        if isinstance(statement, ast.If) and _is_type_checking(statement):
+        if isinstance(statement, ast.If) and (_is_type_checking(statement) or _is_main(statement)):
             continue
         yield statement
         if isinstance(statement, ast.ClassDef):
@@ -153,6 +198,10 @@ def _outside_lambdas(node: ast.AST) -> Iterator[ast.AST]:
 
 def _is_type_checking(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def _is_main(node: ast.If) -> bool:
+    return ast.unparse(node.test) == "__name__ == '__main__'"
 
 
 def _imports(root: Path, path: Path, tree: ast.Module) -> Iterator[tuple[str, int, bool]]:

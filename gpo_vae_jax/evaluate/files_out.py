@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gpo_vae_jax import data
+from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.metrics import describe, direction, find
 from gpo_vae_jax.evaluate.network.agreement import agreement_table
 from gpo_vae_jax.evaluate.network.edges import write_edges
@@ -17,19 +18,14 @@ from gpo_vae_jax.evaluate.summary_numbers import entries, finite
 from gpo_vae_jax.evaluate.terminal_table import terminal_table
 from gpo_vae_jax.files import write_text, written_beside
 
-__all__ = ["OUTPUT_FILES", "numbers_table", "possible_outputs", "terminal_table", "write_files"]
-
-# Every file that an evaluation or an export of the network may leave in a folder.
-OUTPUT_FILES = (
-    *("evaluation.json", "evaluation.csv", "effects.h5ad", "perturbations.csv", "curve.csv"),
-    *("grn.csv", "edges.csv", "edges.graphml", "regulators.csv", "known_networks.csv"),
-    *("enrichment.csv", "neighbourhood_*.csv", "report.html", "plots/*.png"),
-)
+__all__ = ["numbers_table", "possible_outputs", "terminal_table", "write_files"]
 
 
 def possible_outputs(folder: str | Path) -> list[Path]:
     """Return the files in a folder that an evaluation or an export of the network left there."""
-    return [path for pattern in OUTPUT_FILES for path in sorted(Path(folder).glob(pattern))]
+    return [
+        path for pattern in file_names.OUTPUT_FILES for path in sorted(Path(folder).glob(pattern))
+    ]
 
 
 def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:
@@ -37,11 +33,11 @@ def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:
     folder = Path(folder)
     summary = finite(evaluation.summary)
     tables = {
-        "evaluation.csv": numbers_table(summary),
-        "perturbations.csv": evaluation.perturbations,
-        "regulators.csv": evaluation.regulators,
-        "curve.csv": evaluation.curve,
-        "known_networks.csv": agreement_table(evaluation.summary.get("known_networks") or {}),
+        file_names.NUMBERS: numbers_table(summary),
+        file_names.PERTURBATIONS: evaluation.perturbations,
+        file_names.REGULATORS: evaluation.regulators,
+        file_names.CURVE: evaluation.curve,
+        file_names.KNOWN_NETWORKS: agreement_table(evaluation.summary.get("known_networks") or {}),
     }
     tables = {name: table for name, table in tables.items() if len(table.columns)}
     for name, table in tables.items():
@@ -54,9 +50,15 @@ def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:
         evaluation.treatments,
         evaluation.n_perturbed,
     )
-    data.write(evaluation.to_anndata(), folder / "effects.h5ad")
-    write_text(folder / "evaluation.json", json.dumps(summary, indent=1) + "\n")
-    others = ("evaluation.json", "effects.h5ad", "grn.csv", "edges.csv", "edges.graphml")
+    data.write(evaluation.to_anndata(), folder / file_names.EFFECTS)
+    write_text(folder / file_names.EVALUATION, json.dumps(summary, indent=1) + "\n")
+    others = (
+        file_names.EVALUATION,
+        file_names.EFFECTS,
+        file_names.PROBABILITIES,
+        file_names.EDGES,
+        file_names.GRAPH,
+    )
     return [folder / name for name in (*others, *tables)]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.comparison.compare import Comparison, EvaluatedRun, compare
 
 
@@ -46,16 +47,16 @@ def read_evaluated(word: str) -> EvaluatedRun:
     if not path.is_dir():
         raise DataError(f"run {name}: there is no folder {folder!r}")
     commands = {
-        "evaluation.json": f"was not evaluated: gpo-vae evaluate --workdir={folder}",
-        "grn.csv": f"has no network: gpo-vae export-grn --workdir={folder}",
+        file_names.EVALUATION: f"was not evaluated: gpo-vae evaluate --workdir={folder}",
+        file_names.PROBABILITIES: f"has no network: gpo-vae export-grn --workdir={folder}",
     }
     for file, problem in commands.items():
         if not (path / file).is_file():
             raise DataError(f"run {name}: {folder} {problem}")
     try:
-        summary = json.loads((path / "evaluation.json").read_text(encoding="utf-8"))
+        summary = json.loads((path / file_names.EVALUATION).read_text(encoding="utf-8"))
         matrix = pd.read_csv(
-            path / "grn.csv", dtype={0: str}, keep_default_na=False, na_values={}
+            path / file_names.PROBABILITIES, dtype={0: str}, keep_default_na=False, na_values={}
         ).set_index("source")
         treatments = [str(treatment) for treatment in matrix.index]
         probabilities: np.ndarray = np.asarray(matrix[treatments], float)

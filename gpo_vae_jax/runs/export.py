@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax import data
+from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork
 from gpo_vae_jax.evaluate.network.agreement import agreement_table, agreements, placed_networks
 from gpo_vae_jax.evaluate.network.edges import edge_probabilities, write_network
@@ -116,7 +117,7 @@ def _write(path: Path, table: pd.DataFrame) -> None:
 
 
 def _write_regulators(workdir: Path, table: pd.DataFrame, show: int) -> list[str]:
-    _write(workdir / "regulators.csv", table)
+    _write(workdir / file_names.REGULATORS, table)
     first = table[table["perturbed"]].head(min(show, 5))
     return [
         f"{workdir}/regulators.csv: {len(table)} treatments; those with the most targets:",
@@ -131,7 +132,7 @@ def _write_regulators(workdir: Path, table: pd.DataFrame, show: int) -> list[str
 def _write_neighbourhood(
     workdir: Path, gene: str, table: pd.DataFrame, depth: int, show: int
 ) -> list[str]:
-    path = workdir / f"neighbourhood_{re.sub(r'[^A-Za-z0-9_.+-]', '_', gene)}.csv"
+    path = workdir / file_names.NEIGHBOURHOOD.format(gene=re.sub(r"[^A-Za-z0-9_.+-]", "_", gene))
     _write(path, table)
     return [
         f"{path}: {len(table)} genes downstream of {gene} within {depth} edges",
@@ -140,7 +141,7 @@ def _write_neighbourhood(
 
 
 def _write_agreement(workdir: Path, table: pd.DataFrame) -> list[str]:
-    _write(workdir / "known_networks.csv", table)
+    _write(workdir / file_names.KNOWN_NETWORKS, table)
     lines = [f"{workdir}/known_networks.csv: called edges among known ones, of the perturbed block"]
     for row in table[table["pairs"] == "block"].itertuples():
         lines.append(
@@ -153,7 +154,7 @@ def _write_agreement(workdir: Path, table: pd.DataFrame) -> list[str]:
 
 
 def _write_enrichment(workdir: Path, table: pd.DataFrame, show: int) -> list[str]:
-    _write(workdir / "enrichment.csv", table)
+    _write(workdir / file_names.ENRICHMENT, table)
     below = int((table["adjusted_p_value"] < 0.05).sum())
     return [
         f"{workdir}/enrichment.csv: {len(table)} regulators and gene sets that share genes, "

@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
 from gpo_vae_jax.evaluate.network.agreement import with_known
 from gpo_vae_jax.files import written_beside
@@ -96,11 +97,11 @@ def write_edges(
     folder, names = Path(folder), list(treatments)
     matrix = pd.DataFrame(probabilities, index=names, columns=names)
     matrix.index.name = "source"
-    with written_beside(folder / "grn.csv") as path:
+    with written_beside(folder / file_names.PROBABILITIES) as path:
         matrix.to_csv(path, float_format="%.6g")
-    with written_beside(folder / "edges.csv") as path:
+    with written_beside(folder / file_names.EDGES) as path:
         edges.to_csv(path, index=False, float_format="%.6g")
-    with written_beside(folder / "edges.graphml") as path:
+    with written_beside(folder / file_names.GRAPH) as path:
         nx.write_graphml(as_graph(edges, names, n_perturbed), path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.report.drawing import write_png
 from gpo_vae_jax.evaluate.report.effects_section import effects_section
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined
@@ -38,14 +39,14 @@ def write_report(folder: str | Path, evaluation: Evaluation) -> Path:
     """
     folder = Path(folder)
     sections = report_sections(evaluation)
-    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    (folder / file_names.PLOTS).mkdir(parents=True, exist_ok=True)
     drawn = {plot.name: plot for section in sections for plot in section.plots}
     for plot in PLOTS:
         if plot in drawn:
-            write_png(drawn[plot], folder / "plots")
+            write_png(drawn[plot], folder / file_names.PLOTS)
         else:
-            (folder / "plots" / f"{plot}.png").unlink(missing_ok=True)
-    page = folder / "report.html"
+            (folder / file_names.PLOTS / f"{plot}.png").unlink(missing_ok=True)
+    page = folder / file_names.REPORT
     write_text(page, document(evaluation, sections))
     return page
 

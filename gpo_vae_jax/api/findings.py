@@ -1,13 +1,7 @@
-"""The public face: every step from raw counts to a network, in memory.
-
-A prepared data set may be given as the AnnData that `prepare` returns, as the path of a prepared
-h5ad file, or as the `Dataset` that `dataset` makes of either. Only `save`, `load` and `report`
-touch folders.
-"""
+"""What the public face finds out with a trained model."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,15 +11,12 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from gpo_vae_jax import config_io, presets
+from gpo_vae_jax import config_io
 from gpo_vae_jax import progress as progress_of
+from gpo_vae_jax.api.inputs import Prepared, dataset
 from gpo_vae_jax.compilation_cache import use_compilation_cache
-from gpo_vae_jax.config import Config, DataConfig, EvaluateConfig, PrepareConfig, SimulateConfig
-from gpo_vae_jax.data import from_anndata
-from gpo_vae_jax.data import load as load_prepared
-from gpo_vae_jax.data import prepare as prepare_anndata
-from gpo_vae_jax.data import simulate as simulate_anndata
-from gpo_vae_jax.errors import ConfigError, DataError, TrainingError
+from gpo_vae_jax.config import EvaluateConfig
+from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.evaluate import evaluation
 from gpo_vae_jax.evaluate.comparison.compare import Comparison
 from gpo_vae_jax.evaluate.comparison.compare import compare as compare_evaluations
@@ -36,161 +27,6 @@ from gpo_vae_jax.evaluate.report import write_report
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.predict.predicted_cells import PredictionRequest, predict_cells
-from gpo_vae_jax.runs.saved import load, save
-from gpo_vae_jax.runs.watch import Watch, stop_on_signal
-from gpo_vae_jax.train.training import EpochEnd, OnEpoch
-from gpo_vae_jax.train.training import train as train_dataset
-from gpo_vae_jax.types import Dataset
-
-Prepared = anndata.AnnData | Dataset | str | os.PathLike[str]
-
-__all__ = [
-    "Config",
-    "ConfigError",
-    "DataError",
-    "Dataset",
-    "Evaluation",
-    "Trained",
-    "TrainingError",
-    "compare",
-    "dataset",
-    "evaluate",
-    "load",
-    "network",
-    "predict",
-    "prepare",
-    "presets",
-    "report",
-    "save",
-    "simulate",
-    "train",
-]
-
-
-def simulate(**settings: Any) -> anndata.AnnData:
-    """Simulate raw Perturb-seq counts whose gene regulatory network is known.
-
-    Args:
-      settings: fields of `config.SimulateConfig`, such as n_cells=6000, n_genes=120, seed=0.
-
-    Returns:
-      UMI counts [N, G] with `obs["perturbation"]`; the true network is in `uns["gpo_vae_truth"]`.
-
-    Raises:
-      ConfigError: a setting is unknown or out of range.
-    """
-    values = config_io.from_dict({"simulate": settings}).simulate
-    assert isinstance(values, SimulateConfig)
-    return simulate_anndata(values)
-
-
-def prepare(
-    adata: anndata.AnnData,
-    config: PrepareConfig | Config | None = None,
-    *,
-    perturbation_key: str | None = None,
-    control: str | None = None,
-    progress: bool = True,
-    **settings: Any,
-) -> anndata.AnnData:
-    """Turn raw counts into a prepared data set: quality control, splits, matched controls, deltas.
-
-    The input is left as it is. What was done, and how many cells each stage kept, stands in
-    `uns["gpo_vae"]` of the result (docs/data.md).
-
-    Args:
-      adata: raw UMI counts [N, G] in X (or a layer: `layer="counts"`), with a column of `obs` that
-        names each cell's perturbation. It may be backed by its file.
-      config: settings of the preparation; by default those of `presets.anndata()`.
-      perturbation_key: the column of `obs`. By default the usual names are tried.
-      control: the label of control cells in that column.
-      progress: whether the stages are reported on standard error.
-      settings: further fields of `config.PrepareConfig`, such as min_cells=100.
-
-    Returns:
-      The kept cells, ready for `train`.
-
-    Raises:
-      ConfigError: a setting is unknown or out of range.
-      DataError: the input cannot be used; the message names the column, the value and the fix.
-    """
-    start = presets.anndata().prepare if config is None else config
-    start = start.prepare if isinstance(start, Config) else start
-    named = {"perturbation_key": perturbation_key, "control": control}
-    changed = {name: value for name, value in named.items() if value is not None} | settings
-    merged = {**dataclasses.asdict(start), **changed}
-    chosen = config_io.from_dict({"prepare": merged}).prepare
-    guess = config is None and not {"perturbation_key", "control"} & set(changed)
-    say = progress_of.stages(progress)
-    return prepare_anndata(adata, chosen, say, guess=guess)
-
-
-def dataset(prepared: Prepared, config: DataConfig | None = None) -> Dataset:
-    """Return the arrays that training and evaluation read, made once for repeated use.
-
-    Args:
-      prepared: what `prepare` returned, or the path of a prepared h5ad file.
-      config: `mask_test` hides the dosage of some treatments (ablation).
-
-    Raises:
-      DataError: the data is not as `prepare` leaves it.
-    """
-    if isinstance(prepared, Dataset):
-        return prepared
-    config = DataConfig() if config is None else config
-    if isinstance(prepared, anndata.AnnData):
-        return from_anndata(prepared, config)
-    return load_prepared(prepared, config)
-
-
-def train(
-    prepared: Prepared,
-    config: Config | None = None,
-    *,
-    seeds: int | Sequence[int] | None = None,
-    on_epoch: OnEpoch | None = None,
-    together: bool | None = None,
-    progress: bool = True,
-) -> Trained:
-    """Train GPO-VAE, on one seed or on several.
-
-    Every seed trains until its validation loss has not improved for `config.train.patience`
-    epochs. Interrupting (Ctrl-C, or the stop button of a notebook) ends the training after the
-    epoch in progress and returns what was learned.
-
-    Args:
-      prepared: what `prepare` returned, a prepared h5ad file, or a `Dataset`.
-      config: all settings; by default `presets.anndata()`.
-      seeds: one member each; by default `config.train.seed`.
-      on_epoch: called with an `EpochEnd` after each epoch of each seed; a true result stops.
-      together: whether all seeds advance at once in one vmapped program; by default they do
-        except on a CPU, where it gains nothing. The members are the same up to rounding.
-      progress: whether a bar with rate, time left and losses is shown on standard error.
-
-    Returns:
-      The trained model: parameters, settings, names and the history of every epoch.
-
-    Raises:
-      ConfigError: a setting is out of range, or does not fit the data.
-      DataError: the data is not as `prepare` leaves it.
-      TrainingError: a loss is not finite.
-    """
-    use_compilation_cache()
-    config = presets.anndata() if config is None else config
-    config = config_io.from_dict(config_io.to_dict(config))
-    arrays = dataset(prepared, config.data)
-    n_members = 1 if seeds is None or isinstance(seeds, (int, np.integer)) else len(seeds)
-    watch = Watch(config, n_members=n_members, shown=progress)
-    with stop_on_signal() as stop:
-
-        def listen(end: EpochEnd) -> bool:
-            watch(end)
-            return bool(on_epoch and on_epoch(end)) or stop.is_set()
-
-        try:
-            return train_dataset(arrays, config, seeds=seeds, on_epoch=listen, together=together)
-        finally:
-            watch.close()
 
 
 def evaluate(

@@ -1,0 +1,94 @@
+"""Data sets of the public face: simulated, prepared, and as arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import anndata
+
+from gpo_vae_jax import config_io, presets
+from gpo_vae_jax import progress as progress_of
+from gpo_vae_jax.config import Config, DataConfig, PrepareConfig
+from gpo_vae_jax.data import from_anndata
+from gpo_vae_jax.data import load as load_prepared
+from gpo_vae_jax.data import prepare as prepare_anndata
+from gpo_vae_jax.data import simulate as simulate_anndata
+from gpo_vae_jax.types import Dataset
+
+Prepared = anndata.AnnData | Dataset | str | os.PathLike[str]
+
+
+def simulate(**settings: Any) -> anndata.AnnData:
+    """Simulate raw Perturb-seq counts whose gene regulatory network is known.
+
+    Args:
+      settings: fields of `config.SimulateConfig`, such as n_cells=6000, n_genes=120, seed=0.
+
+    Returns:
+      UMI counts [N, G] with `obs["perturbation"]`; the true network is in `uns["gpo_vae_truth"]`.
+
+    Raises:
+      ConfigError: a setting is unknown or out of range.
+    """
+    return simulate_anndata(config_io.from_dict({"simulate": settings}).simulate)
+
+
+def prepare(
+    adata: anndata.AnnData,
+    config: PrepareConfig | Config | None = None,
+    *,
+    perturbation_key: str | None = None,
+    control: str | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> anndata.AnnData:
+    """Turn raw counts into a prepared data set: quality control, splits, matched controls, deltas.
+
+    The input is left as it is. What was done, and how many cells each stage kept, stands in
+    `uns["gpo_vae"]` of the result (docs/data.md).
+
+    Args:
+      adata: raw UMI counts [N, G] in X (or a layer: `layer="counts"`), with a column of `obs` that
+        names each cell's perturbation. It may be backed by its file.
+      config: settings of the preparation; by default those of `presets.anndata()`.
+      perturbation_key: the column of `obs`. By default the usual names are tried.
+      control: the label of control cells in that column.
+      progress: whether the stages are reported on standard error.
+      settings: further fields of `config.PrepareConfig`, such as min_cells=100.
+
+    Returns:
+      The kept cells, ready for `train`.
+
+    Raises:
+      ConfigError: a setting is unknown or out of range.
+      DataError: the input cannot be used; the message names the column, the value and the fix.
+    """
+    start = presets.anndata().prepare if config is None else config
+    start = start.prepare if isinstance(start, Config) else start
+    named = {"perturbation_key": perturbation_key, "control": control}
+    changed = {name: value for name, value in named.items() if value is not None} | settings
+    merged = {**dataclasses.asdict(start), **changed}
+    chosen = config_io.from_dict({"prepare": merged}).prepare
+    guess = config is None and not {"perturbation_key", "control"} & set(changed)
+    say = progress_of.stages(progress)
+    return prepare_anndata(adata, chosen, say, guess=guess)
+
+
+def dataset(prepared: Prepared, config: DataConfig | None = None) -> Dataset:
+    """Return the arrays that training and evaluation read, made once for repeated use.
+
+    Args:
+      prepared: what `prepare` returned, or the path of a prepared h5ad file.
+      config: `mask_test` hides the dosage of some treatments (ablation).
+
+    Raises:
+      DataError: the data is not as `prepare` leaves it.
+    """
+    if isinstance(prepared, Dataset):
+        return prepared
+    config = DataConfig() if config is None else config
+    if isinstance(prepared, anndata.AnnData):
+        return from_anndata(prepared, config)
+    return load_prepared(prepared, config)

@@ -1,0 +1,22 @@
+"""The names of the files that an evaluation or an export of the network leaves in a folder."""
+
+EVALUATION = "evaluation.json"  # every number
+NUMBERS = "evaluation.csv"  # the same, a row each
+EFFECTS = "effects.h5ad"
+PERTURBATIONS = "perturbations.csv"
+CURVE = "curve.csv"
+PROBABILITIES = "grn.csv"
+EDGES = "edges.csv"
+GRAPH = "edges.graphml"
+REGULATORS = "regulators.csv"
+KNOWN_NETWORKS = "known_networks.csv"
+ENRICHMENT = "enrichment.csv"
+NEIGHBOURHOOD = "neighbourhood_{gene}.csv"
+REPORT = "report.html"
+PLOTS = "plots"
+
+OUTPUT_FILES = (
+    *(EVALUATION, NUMBERS, EFFECTS, PERTURBATIONS, CURVE, PROBABILITIES, EDGES, GRAPH),
+    *(REGULATORS, KNOWN_NETWORKS, ENRICHMENT, NEIGHBOURHOOD.format(gene="*")),
+    *(REPORT, f"{PLOTS}/*.png"),
+)
