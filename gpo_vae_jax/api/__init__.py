@@ -15,3 +15,25 @@ from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.runs.saved import load, save
 from gpo_vae_jax.types import Dataset
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "Evaluation",
+    "Trained",
+    "TrainingError",
+    "compare",
+    "dataset",
+    "evaluate",
+    "load",
+    "network",
+    "predict",
+    "prepare",
+    "presets",
+    "report",
+    "save",
+    "simulate",
+    "train",
+]
