@@ -1,8 +1,12 @@
-"""The errors of the library: each says what was wrong and what to do about it."""
+"""The errors of the library: each message names the setting or column, the value and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """A setting has an unknown name or an impossible value."""
+    """A setting is unknown or its value is impossible."""
 
 
 class DataError(ValueError):
@@ -10,4 +14,11 @@ class DataError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """A run could not go on: a loss that is not finite, or a run folder that does not fit."""
+    """A run cannot continue: the loss is not finite, or the run folder does not fit."""
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Join names with commas for a message, sorted, at most `most` of them."""
+    text = sorted(str(name) for name in names)
+    more = f" and {len(text) - most} more" if len(text) > most else ""
+    return ", ".join(text[:most]) + more

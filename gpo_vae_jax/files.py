@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed."""
+"""Atomic files: written next to their destination, then renamed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Return a path to write to; it takes the place of `path` where the block ends without an error.
+    """Yield a temporary path that replaces `path` when the block ends without an error.
 
-    After an error what was written is removed, and what stood at `path` before stays.
+    After an error the temporary file is removed and `path` stays as it was.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -24,6 +24,6 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically."""
     with written_beside(path) as beside:
         beside.write_text(text, encoding="utf-8")

@@ -1,13 +1,13 @@
-"""The data that travels through the library: shape letters and plain tuples of arrays, no logic.
+"""The data structures of the library, plain tuples of arrays, and the shape letters.
 
 Shape letters, used in every docstring:
 
     N  cells of a split            P  particles (Monte Carlo samples)
     B  cells of a batch            L  latent size
     G  measured genes              H  hidden width of a network
-    T  treatments = dosage columns K  perturbations of one cell, at most
-    R  perturbed treatments, R <= T: the first R dosage columns; the others ("extended" genes)
-       take part in the network only
+    T  treatments = dosage columns K  largest number of perturbations of a cell
+    R  perturbed treatments, the first R <= T dosage columns; the others ("extended" genes) are
+       only part of the network
     Q  quality columns (1 in every published data set)
 """
 
@@ -27,7 +27,7 @@ Metrics = dict[str, Array]
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """State how large the data is; hashable, so that it can be a static argument."""
+    """The sizes of a data set; hashable, so that they can be a static argument."""
 
     n_genes: int  # G
     n_treatments: int  # T
@@ -36,25 +36,25 @@ class Sizes:
 
 
 class Batch(NamedTuple):
-    """Hold some cells, one row each: a batch (B rows) or a whole split (N rows).
+    """Some cells, one row each: a batch (B rows) or a whole split (N rows).
 
-    Counts may be of any integer or floating type; they become float32 where they are used.
+    Counts may have any integer or floating type; they are cast to float32 where they are used.
     """
 
     counts: Array  # [B, G] raw UMI counts
     library_size: Array  # [B] total UMI counts of the cell
     perturbation: Array  # [B, K] int32, dosage columns of the cell's perturbed genes
-    dosage: Array  # [B, K] float32, 1 where `perturbation` counts, 0 where it only fills the row
+    dosage: Array  # [B, K] float32, 1 where `perturbation` counts, 0 for padding
     qc_fail: Array  # [B, Q] 1 = the cell failed quality control, 0 = passed
     counterfactual: Array  # [B, G] counts of the same perturbation at failed quality, or all zeros
     delta: Array  # [B, T] |log-expression of the cell - of its matched control|
-    weight: Array  # [B] 1, or 0 for a row that only fills the last batch of an epoch
-    rows: Array | None = None  # [R'] int32, dosage columns that may have cells here, in whose rows
-    # `perturbation` then counts; None: the first R
+    weight: Array  # [B] 1, or 0 for a row that pads the last batch of an epoch
+    rows: Array | None = None  # [R'] int32, the dosage columns that `perturbation` then indexes: a
+    # superset of those with cells in the batch; None: the first R
 
 
 class InputStatistics(NamedTuple):
-    """Hold mean and unbiased standard deviation of each gene over the training cells."""
+    """Mean and unbiased standard deviation of each gene over the training cells."""
 
     mean: Array  # [G] of counts
     std: Array  # [G]
@@ -63,23 +63,23 @@ class InputStatistics(NamedTuple):
 
 
 class Context(NamedTuple):
-    """Hold what the objective must know about the split from which a batch is drawn."""
+    """What the objective needs to know about the split a batch is drawn from."""
 
     statistics: InputStatistics  # of the TRAINING split, whatever the split
     treatment_cells: Array  # [T] cells of the split with a non-zero dosage of each treatment
     quality_cells: Array  # [Q] cells of the split that failed each quality column
-    measured: Array  # [T] 1, or 0 for a treatment whose gene is not measured: it aligns nothing
+    measured: Array  # [T] 1, or 0 if the treatment's gene is not measured: no alignment loss
 
 
 class Posterior(NamedTuple):
-    """Hold a diagonal Gaussian."""
+    """A diagonal Gaussian."""
 
     mean: Array
     variance: Array
 
 
 class SharedNoise(NamedTuple):
-    """Hold the draws behind one sample of the variables shared by cells."""
+    """Random draws for one sample of the variables shared by all cells."""
 
     mask: Array  # [P, R, T] standard logistic
     embedding: Array  # [P, R, T] standard normal
@@ -87,7 +87,7 @@ class SharedNoise(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """Hold every random draw of one evaluation of the objective."""
+    """All random draws of one evaluation of the objective."""
 
     shared: SharedNoise  # guide pass 1
     basal: Array  # [P, B, L] standard normal
@@ -95,7 +95,7 @@ class Noise(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Hold the cells of one split with what the objective must know about it."""
+    """The cells of one split and their context."""
 
     cells: Batch  # N rows
     context: Context
@@ -103,16 +103,16 @@ class Split(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Conventions:
-    """Hold how names are read, and when a cell fails quality control."""
+    """How names are read, and the limits of quality control."""
 
     control: str = "non-targeting"  # the label of control cells
-    separator: str = "+"  # between the names of perturbed genes in a label; empty: never split
+    separator: str = "+"  # between perturbed genes in a label; empty: labels are never split
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)  # other name -> gene
-    symbols: tuple[str, ...] = ()  # [G] by which mitochondrial and other genes are known
+    symbols: tuple[str, ...] = ()  # [G] identify mitochondrial and other gene groups
     quality_limits: Mapping[str, Mapping[str, float]] = dataclasses.field(
         default_factory=dict
     )  # by MADs ("3", "4", "5"), then by metric
-    doublets: bool = False  # whether doublets failed quality control
+    doublets: bool = False  # whether doublets fail quality control
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,9 +122,9 @@ class Dataset:
     `labels` and `label_genes` describe the file: `mask_test` hides dosages, never labels. Labels
     are parsed once, when the data set is built; everything else looks them up in `label_genes`. It
     contains every label of any split, and those of `true_effects` whose genes are treatments.
-    `tables[split]` holds
-    the Wasserstein distance of every (perturbation, treatment) pair, [R, T], nan where there is
-    nothing to compare: it scores the edges of the network as they are learned.
+    `tables[split]` is the Wasserstein distance of perturbed from control cells for every
+    (perturbation, treatment) pair, [R, T], nan where there is nothing to compare. It scores the
+    edges of the network while they are learned.
     """
 
     splits: Mapping[str, Split]  # "train", "val", "test"
@@ -141,6 +141,6 @@ class Dataset:
 
     @property
     def sizes(self) -> Sizes:
-        """Return the sizes a model for this data set needs."""
+        """Return the sizes of a model for this data set."""
         n_quality = self.splits["train"].cells.qc_fail.shape[1]
         return Sizes(len(self.genes), len(self.treatments), self.n_perturbed, n_quality)

@@ -1,4 +1,4 @@
-"""Files are whole or not there."""
+"""Files are replaced whole or not at all."""
 
 import pytest
 
@@ -12,10 +12,14 @@ def test_finished_file_takes_its_place(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "new"
 
 
-def test_after_an_error_what_stood_there_stays(tmp_path):
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    def write_half():
+        with written_beside(tmp_path / "a.txt") as beside:
+            beside.write_text("half")
+            raise OSError("no space left on disk")
+
     write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(OSError, match="disk"), written_beside(tmp_path / "a.txt") as beside:
-        beside.write_text("half")
-        raise OSError("no space left on disk")
+    with pytest.raises(OSError, match="disk"):
+        write_half()
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"

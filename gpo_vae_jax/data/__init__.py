@@ -1,4 +1,9 @@
-"""AnnData in, Dataset out: the only rooms that know anndata and scanpy."""
+"""AnnData in, Dataset out: the only rooms that know anndata and scanpy.
+
+`prepare` turns raw counts into a prepared AnnData and `write` stores it; `from_anndata` and `load`
+return the `Dataset` that training reads. `simulate` makes raw counts with a known network, and
+`from_arrays` builds a `Dataset` from any other data.
+"""
 
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.data.anndata_out import as_anndata, network_over_genes
@@ -34,16 +39,16 @@ __all__ = [
 
 
 def from_config(config: Config) -> Dataset:
-    """Return the data a run asks for: its prepared file, or data simulated and prepared in memory.
+    """Return the data set of a run: a prepared file, or data simulated and prepared in memory.
 
     Raises:
-      DataError: neither is asked for, or the file is not as docs/data.md says.
+      DataError: the settings name neither, or the file is not a prepared file (docs/data.md).
     """
     if config.data.path:
         return load(config.data.path, config.data)
     if not config.data.simulated:
         raise DataError(
-            "no data: name a prepared file, --config.data.path=PREPARED.h5ad "
-            "(scripts/prepare.py makes one from raw counts)"
+            "no data: name a prepared file, config.data.path=PREPARED.h5ad "
+            "(`gpo-vae prepare` makes one from raw counts)"
         )
     return from_anndata(prepare(simulate(config.simulate), config.prepare), config.data)

@@ -1,4 +1,4 @@
-"""Results as AnnData: the one way out."""
+"""Results as AnnData: the only place where one is built for evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ def as_anndata(
     varp: Mapping[str, sparse.spmatrix] | None = None,
     uns: Mapping[str, Any] | None = None,
 ) -> anndata.AnnData:
-    """Return values [N, G] of N things (cells, perturbations) and G genes with what is known of them.
+    """Return an AnnData of N observations (cells or perturbations) and G genes.
 
     Args:
-      obs: N rows; its index names them.
-      layers: further values, each [N, G].
-      var: G rows, facts about the genes.
-      varp: by name, [G, G] sparse: such as the network over the genes (`network_over_genes`).
-      uns: anything that an h5ad can hold.
+      values: [N, G], stored as X.
+      obs: N rows of annotation; the index names the observations.
+      genes: G names.
+      layers: further values, [N, G] each.
+      var: G rows of annotation; by default only the gene names.
+      varp: sparse [G, G] matrices, such as `network_over_genes`.
+      uns: unstructured annotation of types an h5ad can store.
     """
     var = pd.DataFrame(index=pd.Index(list(map(str, genes)))) if var is None else var
     return anndata.AnnData(
@@ -44,7 +46,10 @@ def as_anndata(
 def network_over_genes(
     matrix: np.ndarray, treatments: Sequence[str], genes: Sequence[str]
 ) -> sparse.csr_matrix:
-    """Place a network [T, T] over all genes, [G, G]; treatments that are not measured drop out."""
+    """Return a network [T, T] as a sparse matrix over all genes, [G, G].
+
+    Treatments that are not measured are dropped.
+    """
     at = pd.Index(list(genes)).get_indexer(list(treatments))
     row, column = np.nonzero((at >= 0)[:, None] & (at >= 0)[None, :])
     entries = (np.asarray(matrix)[row, column], (at[row], at[column]))

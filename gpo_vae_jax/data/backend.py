@@ -1,7 +1,7 @@
-"""The heavy stages on scanpy (CPU) or on rapids-singlecell (GPU), by the same functions.
+"""Cell sums and Scrublet, on scanpy (CPU) or rapids-singlecell (GPU).
 
-Sums of counts are the same numbers on both, as they are whole and below 2^24. Log-normalised
-expression is float32 on both and agrees to about 1e-6; doublets are another random simulation.
+Cell sums are identical on both: whole numbers below 2^24. Doublets differ, as Scrublet simulates
+them at random.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,12 +21,14 @@ BACKENDS = ("auto", "scanpy", "rapids")
 
 
 def choose_backend(asked: str) -> str:
-    """Give "scanpy" or "rapids"; "auto" is rapids where it is installed and finds a device.
+    """Return "scanpy" or "rapids"; "auto" means rapids if it is installed and finds a GPU.
 
-    Raises DataError for "rapids" where it cannot run, saying what to install.
+    Raises DataError for "rapids" if it cannot run; the message says what to install.
     """
     if asked not in BACKENDS:
-        raise DataError(f"there is no backend {asked!r}; there are: {', '.join(BACKENDS)}")
+        raise DataError(
+            f"config.prepare.backend={asked!r} is not possible; there are: {', '.join(BACKENDS)}"
+        )
     problem = "" if asked == "scanpy" else _why_not_rapids()
     if problem and asked == "rapids":
         raise DataError(f"config.prepare.backend='rapids' cannot be used: {problem}")
@@ -35,9 +38,12 @@ def choose_backend(asked: str) -> str:
 def cell_sums(
     counts: count_matrix.CountMatrix, members: Mapping[str, np.ndarray], backend: str = "scanpy"
 ) -> dict[str, np.ndarray]:
-    """Return each cell's UMI_count, ngenes and counts in each group of genes, [N] float64 each.
+    """Return UMI_count, ngenes and the counts in each gene group of every cell, [N] float64 each.
 
-    `members` has the genes of each group, [G] bool.
+    Args:
+      counts: [N, G].
+      members: the genes of each group, [G] bool.
+      backend: "scanpy" or "rapids".
     """
     if backend == "rapids":
         import rapids_singlecell as rapids
@@ -60,9 +66,9 @@ def cell_sums(
 
 
 def scrublet(counts: count_matrix.CountMatrix, seed: int, backend: str = "scanpy") -> np.ndarray:
-    """Flag doublets among some cells by Scrublet with its default settings, [N] int8.
+    """Flag doublets with Scrublet at its default settings, [N] int8.
 
-    Raises DataError where Scrublet cannot run, such as on too few cells or genes.
+    Raises DataError if Scrublet fails, for example on too few cells or genes.
     """
     if backend == "rapids":
         import rapids_singlecell as package
@@ -71,8 +77,8 @@ def scrublet(counts: count_matrix.CountMatrix, seed: int, backend: str = "scanpy
     else:
         import scanpy as package
 
-        # exact neighbours: with the pinned versions of scipy and pynndescent, the approximate ones
-        # that scanpy 1.11.5 takes for more cells fail
+        # Exact neighbours: the approximate ones that scanpy 1.11.5 uses for many cells fail with
+        # the pinned versions of scipy and pynndescent.
         adata, settings = _as_anndata(counts), {"use_approx_neighbors": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -81,9 +87,9 @@ def scrublet(counts: count_matrix.CountMatrix, seed: int, backend: str = "scanpy
         except Exception as error:  # scanpy, scikit-image and ARPACK raise many kinds
             raise DataError(
                 f"Scrublet failed on {adata.n_obs} cells ({error}); it needs scikit-image and "
-                "enough cells and genes; leave it out with --config.prepare.scrublet=off"
+                "enough cells and genes; config.prepare.scrublet=off turns it off"
             ) from error
-    if "predicted_doublet" not in adata.obs:  # the scores have no two modes to part
+    if "predicted_doublet" not in adata.obs:  # the scores are not bimodal: no threshold
         return np.zeros(adata.n_obs, np.int8)
     return np.asarray(adata.obs["predicted_doublet"].eq(True), dtype=np.int8)
 
@@ -92,23 +98,23 @@ def _why_not_rapids() -> str:
     if importlib.util.find_spec("rapids_singlecell") is None:
         return (
             "rapids-singlecell is not installed; pip install 'gpo-vae-jax[rapids12]' (or rapids11, "
-            "rapids13, for CUDA 11 and 13), or take --config.prepare.backend=scanpy"
+            "rapids13, for CUDA 11 and 13), or use config.prepare.backend=scanpy"
         )
     try:
         import cupy
 
-        return "" if cupy.cuda.runtime.getDeviceCount() else "there is no GPU"
-    except Exception as error:  # a missing driver or CUDA library shows itself in many ways
-        return f"no GPU answers ({error})"
+        return "" if cupy.cuda.runtime.getDeviceCount() else "no GPU was found"
+    except Exception as error:  # a missing driver or CUDA library raises many kinds
+        return f"no GPU can be used ({error})"
 
 
-def _as_anndata(counts: count_matrix.CountMatrix):
+def _as_anndata(counts: count_matrix.CountMatrix) -> Any:
     import anndata
 
     return anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
 
 
-def _on_gpu(counts: count_matrix.CountMatrix):
+def _on_gpu(counts: count_matrix.CountMatrix) -> Any:
     import rapids_singlecell as rapids
 
     adata = _as_anndata(counts)

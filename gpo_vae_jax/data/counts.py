@@ -1,8 +1,8 @@
-"""The matrix of counts, dense, sparse or on disk: checks, narrow copies, log-normalisation."""
+"""The count matrix, dense, sparse or on disk: checks, narrow copies, log-normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,14 @@ def row_chunks(shape: tuple[int, int], chunk_values: int = _CHUNK_VALUES) -> Ite
 
 
 def by_rows(matrix: CountMatrix) -> CountMatrix:
-    """Return the matrix in a form whose rows are cheap to slice."""
+    """Return the matrix in a format with cheap row slices; a backed CSC matrix is read whole."""
     if getattr(matrix, "format", "") == "csr" or not hasattr(matrix, "format"):
         return matrix
     return (matrix if sparse.issparse(matrix) else matrix.to_memory()).tocsr()
 
 
 def dense_rows(matrix: CountMatrix, rows: slice | np.ndarray) -> np.ndarray:
-    """Return some rows as a dense array."""
+    """Return some rows, [n, G], as a dense array."""
     part = matrix[rows]
     return part.toarray() if sparse.issparse(part) else np.asarray(part)
 
@@ -43,34 +43,40 @@ def columns(matrix: CountMatrix, which: np.ndarray) -> np.ndarray:
 
 
 def check_values(values: np.ndarray, where: str) -> None:
-    """Raise DataError unless every value is a count: finite, at least 0, an integer."""
+    """Raise DataError unless every value is a count: a whole number from 0 to 2^32 - 1.
+
+    `where` names the values in the message, such as "layer 'counts'".
+    """
     if values.dtype.kind in "ub":
         return
     if values.dtype.kind not in "if":
-        raise DataError(f"{where} holds values of type {values.dtype}, not numbers")
+        raise DataError(f"{where} holds {values.dtype} values, not numbers")
     if values.dtype.kind == "f":
         bad = ~np.isfinite(values)
         if bad.any():
             raise DataError(f"{where} holds {int(bad.sum())} values that are NaN or infinite")
     if values.size and values.min() < 0:
         raise DataError(
-            f"{where} holds negative values (as low as {values.min():g}): it must hold raw counts, "
-            "not scaled or centred expression"
+            f"{where} holds negative values (down to {values.min():g}): raw counts are needed, not "
+            "scaled or centred expression"
         )
     if values.dtype.kind == "f":
         fraction = values != np.floor(values)
         if fraction.any():
             raise DataError(
                 f"{where} holds values that are not whole numbers (such as {values[fraction][0]:g})"
-                ": it must hold raw UMI counts, not normalised expression; if a layer holds the "
-                "raw counts, name it in config.prepare.layer"
+                ": raw UMI counts are needed, not normalised expression; if a layer holds them, "
+                "name it in config.prepare.layer"
             )
     if values.size and values.max() > _LARGEST:
         raise DataError(f"{where} holds a count above {_LARGEST}")
 
 
 def check_counts(matrix: CountMatrix, where: str = "X") -> None:
-    """Raise DataError unless the whole matrix holds counts; a sparse one is not made dense."""
+    """Raise DataError unless the whole matrix holds counts (see check_values).
+
+    A sparse matrix is not made dense.
+    """
     if sparse.issparse(matrix):
         for part in pieces(len(matrix.data), _CHUNK_VALUES):
             check_values(matrix.data[part], where)
@@ -81,9 +87,10 @@ def check_counts(matrix: CountMatrix, where: str = "X") -> None:
 
 
 def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
-    """Return the counts dense, [N, G], in the narrowest unsigned type (uint8, 16, 32) holding them.
+    """Return the counts as a dense array, [N, G], in the narrowest of uint8, uint16 and uint32.
 
-    Works in chunks of rows: memory stays near the result. Raises DataError (see check_values).
+    Works in chunks of rows, so that the peak memory is about that of the result. Raises DataError
+    for values that are not counts (see check_values).
     """
     matrix = by_rows(matrix)
     result = np.zeros(matrix.shape, np.uint8)
@@ -98,9 +105,13 @@ def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
 
 
 def narrow_copy(matrix: CountMatrix, rows: np.ndarray) -> CountMatrix:
-    """Return some rows with narrow values, sparse (CSR) where the matrix is sparse, else dense.
+    """Return some rows, in the narrowest unsigned type: CSR if the matrix is sparse, else dense.
 
-    `rows` are distinct, in any order. The matrix, which may be on disk, is read once, in chunks.
+    The matrix may be on disk; it is read once, in chunks.
+
+    Args:
+      matrix: [N, G] counts.
+      rows: distinct row numbers, in any order.
     """
     matrix = by_rows(matrix)
     place = np.full(matrix.shape[0], -1, np.int64)
@@ -124,14 +135,14 @@ def narrow_copy(matrix: CountMatrix, rows: np.ndarray) -> CountMatrix:
 
 
 def library_size(matrix: CountMatrix) -> np.ndarray:
-    """Sum the counts of each cell, [N] float64."""
+    """Return the library size of each cell, its total counts, [N] float64."""
     matrix = by_rows(matrix)
     sums = [matrix[rows].sum(axis=1, dtype=np.float64) for rows in row_chunks(matrix.shape)]
     return np.concatenate([np.zeros(0), *(np.asarray(part).ravel() for part in sums)])
 
 
 def genes_per_cell(matrix: CountMatrix) -> np.ndarray:
-    """Count the genes with a count in each cell, [N] float64."""
+    """Return the number of genes detected in each cell, [N] float64."""
     matrix = by_rows(matrix)
     numbers = []
     for rows in row_chunks(matrix.shape):
@@ -142,24 +153,24 @@ def genes_per_cell(matrix: CountMatrix) -> np.ndarray:
 
 
 def normalisation(library: np.ndarray) -> np.ndarray:
-    """Return the factor, [N], that brings each cell to the median library size of all cells.
+    """Return the size factor of each cell, [N]: median library size / library size.
 
-    A cell without any count gets 0 and does not enter the median. Raises DataError when no cell
-    has a count.
+    Cells without counts get 0 and are left out of the median. Raises DataError if no cell has a
+    count.
     """
     counted = library > 0
     if not counted.any():
-        raise DataError("no cell has a single count")
+        raise DataError("every count is 0")
     median = np.median(library[counted])
     return np.divide(median, library, out=np.zeros(library.shape), where=counted)
 
 
 def log_normalised(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Return log(1 + counts * factor) of dense counts [N, ...] in float64 (docs/method.md 1)."""
+    """Return log(1 + counts * factor), float64, of dense counts [N, ...] (docs/method.md 1)."""
     return np.log1p(values * factor.reshape(-1, *([1] * (values.ndim - 1))))
 
 
-def gene_columns(names, genes) -> np.ndarray:
-    """Find the column of each name among the genes, -1 where it is not measured."""
+def gene_columns(names: Iterable[str], genes: Iterable[str]) -> np.ndarray:
+    """Return the column of each name among the genes, -1 if it is not measured."""
     position = {gene: i for i, gene in enumerate(genes)}
     return np.array([position.get(name, -1) for name in names], np.int64)

@@ -1,8 +1,9 @@
-"""Arrays in, Dataset out: the one way by which training data is made."""
+"""Arrays in, Dataset out: every Dataset is built here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data import labels
 from gpo_vae_jax.data.input_statistics import input_statistics
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import DataError, listed
 from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 from gpo_vae_jax.statistics.two_sample import two_sample_tables
 from gpo_vae_jax.types import Batch, Context, Conventions, Dataset, InputStatistics, Split
@@ -40,30 +41,30 @@ def from_arrays(
     true_effects: Mapping[str, np.ndarray] | None = None,
     config: DataConfig = _DEFAULT,
 ) -> Dataset:
-    """Make a Dataset from the arrays of all N cells (docs/method.md 1).
+    """Build a Dataset from the arrays of all N cells (docs/method.md 1).
 
     Args:
       counts: [N, G] raw counts, dense or sparse.
       dosage: [N, T], dense; or the pair (columns [N, K], dosage [N, K]) of types.Batch.
-      qc_fail: [N] or [N, Q], 1 = failed.
-      counterfactual: [N, G] counts, dense or sparse.
-      delta: [N, T]; nan counts as 0.
+      qc_fail: [N] or [N, Q], 1 = failed quality control.
+      counterfactual: [N, G] counts of the same perturbation at failed quality, dense or sparse.
+      delta: [N, T], |log expression of the cell - of its matched control|; nan counts as 0.
       split: [N], "train", "val" or "test".
       treatments: T names, the perturbed genes first.
       n_perturbed: R.
       genes: G names.
-      cells: N names; absent: row numbers.
-      controls: [N] bool, the control cells; absent: those without dosage.
+      cells: N names. Absent: row numbers.
+      controls: [N] bool, the control cells. Absent: those without dosage.
       cell_labels: [N] the perturbation of each cell, under any name: the genes of a label are the
         treatments with dosage in its cells. Absent: built from the dosage.
-      conventions: how names and quality are read.
-      true_network: [T, T] signed truth of simulated data.
-      true_effects: the true latent of each label, of simulated data.
-      config: `mask_test` is obeyed.
+      conventions: the control label, other names of genes, quality thresholds.
+      true_network: [T, T] signed network of simulated data.
+      true_effects: the true latent effect of each label of simulated data.
+      config: only `mask_test` is used: treatments whose dosage is set to 0.
 
     Raises:
-      DataError: for shapes that do not fit, values that are no counts, an empty split, cells of one
-        label with different dosages, or an unknown name in `mask_test`.
+      DataError: shapes do not fit, values are not counts, a split is empty, cells of one label have
+        different dosages, or `mask_test` has an unknown name.
     """
     treatments, genes = tuple(map(str, treatments)), tuple(map(str, genes))
     n, t = counts.shape[0], len(treatments)
@@ -101,8 +102,8 @@ def from_arrays(
     columns = count_matrix.gene_columns(treatments, genes)
     if (columns < 0).all():
         raise DataError(
-            f"none of the {t} treatments is a measured gene, so nothing can align the network: "
-            f"{labels.listed(treatments, 5)} are none of {labels.listed(genes, 5)}"
+            f"none of the {t} treatments is a measured gene, so the network has nothing to align "
+            f"with: treatments {listed(treatments, 5)}; genes {listed(genes, 5)}"
         )
     tables = {
         name: _table(
@@ -150,7 +151,7 @@ def _from_dense(dosage: np.ndarray, n: int, t: int) -> tuple[np.ndarray, np.ndar
     return labels.indices_of_dense(dosage)
 
 
-def _check_shapes(**arrays) -> None:
+def _check_shapes(**arrays: tuple[Any, tuple[int | None, ...]]) -> None:
     for name, (array, expected) in arrays.items():
         shape = tuple(np.shape(array)) if not hasattr(array, "shape") else tuple(array.shape)
         fits = len(shape) == len(expected) and all(
@@ -158,14 +159,16 @@ def _check_shapes(**arrays) -> None:
         )
         if not fits:
             wanted = ", ".join("any" if want is None else str(want) for want in expected)
-            raise DataError(f"{name} has the shape {shape}, it should be ({wanted})")
+            raise DataError(f"{name} has shape {shape}; expected ({wanted})")
 
 
-def _check_values(split, qc_fail, treatments, n_perturbed) -> None:
+def _check_values(
+    split: np.ndarray, qc_fail: np.ndarray, treatments: Sequence[str], n_perturbed: int
+) -> None:
     unknown = sorted(set(split) - set(SPLITS))
     if unknown:
         raise DataError(
-            f"split holds {labels.listed(unknown)}; each cell must be in 'train', 'val' or 'test'"
+            f"split holds {listed(unknown)}; each cell must be in 'train', 'val' or 'test'"
         )
     for name in SPLITS:
         if not (split == name).any():
@@ -173,12 +176,14 @@ def _check_values(split, qc_fail, treatments, n_perturbed) -> None:
     if not np.isin(qc_fail, (0, 1)).all():
         raise DataError("qc_fail must hold 0 (passed) and 1 (failed) only")
     if len(set(treatments)) < len(treatments):
-        raise DataError("the names of the treatments (dosage columns) are not unique")
+        raise DataError("treatment names (dosage columns) are not unique")
     if not 1 <= n_perturbed <= len(treatments):
         raise DataError(f"n_perturbed is {n_perturbed}; there are {len(treatments)} treatments")
 
 
-def _check_dosage(perturbation, dosage, treatments, n_perturbed) -> None:
+def _check_dosage(
+    perturbation: np.ndarray, dosage: np.ndarray, treatments: Sequence[str], n_perturbed: int
+) -> None:
     used = np.asarray(perturbation)[np.asarray(dosage) != 0]
     beyond = np.unique(used[(used < 0) | (used >= n_perturbed)])
     if len(beyond):
@@ -190,11 +195,20 @@ def _check_dosage(perturbation, dosage, treatments, n_perturbed) -> None:
     ordered = np.sort(np.where(np.asarray(dosage) != 0, perturbation, -1), axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     if twice.any():
-        raise DataError(f"cell {int(np.argmax(twice.any(axis=1)))} names one treatment twice")
+        raise DataError(f"cell {int(np.argmax(twice.any(axis=1)))} has one treatment twice")
 
 
-def _table(counts, factor, columns, controls, perturbation, dosage, rows, n_perturbed):
-    """Return the Wasserstein distances of one split, [R, T] float32."""
+def _table(
+    counts: np.ndarray,
+    factor: np.ndarray,
+    columns: np.ndarray,
+    controls: np.ndarray,
+    perturbation: np.ndarray,
+    dosage: np.ndarray,
+    rows: np.ndarray,
+    n_perturbed: int,
+) -> np.ndarray:
+    """Return the Wasserstein distances of perturbed from control cells, [R, T] float32."""
     parts = []
     for part in pieces(len(columns), items_within(_TABLE_VALUES, len(rows))):
         which = columns[part]
@@ -220,7 +234,7 @@ def _context(batch: Batch, statistics: InputStatistics, measured: np.ndarray) ->
 
 
 def truth_among(treatments: Sequence[str], truth: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the true network in the order of the treatments, [T, T]; 0 for genes outside it."""
+    """Return the true network in the order of the treatments, [T, T]; 0 for other genes."""
     at = count_matrix.gene_columns(treatments, [str(name) for name in truth["names"]])
     weights = np.asarray(truth["weights"], np.float32)[np.ix_(at, at)]
     return np.where((at >= 0)[:, None] & (at >= 0)[None, :], weights, 0).astype(np.float32)

@@ -1,15 +1,15 @@
-"""The names a gene has: var names, and the symbols or Ensembl ids beside them."""
+"""Gene names: var names, the symbols or Ensembl ids beside them, and misspelt ones."""
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from gpo_vae_jax.data.labels import listed
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import DataError, listed
 
 SYMBOL_COLUMNS = (
     *("gene_name", "gene_names", "gene_symbol", "gene_symbols", "symbol", "symbols"),
@@ -17,14 +17,22 @@ SYMBOL_COLUMNS = (
 )
 ID_COLUMNS = ("gene_id", "gene_ids", "ensembl_id", "ensembl_ids", "ensembl", "feature_id")
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d+(\.\d+)?$")
+_VERSION = re.compile(r"[.-]\d+$")
+_LONG = 8  # letters from which on a name may be misspelt; a short one is another gene
+_SIMILAR = 0.8
 
 
 def gene_aliases(var: pd.DataFrame, key: str = "") -> dict[str, str]:
     """Return the var name of every other name of a gene.
 
-    Other names stand in the column `key`, or where it is empty in the well-known ones. A name that
-    means several genes, or is a var name itself, means nothing here. Raises DataError for an
-    unknown column.
+    A name shared by several genes, or equal to a var name, is left out.
+
+    Args:
+      var: G rows, indexed by var names.
+      key: the column with the other names; empty: every well-known column.
+
+    Raises:
+      DataError: `var` has no column `key`.
     """
     if key and key not in var:
         raise DataError(
@@ -45,10 +53,10 @@ def gene_aliases(var: pd.DataFrame, key: str = "") -> dict[str, str]:
 
 
 def symbols(var: pd.DataFrame, key: str = "") -> tuple[list[str], str]:
-    """Return the genes' symbols, by which mitochondrial and other genes are found, and a note.
+    """Return the symbol of each gene, [G], and a note on where it comes from ("": nothing to note).
 
-    They are the var names, or a column of symbols where the var names are Ensembl ids; the note
-    says so, or that there are none ("" where there is nothing to say).
+    Symbols identify mitochondrial, ribosomal and haemoglobin genes. They are the var names, or the
+    column `key` (empty: a well-known one) if the var names are Ensembl ids.
     """
     names = [str(name) for name in var.index]
     if not _are_ids(names):
@@ -56,18 +64,22 @@ def symbols(var: pd.DataFrame, key: str = "") -> tuple[list[str], str]:
     for column in [key] if key else _known_columns(var, SYMBOL_COLUMNS):
         values = [str(value) for value in var[column]]
         if not _are_ids(values):
-            return values, f"mitochondrial and other genes are found by var[{column!r}]"
+            return values, f"mitochondrial and other genes are identified by var[{column!r}]"
     return names, (
-        "var names are Ensembl ids and no column has symbols: mitochondrial, ribosomal and "
-        "haemoglobin shares are 0 (config.prepare.gene_name_key names a column)"
+        "var names are Ensembl ids and no column holds symbols: mitochondrial, ribosomal and "
+        "haemoglobin shares are 0; name the column of symbols in config.prepare.gene_name_key"
     )
 
 
 def names_beside(obs: pd.DataFrame, labels: np.ndarray, code: np.ndarray) -> list[dict[str, str]]:
-    """Give, for each obs column with other names of perturbed genes, label -> other name.
+    """Return, for each obs column with other names of perturbed genes, label -> other name.
 
-    `labels` are the distinct labels and `code` [N] the label of each cell. A label with several
-    other names is left out.
+    A label with several other names is left out.
+
+    Args:
+      obs: N rows.
+      labels: the distinct labels.
+      code: [N] the label of each cell, as an index into `labels`.
     """
     found = []
     for column in _known_columns(obs, SYMBOL_COLUMNS + ID_COLUMNS):
@@ -76,6 +88,37 @@ def names_beside(obs: pd.DataFrame, labels: np.ndarray, code: np.ndarray) -> lis
         pairs = pairs[~pairs["code"].duplicated(keep=False)]
         found.append({str(labels[c]): str(o) for c, o in pairs.itertuples(index=False)})
     return found
+
+
+def meant_gene(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown gene: a near-certain variant, or known names.
+
+    A variant differs in case or punctuation, or has a version where the other has none. A long name
+    may also be misspelt, but not in its digits. Nothing else is suggested: TP53 is not STK3.
+    """
+    known = sorted(set(known))
+    for form, other in ((_plain, _plain), (_unversioned, _plain), (_plain, _unversioned)):
+        for candidate in known:
+            if form(name) and form(name) == other(candidate):
+                return f"did you mean {candidate!r}?"
+    if len(_plain(name)) >= _LONG:
+        same_digits = [one for one in known if _digits(one) == _digits(name)]
+        close = difflib.get_close_matches(name, same_digits, n=1, cutoff=_SIMILAR)
+        if close:
+            return f"did you mean {close[0]!r}?"
+    return f"known names: {listed(known)}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+def _unversioned(name: str) -> str:
+    return _plain(_VERSION.sub("", name))
+
+
+def _digits(name: str) -> str:
+    return re.sub(r"\D", "", name)
 
 
 def _known_columns(table: pd.DataFrame, known: Sequence[str]) -> list[str]:

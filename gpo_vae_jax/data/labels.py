@@ -1,20 +1,20 @@
-"""Perturbation labels of cells: the genes they name, and dosage columns as indices."""
+"""Perturbation labels of cells: the genes they name, and the dosage columns of those genes."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.data.gene_names import meant_gene
+from gpo_vae_jax.errors import DataError, listed
 from gpo_vae_jax.types import Conventions
 
-_INSIDE_NAMES = ("_", "-", ".", ":")  # separators that names of genes hold too
+_INSIDE_NAMES = ("_", "-", ".", ":")  # separators that also occur inside gene names
 
 
 def perturbed_genes(label: str, control: str, separator: str) -> tuple[str, ...]:
-    """Name the genes a label perturbs, sorted; none for a control ("A+ctrl" perturbs A)."""
+    """Return the genes a label names, sorted; () for a control. "A+ctrl" perturbs A."""
     if label == control:
         return ()
     parts = label.split(separator) if separator else [label]
@@ -22,15 +22,16 @@ def perturbed_genes(label: str, control: str, separator: str) -> tuple[str, ...]
 
 
 def cut_label(label: str, separator: str, known: Collection[str]) -> tuple[str, ...]:
-    """Cut a label of one or more names at the separators that join names, not at those inside one.
+    """Split a label at the separators between names, not at those inside a name.
 
-    Of all ways to cut, the one that leaves most of the label to `known` names, in the fewest
-    pieces, the first of equals. A stretch without a known name is one name where the separator
-    may stand in names ("_", "-", "."), and cut everywhere where it may not ("+", ",").
+    Of all ways to split, the one that assigns most of the label to `known` names wins, then the one
+    with the fewest pieces, then the first. A stretch without a known name is one name if the
+    separator occurs inside gene names ("_", "-", "."), and split everywhere if not ("+", ",").
     """
     parts = label.split(separator) if separator else [label]
     whole_stretches = separator in _INSIDE_NAMES
-    best = {0: (0, 0, ())}  # parts used -> (parts covered by known names, - pieces, pieces)
+    # parts used -> (parts covered by known names, - pieces, pieces)
+    best: dict[int, tuple[int, int, tuple[str, ...]]] = {0: (0, 0, ())}
     for end in range(1, len(parts) + 1):
         ways = []
         for start in range(end):
@@ -45,7 +46,7 @@ def cut_label(label: str, separator: str, known: Collection[str]) -> tuple[str, 
 
 
 def group_by_label(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct labels, sorted, and the number of each cell's label, [N]."""
+    """Return the distinct labels, sorted, and the index of each cell's label among them, [N]."""
     names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     return names, codes.ravel()
 
@@ -55,16 +56,23 @@ def dosage_indices(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the perturbed dosage columns of each cell, [N, K] int32, and their dosage, [N, K].
 
-    `codes` [N] says which entry of `genes_of_label` each cell has. K is the most perturbations any
-    cell has, at least 1; what only fills a row is column 0 with dosage 0. Raises DataError for a
-    gene that is no treatment.
+    K is the largest number of perturbations of a cell, at least 1. Unused places are column 0 with
+    dosage 0.
+
+    Args:
+      codes: [N] the label of each cell, as an index into `genes_of_label`.
+      genes_of_label: the perturbed genes of each label.
+      treatments: T names.
+
+    Raises:
+      DataError: a perturbed gene is not a treatment.
     """
     column = {name: i for i, name in enumerate(treatments)}
     unknown = {g for genes in genes_of_label for g in genes if g not in column}
     if unknown:
         raise DataError(
-            f"cells carry perturbations without a dosage column: {listed(unknown)}; run "
-            "scripts/prepare.py on the raw counts again"
+            f"cells carry perturbations without a dosage column: {listed(unknown)}; prepare the "
+            "raw counts again (gpo-vae prepare)"
         )
     width = max([1, *(len(genes) for genes in genes_of_label)])
     index = np.zeros((len(genes_of_label), width), np.int32)
@@ -81,7 +89,7 @@ def labels_of(
     treatments: Sequence[str],
     conventions: Conventions,
 ) -> np.ndarray:
-    """Return the label of each cell, [N] text, from its columns and dosage [N, K]."""
+    """Return the label of each cell, [N] text, built from its dosage columns, [N, K]."""
     columns = np.where(np.asarray(dosage) != 0, perturbation, -1)
     distinct, code = np.unique(columns, axis=0, return_inverse=True)
     names = [
@@ -105,6 +113,8 @@ def genes_by_label(
       cell_labels: [N] the label of each cell.
       perturbation: [N, K] dosage columns.
       dosage: [N, K].
+      treatments: T names.
+      conventions: the label of the control.
 
     Raises:
       DataError: cells of one label have different perturbed genes, or the cells without dosage are
@@ -131,7 +141,7 @@ def genes_by_label(
 
 
 def indices_of_dense(dosage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a dense dosage matrix [N, T] as columns [N, K] int32 and their dosage [N, K]."""
+    """Convert a dense dosage matrix, [N, T], to columns, [N, K] int32, and their dosage, [N, K]."""
     used = dosage != 0
     width = max(1, int(used.sum(axis=1).max(initial=0)))
     order = np.argsort(~used, axis=1, kind="stable")[:, :width]
@@ -144,28 +154,17 @@ def without_treatments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Set the dosage of the `masked` treatments to 0 (the unseen-perturbation ablation).
 
-    Raises DataError for a name that is no treatment, with the closest one.
+    Raises:
+      DataError: a masked name is not a treatment.
     """
     for name in masked:
         if name not in treatments:
             raise DataError(
-                f"config.data.mask_test: {name!r} is no treatment; {meant(name, treatments)}"
+                f"config.data.mask_test: {name!r} is not a treatment; "
+                f"{meant_gene(name, treatments)}"
             )
     hidden = np.isin(perturbation, [i for i, name in enumerate(treatments) if name in set(masked)])
     keep = (dosage != 0) & ~hidden
     return np.where(keep, perturbation, 0).astype(np.int32), np.where(keep, dosage, 0).astype(
         np.float32
     )
-
-
-def meant(name: str, known: Sequence[str]) -> str:
-    """Suggest what a wrong name probably meant."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"there are: {listed(known)}"
-
-
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """Write some names in a line, at most `most` of them."""
-    names = sorted(str(name) for name in names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -1,4 +1,4 @@
-"""The prepared file (docs/data.md): an AnnData that holds all that training needs."""
+"""The prepared AnnData (docs/data.md), in memory or in an h5ad file, and the Dataset in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,25 @@ from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import gene_names, labels
 from gpo_vae_jax.data.dataset import from_arrays, truth_among
 from gpo_vae_jax.data.quality_control import DOUBLET
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import DataError, listed
 from gpo_vae_jax.files import written_beside
 from gpo_vae_jax.types import Conventions, Dataset
 
 FORMAT_VERSION = 1
-RECORD = "gpo_vae"  # the entry of uns that describes the preparation
-TRUTH = "gpo_vae_truth"  # the entry of uns with the true network of simulated data
+RECORD = "gpo_vae"  # uns entry: how the data was prepared
+TRUTH = "gpo_vae_truth"  # uns entry: the true network of simulated data
 _DEFAULT = DataConfig()
-_ADVICE = "run scripts/prepare.py on the raw counts to make a prepared file"
+_ADVICE = "prepare the raw counts first: gpo-vae prepare, or gpo_vae_jax.prepare(adata)"
 _RECORD_FIELDS = ("dosage_names", "n_perturbed", "format_version", "separator", "control")
 
 
 def load(path: str | os.PathLike[str], config: DataConfig = _DEFAULT) -> Dataset:
     """Read a prepared h5ad into host memory (docs/data.md).
 
-    Counts are read in chunks of rows into the narrowest unsigned integer type. Raises DataError
-    for a file that is missing, is no h5ad, or lacks something, naming it and what to do.
+    Counts are read in chunks of rows into the narrowest unsigned integer type.
+
+    Raises:
+      DataError: the file is missing, is not an h5ad, or lacks a field of a prepared file.
     """
     adata = read_h5ad(path, backed=True)
     try:
@@ -45,21 +47,24 @@ def load(path: str | os.PathLike[str], config: DataConfig = _DEFAULT) -> Dataset
 
 
 def read_h5ad(path: str | os.PathLike[str], backed: bool = False) -> anndata.AnnData:
-    """Open an h5ad file; `backed` leaves X on disk (raises DataError where it cannot be read)."""
+    """Open an h5ad file; `backed` leaves X on disk.
+
+    Raises DataError if the file is missing or cannot be read.
+    """
     if not Path(path).is_file():
         raise DataError(f"there is no file {str(path)!r}")
     try:
-        with warnings.catch_warnings():  # the checks that follow give errors for repeated names
+        with warnings.catch_warnings():  # duplicate names are an error of ours, later
             warnings.filterwarnings("ignore", "(Observation|Variable) names are not unique")
             return anndata.read_h5ad(path, backed="r" if backed else None)
-    except Exception as error:  # h5py and anndata raise many kinds, none of which helps the user
+    except Exception as error:  # h5py and anndata raise many kinds
         raise DataError(
             f"{str(path)!r} cannot be read as an h5ad file: {_first_line(error)}"
         ) from error
 
 
 def read_conventions(path: str | os.PathLike[str]) -> Conventions:
-    """Read how names are read from a prepared h5ad, and not its counts (raises DataError)."""
+    """Read only the naming conventions of a prepared h5ad, not its counts (raises DataError)."""
     adata = read_h5ad(path, backed=True)
     try:
         return _conventions(adata, _record(adata))
@@ -70,7 +75,15 @@ def read_conventions(path: str | os.PathLike[str]) -> Conventions:
 
 
 def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Dataset:
-    """Make a Dataset from a prepared AnnData (raises DataError naming what is missing)."""
+    """Build a Dataset from a prepared AnnData, in memory or backed by its file (docs/data.md).
+
+    Args:
+      adata: what `prepare` returned, or an AnnData with the same fields.
+      config: only `mask_test` is used: treatments whose dosage is set to 0.
+
+    Raises:
+      DataError: a field is missing or does not fit; the message names it.
+    """
     record = _record(adata)
     _has(adata.obs, ("perturbation", "split", "qc_fail", "matched_control"), "obs", adata.obsm)
     _has(adata.layers, ("counterfactual",), "layers")
@@ -91,8 +104,8 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
     )
     if beyond:
         raise DataError(
-            f"cells carry perturbations that uns[{RECORD!r}]['n_perturbed'] does not count: "
-            f"{labels.listed(beyond)}; {_ADVICE}"
+            f"cells carry perturbations beyond uns[{RECORD!r}]['n_perturbed']: {listed(beyond)}; "
+            f"{_ADVICE}"
         )
     is_control = np.array([not genes for genes in genes_of_label])[codes]
     dosage = labels.dosage_indices(codes, genes_of_label, treatments)
@@ -119,9 +132,9 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
 
 
 def write(adata: anndata.AnnData, path: str | os.PathLike[str]) -> None:
-    """Write an h5ad completely or not at all: beside its place first, then renamed.
+    """Write an h5ad atomically: next to `path` first, then renamed.
 
-    Raises DataError where the folder is missing, the disk is full, or a column cannot be written.
+    Raises DataError if the folder is missing, the disk is full, or a value cannot be stored.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -131,7 +144,7 @@ def write(adata: anndata.AnnData, path: str | os.PathLike[str]) -> None:
             adata.write_h5ad(
                 part, compression="gzip", compression_opts=1, convert_strings_to_categoricals=False
             )
-    except Exception as error:  # of the disk, or one of anndata's for a value it cannot write
+    except Exception as error:  # from the disk, or from anndata for a value it cannot store
         full = getattr(error, "errno", 0) == errno.ENOSPC or "No space left" in str(error)
         reason = "the disk is full" if full else _first_line(error)
         raise DataError(f"{str(path)!r} cannot be written: {reason}") from error
@@ -143,21 +156,24 @@ def _first_line(error: Exception) -> str:
 
 def _record(adata: anndata.AnnData) -> Mapping[str, Any]:
     if RECORD not in adata.uns:
-        raise DataError(f"this is no prepared file: uns[{RECORD!r}] is missing; {_ADVICE}")
+        raise DataError(f"this data is not prepared: uns[{RECORD!r}] is missing; {_ADVICE}")
     record = adata.uns[RECORD]
     _has(record, _RECORD_FIELDS, f"uns[{RECORD!r}]")
     version = int(record["format_version"])
     if version != FORMAT_VERSION:
         raise DataError(
-            f"the file has format version {version}, this version reads {FORMAT_VERSION}; {_ADVICE}"
+            f"the data has format version {version}, and this version reads {FORMAT_VERSION}; "
+            f"{_ADVICE}"
         )
     return record
 
 
-def _has(group: Mapping[str, Any], names: tuple[str, ...], where: str, instead=()) -> None:
+def _has(
+    group: Mapping[str, Any], names: tuple[str, ...], where: str, instead: Collection[str] = ()
+) -> None:
     missing = [name for name in names if name not in group and name not in instead]
     if missing:
-        have = labels.listed(group.keys()) or "nothing"
+        have = listed(group.keys()) or "nothing"
         raise DataError(f"{where} lacks {', '.join(missing)} (it has: {have}); {_ADVICE}")
 
 
@@ -182,7 +198,7 @@ def _true_effects(truth: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
 
 
 def _qc_fail(adata: anndata.AnnData) -> np.ndarray:
-    """Return the quality columns, [N, Q]: obsm['qc_fail'] where there is one, or obs['qc_fail']."""
+    """Return the quality columns, [N, Q]: obsm['qc_fail'] if present, else obs['qc_fail']."""
     values = adata.obsm["qc_fail"] if "qc_fail" in adata.obsm else adata.obs["qc_fail"]
     try:
         values = np.asarray(values, dtype=np.float32)
@@ -192,13 +208,13 @@ def _qc_fail(adata: anndata.AnnData) -> np.ndarray:
 
 
 def _check_matches(adata: anndata.AnnData, is_control: np.ndarray) -> None:
-    """Check that every matched control is the name of a control cell of the same split."""
+    """Raise DataError unless every matched control is the name of a control cell."""
     at = adata.obs_names.get_indexer(adata.obs["matched_control"].astype(str))
     problem = ""
     if (at < 0).any():
         name = adata.obs["matched_control"].iloc[int(np.argmax(at < 0))]
-        problem = f"names {name!r}, which is no cell of the file"
+        problem = f"names {name!r}, which is not a cell"
     elif not is_control[at].all():
-        problem = f"names {adata.obs_names[at[~is_control[at]][0]]!r}, which is no control cell"
+        problem = f"names {adata.obs_names[at[~is_control[at]][0]]!r}, which is not a control cell"
     if problem:
         raise DataError(f"obs['matched_control'] {problem}; {_ADVICE}")

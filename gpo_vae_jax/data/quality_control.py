@@ -16,15 +16,20 @@ HIGH_FAILS = tuple(f"pct_counts_{group}" for group in GENE_GROUPS)
 METRICS = LOW_FAILS + HIGH_FAILS
 DOUBLET = "predicted_doublet"  # the obs column, and the flag, of doublets
 N_SLICES = 10
-_FEWEST_CELLS = 100  # that Scrublet is given
+_FEWEST_CELLS = 100  # of a batch for Scrublet
 
 
 def quality_metrics(
     counts: count_matrix.CountMatrix, genes: Sequence[str], backend: str = "scanpy"
 ) -> dict[str, np.ndarray]:
-    """Return each cell's UMI_count, ngenes and per cent of mt, ribo and hb counts, [N] float64.
+    """Return UMI_count, ngenes and the percentages of mt, ribo and hb counts, [N] float64 each.
 
-    A cell without any count has 0 per cent of everything.
+    The percentages of a cell without counts are 0.
+
+    Args:
+      counts: [N, G].
+      genes: G symbols, which identify the gene groups.
+      backend: "scanpy" or "rapids".
     """
     members = {
         group: np.array([re.search(pattern, gene) is not None for gene in genes], bool)
@@ -46,9 +51,11 @@ def quality_flags(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Flag the cells beyond median -+ threshold * MAD of each metric, 1 = failed.
 
-    UMI_count and ngenes fail below, the shares fail above; MAD = median(|x - median|), unscaled.
-    The comparison is strict, so that a metric that is the same in every cell (MAD 0) flags none.
-    Gives the flags and the thresholds, both by metric.
+    UMI_count and ngenes fail below, the percentages above; MAD = median(|x - median|), unscaled.
+    The comparison is strict, so that a constant metric (MAD 0) flags no cell.
+
+    Returns:
+      Two dicts by metric: the flags, [N] int8, and the limits.
     """
     flags, limits = {}, {}
     for name, values in metrics.items():
@@ -65,13 +72,14 @@ def passed_by_limits(
     symbols: Sequence[str],
     limits: Mapping[str, Mapping[str, float]],
 ) -> dict[str, np.ndarray]:
-    """Say which cells are within the limits that other cells have set, [N] bool by MADs.
+    """Return which cells pass the limits of a data set, by MADs, [N] bool each.
 
-    Only metrics that have a limit can fail a cell; doublets are not looked for, as what Scrublet
-    finds in some cells says nothing about others.
+    Only metrics with a limit can fail a cell. Doublets are not sought: they cannot be told by a
+    limit.
 
     Args:
-      symbols: [G] by which mitochondrial and other genes are known.
+      counts: [N, G].
+      symbols: G symbols, which identify mitochondrial and other gene groups.
       limits: by MADs ("3"), then by metric (Conventions.quality_limits).
     """
     metrics = quality_metrics(counts, symbols)
@@ -90,9 +98,16 @@ def predicted_doublets(
     batch: np.ndarray | None = None,
     backend: str = "scanpy",
 ) -> np.ndarray:
-    """Flag doublets by Scrublet, [N] int8: in each `batch` ([N], any labels) by itself, or in all.
+    """Flag doublets with Scrublet, [N] int8, in each batch by itself.
 
-    Raises DataError where Scrublet cannot run, such as on too few cells or genes.
+    Args:
+      counts: [N, G].
+      seed: of the simulated doublets.
+      batch: [N] any labels; None: all cells are one batch.
+      backend: "scanpy" or "rapids".
+
+    Raises:
+      DataError: Scrublet fails, for example on too few cells or genes.
     """
     counts = count_matrix.by_rows(counts)
     if batch is None:
@@ -105,11 +120,11 @@ def predicted_doublets(
 
 
 def doublet_slices(labels: np.ndarray) -> np.ndarray:
-    """Cut the cells as upstream does for Scrublet, [N] numbers 0..10.
+    """Return the batch of each cell as the published preparation cuts them for Scrublet, [N] 0..10.
 
-    Each label's cells, in the order of rows, are cut into 10 even slices; slice i of all labels
-    together is batch i, and what is left over (less than 10 cells a label) is batch 10. Where that
-    is too little for Scrublet, it joins batch 9.
+    Each label's cells, in row order, are cut into 10 even slices; slice i of all labels together is
+    batch i. The remainders (fewer than 10 cells per label) are batch 10, or join batch 9 if they
+    are too few for Scrublet.
     """
     _, code, size = np.unique(labels, return_inverse=True, return_counts=True)
     code = code.ravel()

@@ -14,22 +14,25 @@ CONTROL = "non-targeting"
 _DEFAULT = SimulateConfig()
 _LARGEST_CHANGE = 2.5  # of log expression, so that long chains of edges stay finite
 _FOLLOWERS = 0.3  # share of the genes outside the network that follow one network gene
-_NETWORK_LEVEL = (1.2, 0.4)  # mean and spread of log base expression: network genes are expressed
+_NETWORK_LEVEL = (1.2, 0.4)  # mean and spread of log base expression; network genes are expressed
 _OTHER_LEVEL = (0.0, 1.0)
 _LIBRARY_SPREAD = 0.3
 _DAMAGED_LIBRARY = 0.12  # share of its library that a damaged cell keeps
-_DAMAGED_SHIFT = 1.0  # spread of a damaged cell's change of profile, the same in all of them
+_DAMAGED_SHIFT = 1.0  # spread over genes of the log change that all damaged cells share
 _MITOCHONDRIAL_RISE = 2.0
 
 
 def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
-    """Simulate raw counts [n_cells, n_genes] with a known network; the seed decides everything.
+    """Simulate raw Perturb-seq counts with a known network; a function of the settings alone.
 
-    The network is acyclic: gene a's log change times weight[a, b] is added to gene b's, so a
-    knock-down travels along paths. obs has `perturbation` ("A+B" for two), `qc_fail_true` and
-    `doublet_true`; uns['gpo_vae_truth'] has the network genes' `names` and signed `weights`
-    [source, target], and with `effects` the change of their log expression for each of the
-    `labels`; var says which genes are perturbed and which are in the network.
+    The network is acyclic: gene a's log change times weight[a, b] is added to gene b's, so that a
+    knock-down travels along paths.
+
+    Returns:
+      Counts [n_cells, n_genes]. obs has `perturbation` ("A+B" for two), `qc_fail_true` and
+      `doublet_true`; var has `perturbed` and `in_network`. uns['gpo_vae_truth'] has the `names` of
+      the network genes, the signed `weights` [source, target], and `effects`, the change of their
+      log expression for each of the `labels`.
     """
     rng = np.random.default_rng(config.seed)
     genes = _gene_names(rng, config)
@@ -52,8 +55,8 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
     log_rate = log_rate + failed[:, None] * damage
     library = config.median_umi * np.exp(rng.normal(0, _LIBRARY_SPREAD, config.n_cells))
     library = library * np.where(failed, _DAMAGED_LIBRARY, 1.0)
-    # Depth is set by all of a cell's RNA, not by the few measured genes alone: a strong response
-    # must not push every other gene down.
+    # Depth is relative to the base expression, not to that of the cell: a strong response must not
+    # push every other gene down.
     rate = np.exp(log_rate) * (library / np.exp(base).sum())[:, None]
     counts = _negative_binomial(rng, rate, config.dispersion)
 
@@ -66,7 +69,7 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
 def random_network(
     rng: np.random.Generator, n_genes: int, edges_per_gene: float, effect: float
 ) -> np.ndarray:
-    """Draw a sparse signed acyclic network, [source, target]; |weight| within 20 % of `effect`."""
+    """Draw a sparse signed acyclic network, [source, target], |weight| within 20 % of `effect`."""
     possible = n_genes * (n_genes - 1) / 2
     share = min(1.0, edges_per_gene * n_genes / possible) if possible else 0.0
     place = rng.permutation(n_genes)  # a hidden order; edges go forward in it
@@ -76,10 +79,10 @@ def random_network(
 
 
 def propagate(weights: np.ndarray, knocked_down: tuple[int, ...], log_change: float) -> np.ndarray:
-    """Return the change of every network gene's log expression, [n], when genes are held down.
+    """Return the change of log expression of all n network genes under knock-downs, [n].
 
-    The knocked-down genes keep their own change whatever regulates them; every other gene gets the
-    sum over its regulators. An acyclic network settles after at most n rounds.
+    Knocked-down genes keep `log_change` whatever regulates them; the change of every other gene is
+    the sum over its regulators. An acyclic network converges within n rounds.
     """
     held = np.zeros(len(weights), bool)
     held[list(knocked_down)] = True
@@ -94,7 +97,7 @@ def propagate(weights: np.ndarray, knocked_down: tuple[int, ...], log_change: fl
 
 
 def _gene_names(rng: np.random.Generator, config: SimulateConfig) -> np.ndarray:
-    """Name the genes, network genes first, in no sorted order; some others are mitochondrial."""
+    """Return gene names in random order, network genes first; some others are mitochondrial."""
     width = max(3, len(str(config.n_genes - 1)))
     names = np.array([f"GENE{i:0{width}d}" for i in range(config.n_genes)], dtype=object)
     names = rng.permutation(names)
@@ -105,7 +108,10 @@ def _gene_names(rng: np.random.Generator, config: SimulateConfig) -> np.ndarray:
 
 
 def _followers(rng: np.random.Generator, n_network: int, config: SimulateConfig) -> np.ndarray:
-    """Let some genes outside the network follow one network gene each, [n_network, others]."""
+    """Return the weights by which other genes follow a network gene, [n_network, others].
+
+    Some genes outside the network follow one network gene each.
+    """
     n_others = config.n_genes - n_network
     reach = np.zeros((n_network, n_others))
     follows = rng.random(n_others) < _FOLLOWERS
@@ -118,9 +124,9 @@ def _followers(rng: np.random.Generator, n_network: int, config: SimulateConfig)
 def _perturbations(
     rng: np.random.Generator, config: SimulateConfig
 ) -> tuple[np.ndarray, list[tuple[int, ...]]]:
-    """Return each cell's kind of perturbation, [N], and the network genes of each kind.
+    """Return the kind of perturbation of each cell, [N], and the network genes of each kind.
 
-    Kind 0 is the control, kinds 1..R knock down one gene; those after are pairs.
+    Kind 0 is the control, kinds 1..R knock down one gene, the others two.
     """
     r = config.n_perturbed
     pairs = [(a, (a + 1) % r) for a in range(r)] if r > 2 else []
@@ -138,8 +144,19 @@ def _negative_binomial(
     return rng.poisson(mean * rng.gamma(concentration, 1 / concentration, mean.shape))
 
 
-def _assemble(rng, config, genes, counts, targets, kinds, weights, change, failed, doublet):
-    """Put the simulated cells together, genes in shuffled order."""
+def _assemble(
+    rng: np.random.Generator,
+    config: SimulateConfig,
+    genes: np.ndarray,
+    counts: np.ndarray,
+    targets: np.ndarray,
+    kinds: list[tuple[int, ...]],
+    weights: np.ndarray,
+    change: np.ndarray,
+    failed: np.ndarray,
+    doublet: np.ndarray,
+) -> anndata.AnnData:
+    """Build the AnnData, with genes in random order."""
     labels = np.array(["+".join(sorted(genes[list(kind)])) or CONTROL for kind in kinds])
     cells = rng.permutation([f"CELL{i:06d}" for i in range(config.n_cells)])
     order = rng.permutation(config.n_genes)

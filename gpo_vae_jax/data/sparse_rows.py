@@ -1,4 +1,4 @@
-"""Put a sparse matrix of counts together from rows that come in any order."""
+"""A sparse count matrix assembled from blocks of rows in any order."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from scipy import sparse
 
 
 class SparseRows:
-    """Collect blocks of rows of a matrix [N, G]; rows that never come are empty.
+    """Blocks of rows of a matrix [N, G], in any order; rows that are never added are empty.
 
-    Held narrow until the end, the blocks take less than the result, and each is let go of once it
-    is copied: the peak is less than twice the result.
+    The blocks are kept in narrow types and freed as they are copied, so that the peak memory is
+    below twice the result.
     """
 
     def __init__(self, shape: tuple[int, int]):
+        """Start with an empty matrix of this shape."""
         self.shape = shape
         self._size = np.zeros(shape[0], np.int64)
         self._blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -21,14 +22,14 @@ class SparseRows:
         self._type = np.dtype(np.uint8)
 
     def add(self, rows: np.ndarray, block: sparse.csr_matrix) -> None:
-        """Add counts [n, G], without repeated entries, as the rows `rows` [n]."""
+        """Add a block of counts [n, G], without duplicate entries, as the rows `rows` [n]."""
         values = block.data.astype(np.min_scalar_type(int(block.data.max(initial=0))))
         self._type = np.promote_types(self._type, values.dtype)
         self._size[rows] = np.diff(block.indptr)
         self._blocks.append((rows, block.indices.astype(self._column_type), values))
 
     def matrix(self) -> sparse.csr_matrix:
-        """Return the matrix in the narrowest unsigned type; the blocks are gone after it."""
+        """Return the matrix in the narrowest unsigned type, and free the blocks."""
         ends = np.cumsum(self._size)
         total = int(ends[-1]) if len(ends) else 0
         index_type = np.int32 if total <= np.iinfo(np.int32).max else np.int64

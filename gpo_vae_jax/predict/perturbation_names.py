@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpo_vae_jax.data.labels import cut_label, listed, meant
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.data.gene_names import meant_gene
+from gpo_vae_jax.data.labels import cut_label
+from gpo_vae_jax.errors import DataError, listed
 from gpo_vae_jax.types import Dataset
 
 CONTROL = "control"
@@ -88,7 +89,7 @@ def _treatment(name: str, dataset: Dataset) -> str:
         )
     aliases = [other for other, to in dataset.conventions.aliases.items() if to in treatments]
     raise DataError(
-        f"{name!r} is no treatment of this model; {meant(name, [*treatments, *aliases])}"
+        f"{name!r} is no treatment of this model; {meant_gene(name, [*treatments, *aliases])}"
     )
 
 

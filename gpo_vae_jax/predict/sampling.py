@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpo_vae_jax.data.labels import meant
+from gpo_vae_jax.data.gene_names import meant_gene
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model.count_sampling import sample_counts
@@ -70,7 +70,7 @@ def conditions_of(groups: Sequence[Sequence[str]], treatments: Sequence[str]) ->
     unknown = sorted({gene for genes in groups for gene in genes} - set(column))
     if unknown:
         raise DataError(
-            f"{unknown[0]!r} is no treatment of this model; {meant(unknown[0], treatments)}"
+            f"{unknown[0]!r} is no treatment of this model; {meant_gene(unknown[0], treatments)}"
         )
     chosen = [tuple(sorted(column[gene] for gene in genes)) for genes in groups]
     rows = sorted({t for columns in chosen for t in columns}) or [0]

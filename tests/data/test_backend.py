@@ -72,7 +72,9 @@ def test_without_rapids(monkeypatch):
 
 
 def test_a_name_that_is_none():
-    with pytest.raises(DataError, match="no backend 'cpu'; there are: auto, scanpy, rapids"):
+    with pytest.raises(
+        DataError, match="backend='cpu' is not possible; there are: auto, scanpy, rapids"
+    ):
         backend.choose_backend("cpu")
 
 
@@ -85,7 +87,7 @@ def test_with_rapids_and_no_device(rapids, monkeypatch):
     def fail():
         raise RuntimeError("no driver")
 
-    for count, reason in ((lambda: 0, "there is no GPU"), (fail, "no GPU answers .no driver")):
+    for count, reason in ((lambda: 0, "no GPU was found"), (fail, "no GPU can be used .no driver")):
         _devices(monkeypatch, count)
         assert backend.choose_backend("auto") == "scanpy"
         with pytest.raises(DataError, match=reason):

@@ -177,11 +177,11 @@ def test_several_quality_columns():
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
-        ({"delta": np.zeros((60, 3))}, r"delta has the shape \(60, 3\), it should be \(60, 4\)"),
-        ({"dosage": np.zeros((60, 3))}, r"dosage has the shape"),
-        ({"counterfactual": np.zeros((59, 5))}, r"counterfactual has the shape"),
+        ({"delta": np.zeros((60, 3))}, r"delta has shape \(60, 3\); expected \(60, 4\)"),
+        ({"dosage": np.zeros((60, 3))}, r"dosage has shape"),
+        ({"counterfactual": np.zeros((59, 5))}, r"counterfactual has shape"),
         ({"qc_fail": np.full(60, 2)}, "qc_fail must hold 0"),
         ({"qc_fail": np.full(60, np.nan)}, "qc_fail must hold 0"),
         ({"split": np.array(["train", "val", "holdout"] * 20)}, "split holds holdout"),
@@ -190,7 +190,7 @@ def test_several_quality_columns():
         ({"treatments": ("a", "a", "b", "c")}, "not unique"),
         ({"counts": np.full((60, 5), 0.5)}, "counts holds values that are not whole"),
         ({"counterfactual": np.full((60, 5), -1)}, "counterfactual holds negative"),
-        ({"config": DataConfig(mask_test=("g9",))}, "did you mean"),
+        ({"config": DataConfig(mask_test=("g9",))}, "'g9' is not a treatment; known names: g0"),
     ],
 )
 def test_arrays_that_do_not_fit(change, message):
@@ -209,7 +209,7 @@ def test_a_cell_that_names_a_treatment_twice_is_refused():
     given = arrays()
     index, amount = np.zeros((60, 2), np.int32), np.zeros((60, 2), np.float32)
     index[7], amount[7] = (1, 1), 1
-    with pytest.raises(DataError, match="cell 7 names one treatment twice"):
+    with pytest.raises(DataError, match="cell 7 has one treatment twice"):
         from_arrays(**(given | {"dosage": (index, amount)}))
 
 

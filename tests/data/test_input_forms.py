@@ -53,15 +53,15 @@ def test_counts_beside_x(raw, prepared, tmp_path, place, backed):
     other = anndata.AnnData(np.log1p(raw.X.toarray()), obs=raw.obs, var=raw.var)
     if place == "layer":
         other.layers["counts"] = raw.X
-        settings, advice = {"layer": "counts"}, "--config.prepare.layer=counts"
+        settings, advice = {"layer": "counts"}, "config.prepare.layer=counts"
     else:
         other.raw = raw
         other = other[:, :30].copy()  # raw has more genes
-        settings, advice = {"use_raw": True}, "--config.prepare.use_raw=True"
+        settings, advice = {"use_raw": True}, "config.prepare.use_raw=True"
     other.write_h5ad(tmp_path / "raw.h5ad")
     given = read_h5ad(tmp_path / "raw.h5ad", backed=backed)
     try:
-        with pytest.raises(DataError, match=f"not whole numbers.*whole numbers are at {advice}"):
+        with pytest.raises(DataError, match=f"not whole numbers.*whole numbers are in {advice}"):
             prepare(given)
         same(prepare(given, PrepareConfig(**settings)), prepared)
     finally:
@@ -153,7 +153,8 @@ class TestSplits:
         result = prepare(other, PrepareConfig(), said.append)
         assert "note: 1 perturbations have no cells in 'test'" in said
         stages = json.loads(result.uns["gpo_vae"]["stages"])
-        assert [s for s in stages if s["stage"] == "split"][0]["without_cells_in_val"] == [gene]
+        by_name = {done["stage"]: done for done in stages}
+        assert by_name["split"]["without_cells_in_val"] == [gene]
         dataset = from_anndata(result)
         at = dataset.treatments.index(gene)
         assert np.isnan(dataset.tables["test"][at]).all()

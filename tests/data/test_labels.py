@@ -8,7 +8,7 @@ from gpo_vae_jax.errors import DataError
 
 
 @pytest.mark.parametrize(
-    "label, separator, genes",
+    ("label", "separator", "genes"),
     [
         ("ctrl", "+", ()),
         ("A", "+", ("A",)),
@@ -53,8 +53,8 @@ def test_masked_treatments_lose_their_dosage():
 
 
 def test_an_unknown_masked_treatment_is_named_with_a_suggestion():
-    with pytest.raises(DataError, match="'GATA2' is no treatment; did you mean 'GATA1'"):
-        labels.without_treatments(np.zeros((1, 1)), np.ones((1, 1)), ["GATA1", "MYC"], ["GATA2"])
+    with pytest.raises(DataError, match="'gata1' is not a treatment; did you mean 'GATA1'"):
+        labels.without_treatments(np.zeros((1, 1)), np.ones((1, 1)), ["GATA1", "MYC"], ["gata1"])
 
 
 def test_a_perturbation_without_a_column_is_named():

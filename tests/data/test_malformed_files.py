@@ -117,7 +117,7 @@ def test_a_disk_that_fills_up_while_writing(raw_file, tmp_path, monkeypatch):
 
     (tmp_path / "out.h5ad").write_text("old")
     monkeypatch.setattr(anndata.AnnData, "write_h5ad", fill)
-    with pytest.raises(DataError, match="out.h5ad' cannot be written: the disk is full"):
+    with pytest.raises(DataError, match=r"out.h5ad' cannot be written: the disk is full"):
         attempt(tmp_path, raw_file)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.h5ad", "raw.h5ad"]
     assert (tmp_path / "out.h5ad").read_text() == "old"
@@ -126,7 +126,7 @@ def test_a_disk_that_fills_up_while_writing(raw_file, tmp_path, monkeypatch):
 def test_a_disk_that_is_full_before_any_work(raw_file, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(DataError, match="the disk is full: 0.0 MB are free"):
+    with pytest.raises(DataError, match=r"the disk is full: 0.0 MB are free"):
         attempt(tmp_path, raw_file)
 
 

@@ -51,7 +51,7 @@ def test_a_metric_that_is_the_same_everywhere_fails_nobody():
 
 
 def test_scrublet_that_cannot_run_says_how_to_leave_it_out():
-    with pytest.raises(DataError, match="on 3 cells.*scrublet=off"):
+    with pytest.raises(DataError, match=r"on 3 cells.*scrublet=off"):
         quality.predicted_doublets(np.ones((3, 2), np.uint8), seed=0)
 
 

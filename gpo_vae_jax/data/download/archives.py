@@ -1,4 +1,4 @@
-"""Look into a downloaded zip or tar, which nobody has to trust."""
+"""Downloaded zip and tar archives, read without trusting their contents."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplem
 
 
 class Member(NamedTuple):
-    """Hold a file of an archive."""
+    """A file in an archive."""
 
-    path: str  # as the archive writes it; "" is the file itself, which is no archive
+    path: str  # inside the archive; "": the download is the file itself
     size: int
 
     @property
     def name(self) -> str:
+        """Return the file name without folders."""
         return self.path.replace("\\", "/").split("/")[-1]
 
 
 def kind(path: Path) -> str:
-    """Say what a file is by its first bytes: .h5ad, .xlsx, .zip, .tar, or "" for anything else."""
+    """Return the type of a file by its first bytes: .h5ad, .xlsx, .zip, .tar, or "" (unknown)."""
     with path.open("rb") as file:
         start = file.read(len(_HDF5))
     if start == _HDF5:
@@ -41,10 +42,10 @@ def kind(path: Path) -> str:
 
 
 def members(path: Path) -> list[Member]:
-    """List the files of an archive; one without a path where it is the data itself.
+    """List the files of an archive; a single one without a path if the file is not an archive.
 
-    Raises DataError for anything else, for a broken archive, and where any member, wanted or not,
-    would leave the folder: an absolute path, "..", a link, a device.
+    Raises DataError for an unknown type, a broken archive, and an archive of which any member could
+    be written outside the folder: an absolute path, "..", a link, a device.
     """
     what = kind(path)
     if what in (".h5ad", ".xlsx"):
@@ -58,7 +59,7 @@ def members(path: Path) -> list[Member]:
                 found = [(m.name, m.size, _tar_type(m)) for m in file]
         else:
             raise DataError(
-                "what came is no archive, h5ad or workbook (it begins with "
+                "the download is not an archive, h5ad or workbook (it starts with "
                 f"{path.read_bytes()[:40]!r}); the link may be dead or over its quota"
             )
     except _BROKEN as error:
@@ -72,7 +73,7 @@ def members(path: Path) -> list[Member]:
 
 @contextmanager
 def opened(path: Path, member: Member) -> Iterator[IO[bytes]]:
-    """Open a member for reading; a broken archive raises DataError, also while it is read."""
+    """Open a member for reading; a broken archive raises DataError, even while it is read."""
     try:
         if not member.path:
             with path.open("rb") as stream:
@@ -84,7 +85,7 @@ def opened(path: Path, member: Member) -> Iterator[IO[bytes]]:
             with tarfile.open(path) as file:
                 stream = file.extractfile(member.path)
                 if stream is None:
-                    raise DataError(f"{member.path!r} is no file")
+                    raise DataError(f"{member.path!r} is not a file")
                 yield stream
     except _BROKEN as error:
         raise DataError(f"the archive is broken ({error})") from error

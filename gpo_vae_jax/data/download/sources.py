@@ -1,4 +1,4 @@
-"""Fetch the published data: download, look inside, unpack safely, check."""
+"""The published data sets and how to get them: download, inspect, unpack safely, check."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpo_vae_jax.data.download import archives
-from gpo_vae_jax.data.labels import listed
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import DataError, listed
 
 Download = Callable[[str, Path], None]  # (id, file to write): complete, or it raises DataError
 
 
 class Source(NamedTuple):
-    """Say where a data set is and how its files are known."""
+    """Where a data set is, and how to recognise its files."""
 
-    ids: tuple[str, ...]  # of Google Drive, tried in this order
-    file_pattern: str  # of the files wanted, by name, in whatever case
-    least_bytes: int  # a file below this is no data
+    ids: tuple[str, ...]  # on Google Drive, tried in this order
+    file_pattern: str  # of the names of the wanted files; case is ignored
+    least_bytes: int  # a smaller file is not the data
     by_hand: str  # where else the data is
-    rename: str = ""  # what to name the file; empty: its own name
+    rename: str = ""  # new name of the file; empty: its own
 
 
 _PUBLISHED = (
-    "1OIi1Z3fiw8yKbzarLXMlxy5tJRm1w8Rx",  # as first published
-    "1gpnjtKYLAsyGrPqGT8NbTcvx2tiLowXN",  # as now
+    "1OIi1Z3fiw8yKbzarLXMlxy5tJRm1w8Rx",  # first published
+    "1gpnjtKYLAsyGrPqGT8NbTcvx2tiLowXN",  # current
 )
 _REPLOGLE = "figshare, https://doi.org/10.25452/figshare.plus.20029387"
 SOURCES = {
@@ -60,11 +59,19 @@ def fetch(
     download: Download | None = None,
     progress: Callable[[str], None] = lambda said: None,
 ) -> list[Path]:
-    """Put a data set's files into `folder` and give their paths; what is there already stays.
+    """Download a data set into `folder` and return the paths of its files.
 
-    A download that breaks off keeps its part, and the next call goes on from there. `download` is
-    `download_from_drive` unless another is given. Raises DataError, with what to do, where no link
-    works, an archive is unsafe or lacks the files, or the disk is full.
+    Files that are already there are kept. An interrupted download is resumed by the next call.
+
+    Args:
+      name: of the data set, a key of `SOURCES`.
+      folder: created if it does not exist.
+      download: (id, path) -> None, writes a complete file or raises DataError; by default
+        `download_from_drive`.
+      progress: called with one line per step.
+
+    Raises:
+      DataError: no link works, an archive is unsafe or lacks the files, or the disk is full.
     """
     if name not in SOURCES:
         raise DataError(f"there is no data set {name!r}; there are: {', '.join(SOURCES)}")
@@ -72,7 +79,7 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"the folder {str(folder)!r} cannot be made: {error}") from error
+        raise DataError(f"the folder {str(folder)!r} cannot be created: {error}") from error
     have = _already_there(source, folder)
     if have:
         progress(f"already there: {', '.join(map(str, have))}")
@@ -86,20 +93,20 @@ def fetch(
             files = unpack(archive, folder, name)
         except DataError as error:
             problems.append(f"{file_id}: {error}")
-            progress(f"that did not work: {error}")
+            progress(f"failed: {error}")
             continue
         archive.unlink()
         return files
     raise DataError(
-        f"{name} could not be had: {'; '.join(problems)}; if that stays so, get it by hand from "
-        f"{source.by_hand} and put it into {str(folder)!r}"
+        f"{name} could not be downloaded: {'; '.join(problems)}; if this persists, download it by "
+        f"hand from {source.by_hand} into {str(folder)!r}"
     )
 
 
 def download_from_drive(file_id: str, target: Path) -> None:
-    """Download a file of Google Drive by gdown, going on where an earlier try broke off.
+    """Download a file from Google Drive with gdown, resuming an interrupted download.
 
-    Raises DataError where the link is dead, and for all else that goes wrong on the way.
+    Raises DataError if the link is dead or the download fails.
     """
     try:
         import gdown
@@ -110,29 +117,31 @@ def download_from_drive(file_id: str, target: Path) -> None:
     except gdown.exceptions.FileURLRetrievalError as error:
         raise DataError(f"the link is dead, private or over its quota: {_line(error)}") from error
     except Exception as error:  # requests, urllib3 and the file system raise many kinds
-        raise DataError(f"{_line(error)}; what came is kept: run this again to go on") from error
+        raise DataError(
+            f"{_line(error)}; the partial file is kept: run this again to resume"
+        ) from error
     if written is None or not target.is_file():
-        raise DataError("the link gives no file")
+        raise DataError("the link leads to no file")
 
 
 def unpack(archive: Path, folder: Path, name: str) -> list[Path]:
-    """Take a data set's files out of a zip or tar, or the one file that was sent as it is.
+    """Extract a data set's files from a zip or tar, or move the download itself, into `folder`.
 
-    Files appear complete and checked, or not at all. An archive that cannot be used is deleted, as
-    a part of it is nothing to go on from; where only the disk is full, it stays. Raises DataError.
+    Files appear complete and checked, or not at all. An archive that cannot be used is deleted, so
+    that the next download starts afresh, unless only the disk was full. Raises DataError.
     """
     source = SOURCES[name]
     try:
         members = archives.members(archive)
-        if len(members) == 1 and not members[0].path:  # no archive, the file itself
+        if len(members) == 1 and not members[0].path:  # not an archive
             wanted = [(members[0], source.rename or f"{name}{archives.kind(archive)}")]
         else:
             found = [m for m in members if re.search(source.file_pattern, m.name, re.IGNORECASE)]
             wanted = [(m, source.rename or m.name) for m in found if not m.name.startswith("._")]
         if not wanted or len({new_name for _, new_name in wanted}) < len(wanted):
             inside = listed(member.path for member in members) or "nothing"
-            much = "several files of one name" if wanted else "no file"
-            raise DataError(f"{much} like {source.file_pattern!r}; the archive holds: {inside}")
+            much = "several files of one name match" if wanted else "no file matches"
+            raise DataError(f"{much} {source.file_pattern!r}; the archive contains: {inside}")
         _check_space(sum(member.size for member, _ in wanted), folder)
         return [_take(archive, m, folder / new, source) for m, new in wanted]
     except _DiskFull:
@@ -143,12 +152,12 @@ def unpack(archive: Path, folder: Path, name: str) -> list[Path]:
 
 
 def check_file(path: Path, kind: str, least_bytes: int) -> None:
-    """Raise DataError for a file that is too small or is not of its kind (".h5ad", ".xlsx")."""
+    """Raise DataError for a file that is too small or not of the given kind (".h5ad", ".xlsx")."""
     size = path.stat().st_size
     if size < least_bytes:
-        raise DataError(f"it has only {size} bytes, fewer than {least_bytes}")
+        raise DataError(f"it has only {size} bytes; at least {least_bytes} are expected")
     if archives.kind(path) != kind:
-        raise DataError(f"it is no {kind} file")
+        raise DataError(f"it is not a {kind} file")
     if kind == ".h5ad":
         import anndata
 
@@ -159,7 +168,7 @@ def check_file(path: Path, kind: str, least_bytes: int) -> None:
         except Exception as error:  # h5py and anndata raise many kinds
             raise DataError(f"it cannot be read as h5ad: {_line(error)}") from error
         if 0 in shape:
-            raise DataError(f"it holds {shape[0]} cells and {shape[1]} genes")
+            raise DataError(f"it has {shape[0]} cells and {shape[1]} genes")
 
 
 class _DiskFull(DataError):
@@ -176,13 +185,13 @@ def _check_space(needed: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise _DiskFull(
-            f"unpacking needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; make room "
-            "and run this again"
+            f"unpacking needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free; free "
+            "some space and run this again"
         )
 
 
 def _take(archive: Path, member: archives.Member, target: Path, source: Source) -> Path:
-    """Copy one member to its place: beside it first, checked, then renamed."""
+    """Extract one member to `target`: next to it first, checked, then renamed."""
     part = target.with_name(f".{target.name}.part")
     try:
         with archives.opened(archive, member) as stream, part.open("wb") as file:

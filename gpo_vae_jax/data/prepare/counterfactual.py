@@ -11,7 +11,7 @@ from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 from gpo_vae_jax.statistics.random_by_name import draw_below
 
 N_DRAWS = 50
-_LEVELS = 4  # medians below this are found by matrix products, the few above by partition
+_LEVELS = 4  # medians below this are found by matrix products, the few others by partition
 _CHUNK_CELLS = 1024
 _CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
 
@@ -19,12 +19,16 @@ _CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
 def counterfactual_counts(
     counts: count_matrix.CountMatrix, group: np.ndarray, failed: np.ndarray, hashes: np.ndarray
 ) -> count_matrix.CountMatrix:
-    """Return the counterfactual counts, [N, G], sparse where `counts` is.
+    """Return the counterfactual counts, [N, G], sparse if `counts` is.
 
-    Each cell gets, per gene, the lower median over min(n, 50) draws with replacement of the n
-    cells of its `group` ([N] integers, one per perturbation and split) that `failed` quality
-    control ([N] bool); zeros where there is none. `hashes` [N] uint64 are the cells' random
-    streams. Draws count the failed cells in the order of rows.
+    A cell's counterfactual is, gene by gene, the lower median over min(n, 50) draws with
+    replacement from the n failed cells of its group; zeros if there are none.
+
+    Args:
+      counts: [N, G].
+      group: [N] integers, one per perturbation and split.
+      failed: [N] bool, the cells that failed quality control.
+      hashes: [N] uint64, one random stream per cell. Draws index the failed cells in row order.
     """
     is_sparse = sparse.issparse(counts)
     counts = count_matrix.by_rows(counts)
@@ -48,16 +52,20 @@ def counterfactual_counts(
 
 
 def lower_median_of_draws(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the lower median of drawn rows: [n, G] values, [C, k] rows of it -> [C, G].
+    """Return the lower median of the drawn rows of `values`, [C, G].
 
-    A median is above v where fewer than ceil(k / 2) draws are at most v: one matrix product for
-    v = 0, 1, 2, ... over the genes still open.
+    A median exceeds v if fewer than ceil(k / 2) draws are at most v: one matrix product for each
+    v = 0, 1, 2, ..., over the genes that are still open.
+
+    Args:
+      values: [n, G] counts.
+      draws: [C, k] rows of `values`.
     """
     n_cells, k = draws.shape
     rank = (k + 1) // 2
     weight = np.zeros((len(values), n_cells), np.float32)
     np.add.at(weight, (draws, np.arange(n_cells)[:, None]), 1)
-    medians = np.zeros((values.shape[1], n_cells), values.dtype)  # genes are rows, until the end
+    medians = np.zeros((values.shape[1], n_cells), values.dtype)  # transposed until the end
     present = np.flatnonzero(values.any(axis=0))
     for part in pieces(len(present), items_within(_CHUNK_VALUES, max(n_cells, len(values)))):
         genes = present[part]

@@ -1,4 +1,4 @@
-"""Extended genes: those that respond most to a perturbation (docs/method.md 7)."""
+"""Extended genes: the strongest responder of each perturbation (docs/method.md 7)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gpo_vae_jax.data.prepare.differential import rank_genes
 def passes(
     log_fold_change: np.ndarray, p: np.ndarray, rule: str, least_change: float, p_below: float
 ) -> np.ndarray:
-    """Say which genes respond: |log fold change| and adjusted p beyond their limits.
+    """Return which genes respond: |log fold change| above and adjusted p below their limits.
 
-    `rule` "both" asks for the p on both sides, "up_only" only where expression went up (as
-    upstream does for RPE1 and K562).
+    With the `rule` "both" the p-value counts in both directions; with "up_only" only for genes that
+    go up, as published for RPE1 and K562.
     """
     significant = p < p_below
     up = (log_fold_change > least_change) & significant
@@ -36,11 +36,21 @@ def extended_genes(
     least_change: float,
     p_below: float,
 ) -> tuple[str, ...]:
-    """Name the extended genes, sorted.
+    """Return the extended genes, sorted.
 
-    For each perturbation the first gene that passes, in the order of descending Wilcoxon score
-    against the control cells (normalised, log1p); a gene that is itself perturbed is left out.
-    `labels` [N] are the cells' perturbations; those with fewer than two cells are not tested.
+    For each perturbation: of the genes that pass, the one with the highest Wilcoxon score against
+    control cells (normalised, log1p). Perturbed genes are left out. Perturbations with fewer than
+    two cells are not tested.
+
+    Args:
+      counts: [N, G].
+      labels: [N] the perturbation of each cell.
+      control: the label of control cells.
+      genes: G names.
+      perturbed: names of the perturbed genes.
+      rule: "both", "up_only" or "none".
+      least_change: limit of |log2 fold change|.
+      p_below: limit of the adjusted p-value.
     """
     names, code = group_by_label(labels)
     is_control = labels == control

@@ -1,4 +1,4 @@
-"""Keep the perturbed cells in which the perturbation shows (docs/data.md)."""
+"""Cells whose target is knocked down (docs/data.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
 
 
 def low_limits(controls: count_matrix.CountMatrix, percentile: float) -> np.ndarray:
-    """Return the percentile of each gene, [R], in control cells [M, R], linearly interpolated."""
+    """Return the percentile of each gene over control cells [M, R], [R], linearly interpolated."""
     limits = np.full(controls.shape[1], np.nan)
     for part in pieces(controls.shape[1], items_within(_CHUNK_VALUES, controls.shape[0])):
         which = np.arange(part.start, part.stop)
@@ -21,16 +21,17 @@ def low_limits(controls: count_matrix.CountMatrix, percentile: float) -> np.ndar
 
 
 def knocked_down(own: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Say which cells hold every one of their targets at or below its limit, [N] bool.
+    """Return which cells have all their targets at or below the limit, [N] bool.
 
-    `own` [N, K] is the expression of the cell's own targets and `limits` [N, K] their limits; nan
-    in either (not measured, or fewer than K targets) is left alone.
+    Args:
+      own: [N, K] expression of each cell's own targets; nan if not measured or fewer than K.
+      limits: [N, K] their limits; nan: no limit.
     """
     return ~(own > limits).any(axis=1)
 
 
 def own_expression(counts: count_matrix.CountMatrix, targets: np.ndarray) -> np.ndarray:
-    """Return the counts of each cell's own targets, [N, K] float64, nan where `targets` is -1."""
+    """Return the counts of each cell's own targets, [N, K] float64; nan where `targets` is -1."""
     own = np.full(targets.shape, np.nan)
     cell, slot = np.nonzero(targets >= 0)
     own[cell, slot] = np.asarray(counts[cell, targets[cell, slot]], np.float64).ravel()

@@ -1,4 +1,4 @@
-"""One file in, one file out: the preparation as scripts/prepare.py does it."""
+"""Preparation from one h5ad file to another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpo_vae_jax.data.prepare.pipeline import prepare
 from gpo_vae_jax.data.prepared_file import read_h5ad, write
 from gpo_vae_jax.errors import DataError
 
-_LEAST_ROOM = 0.1  # of the size of the input; prepared files take more
+_LEAST_ROOM = 0.1  # share of the size of the input; a prepared file takes more
 
 
 def prepare_file(
@@ -25,11 +25,18 @@ def prepare_file(
     *,
     guess: bool = False,
 ) -> anndata.AnnData:
-    """Prepare the h5ad file `source` into the h5ad file `target`, and give what was written.
+    """Prepare the h5ad file `source` into the h5ad file `target`, and return what was written.
 
-    `progress` is told each stage as it starts, and notes ("note: ..."). With `guess` the column of
-    perturbations is found by the well-known conventions (conventions.guess_convention). Raises
-    ConfigError or DataError, and then leaves no file behind and a former `target` as it was.
+    Args:
+      source: raw counts; read from disk as they are needed.
+      target: written atomically: after an error it is as before.
+      config: every setting of the preparation.
+      progress: called with the name of each stage as it starts, and with "note: ..." lines.
+      guess: as in `pipeline.prepare`.
+
+    Raises:
+      ConfigError: a setting is out of range.
+      DataError: a path cannot be used, or the input cannot be prepared.
     """
     source, target = Path(source), Path(target)
     say = progress or (lambda said: None)
@@ -47,7 +54,7 @@ def prepare_file(
 
 
 def check_paths(source: Path, target: Path) -> None:
-    """Check input, output and the room for it before any work (raises DataError)."""
+    """Check input, output and free space before any work (raises DataError)."""
     if not source.is_file():
         raise DataError(f"--input: there is no file {str(source)!r}")
     if target.is_dir():
@@ -55,15 +62,15 @@ def check_paths(source: Path, target: Path) -> None:
     folder = target.absolute().parent
     if not folder.is_dir():
         raise DataError(
-            f"--output: the folder {str(target.parent)!r} does not exist; make it first"
+            f"--output: the folder {str(target.parent)!r} does not exist; create it first"
         )
     if target.exists() and target.samefile(source):
         raise DataError("--output is the same file as --input; name another")
     if not os.access(folder, os.W_OK):
-        raise DataError(f"--output: the folder {str(target.parent)!r} cannot be written to")
+        raise DataError(f"--output: the folder {str(target.parent)!r} is not writable")
     free, size = shutil.disk_usage(folder).free, source.stat().st_size
     if free < _LEAST_ROOM * size:
         raise DataError(
             f"--output: the disk is full: {free / 1e6:,.1f} MB are free in {str(target.parent)!r}, "
-            f"and the input takes {size / 1e6:,.1f} MB"
+            f"and the input has {size / 1e6:,.1f} MB"
         )

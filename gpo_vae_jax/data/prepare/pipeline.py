@@ -1,4 +1,4 @@
-"""From raw counts to a prepared AnnData: the stages, one after the other."""
+"""From raw counts to a prepared AnnData: the stages in order."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def prepare(
     for sentence in raw.recorded.said if raw.recorded else ():
         log.note(sentence)
 
-    # Cells stand by name from here on: ties, sums and draws must not depend on the order of rows.
+    # Cells are sorted by name from here on: ties, sums and draws must not depend on the row order.
     loaded = select(raw, config, log)
     rows = loaded.rows[loaded.keep]
     names = np.asarray(raw.obs.index, dtype=str)[rows]
@@ -99,7 +99,7 @@ def prepare(
         log.done(by=config.matching)
     delta = delta_expression(expression, matched)
 
-    log.start("putting it together")
+    log.start("assembly")
     obs = pd.DataFrame(
         {
             "perturbation": pd.Categorical(label),
@@ -124,7 +124,7 @@ def prepare(
         treatments=treatments, n_perturbed=len(perturbed), separator=separator,
         unmeasured=sorted(set(perturbed) - set(raw.genes)),
     )  # fmt: skip
-    back = np.argsort(rows, kind="stable")  # file order again
+    back = np.argsort(rows, kind="stable")  # the order of the input again
     kept = raw.obs.iloc[rows[back]]
     return anndata.AnnData(
         X=counts[back],
@@ -139,7 +139,7 @@ def prepare(
 def _split(
     raw: Raw, rows: np.ndarray, names: np.ndarray, config: PrepareConfig, log: Log
 ) -> np.ndarray:
-    """Return the split of the chosen cells, [len(rows)] text: the file's own, or drawn."""
+    """Return the split of the chosen cells, [len(rows)] text: that of the input, or a new one."""
     log.start("split")
     if raw.split is not None:
         split, by = raw.split[rows], f"obs[{config.split_key!r}]"
@@ -162,7 +162,7 @@ def _extended(
     config: PrepareConfig,
     log: Log,
 ) -> tuple[str, ...]:
-    """Name the extended genes, sorted: recorded, or found by differential expression."""
+    """Return the extended genes, sorted: recorded ones, or by differential expression."""
     if config.extended_genes == "none":
         return ()
     log.start("extended genes")
@@ -182,7 +182,7 @@ def _extended(
 def _expression(
     counts: count_matrix.CountMatrix, treatments: Sequence[str], genes: Sequence[str]
 ) -> np.ndarray:
-    """Return the log-normalised expression of the treatments, [N, T]; nan where not measured."""
+    """Return the log-normalised expression of the treatments, [N, T]; nan if not measured."""
     factor = count_matrix.normalisation(count_matrix.library_size(counts))
     columns = count_matrix.gene_columns(treatments, genes)
     expression = np.full((counts.shape[0], len(treatments)), np.nan)
@@ -195,7 +195,7 @@ def _expression(
 def _recorded_matches(
     recorded: Recorded | None, rows: np.ndarray, split: np.ndarray, log: Log
 ) -> np.ndarray | None:
-    """Return the recorded matches of the chosen cells as positions among them, if there are any."""
+    """Return the recorded matches as positions among the chosen cells; None if there are none."""
     if recorded is None or recorded.matched is None:
         return None
     matched = pd.Index(rows).get_indexer(recorded.matched[rows])  # controls are never dropped

@@ -1,4 +1,4 @@
-"""The quality stage of the preparation: metrics, flags and thresholds of the chosen cells."""
+"""Quality annotation of the chosen cells: metrics, flags, thresholds and doublets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gpo_vae_jax.data.prepare.raw.raw_checks import Raw
 from gpo_vae_jax.data.prepare.selection import Loaded
 from gpo_vae_jax.data.prepare.stage_log import Log
 
-_MANY = 0.2  # share of cells failed by one metric that is worth a note
+_MANY = 0.2  # a metric that fails a larger share of cells is noted
 
 
 class Annotation(NamedTuple):
-    """Hold the quality of N cells."""
+    """The quality of N cells."""
 
     failed: np.ndarray  # [N] int8, at config.qc_threshold
     columns: dict[str, np.ndarray]  # obs columns: qc_fail, metrics, flags, qc_fail_4, ...
@@ -27,9 +27,9 @@ class Annotation(NamedTuple):
 
 
 def find_doublets(raw: Raw, loaded: Loaded, config: PrepareConfig, log: Log) -> np.ndarray | None:
-    """Flag doublets among the cells that were read, [N] int8, or take the recorded flags.
+    """Return the doublet flags of the cells that were read, [N] int8: recorded, or by Scrublet.
 
-    Scrublet sees the cells before any filter (docs/data.md). Gives None where it is off.
+    Scrublet gets the cells before any filter (docs/data.md). None if it is off.
     """
     if raw.recorded:
         return raw.recorded.doublet[loaded.rows]
@@ -54,9 +54,15 @@ def annotate(
     config: PrepareConfig,
     log: Log,
 ) -> Annotation:
-    """Compute the quality metrics, or take the recorded ones, and flag the cells that fail.
+    """Flag the cells that fail quality control, by computed or recorded metrics.
 
-    `counts` [N, G] and `doublet` [N] are those of `rows` [N] of the input.
+    Args:
+      raw: the checked input.
+      rows: [N] the chosen rows of the input.
+      counts: [N, G] of those rows.
+      doublet: [N] flags of those rows; None: not sought.
+      config: thresholds and metrics.
+      log: records the stage and how many cells fail by each metric.
     """
     log.start("quality control")
     if raw.recorded:
@@ -90,6 +96,6 @@ def _note_many(flags: dict[str, np.ndarray], log: Log) -> None:
     for name, flag in flags.items():
         if flag.mean() > _MANY:
             log.note(
-                f"{name} alone fails {flag.mean():.0%} of the cells; if the genes measured "
-                "cannot show it, leave it out of config.prepare.qc_metrics"
+                f"{name} alone fails {flag.mean():.0%} of the cells; if it means little for the "
+                "measured genes, remove it from config.prepare.qc_metrics"
             )

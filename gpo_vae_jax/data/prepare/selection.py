@@ -1,4 +1,4 @@
-"""Which cells are kept: strong perturbations, knocked down, measured, with enough cells."""
+"""The cells to keep: strong perturbations, knocked down, measured, with enough cells."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import numpy as np
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts as count_matrix
-from gpo_vae_jax.data.labels import listed
 from gpo_vae_jax.data.prepare.knockdown import knocked_down, low_limits, own_expression
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations
 from gpo_vae_jax.data.prepare.raw.raw_checks import Raw
 from gpo_vae_jax.data.prepare.stage_log import Log
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import DataError, listed
 
 
 class Loaded(NamedTuple):
-    """Hold the cells that were read, sorted by name."""
+    """The cells that were read, sorted by name."""
 
     rows: np.ndarray  # [N] their rows in the input
     counts: count_matrix.CountMatrix  # [N, G] in memory, narrow
@@ -28,9 +27,11 @@ class Loaded(NamedTuple):
 def select(raw: Raw, config: PrepareConfig, log: Log) -> Loaded:
     """Read the counts and choose the cells, stage by stage (docs/data.md).
 
-    All cells are read where Scrublet must see them before any filter, else the strong ones. A file
-    with records was filtered before: only cells of unmeasured genes are left out. Raises DataError
-    where no perturbed gene is measured.
+    All cells are read if Scrublet needs them unfiltered, else only those of strong perturbations.
+    Published files were filtered upstream: of those, only cells of unmeasured genes are dropped.
+
+    Raises:
+      DataError: no perturbed gene is measured, or the filters leave none.
     """
     cells, genes = raw.cells, raw.genes
     rows = np.argsort(np.asarray(raw.obs.index, dtype=str), kind="stable")
@@ -74,7 +75,7 @@ def select(raw: Raw, config: PrepareConfig, log: Log) -> Loaded:
 
 
 def of_strong(cells: Perturbations, rows: np.ndarray, strong: Collection[str]) -> np.ndarray:
-    """Say which cells are controls or perturb genes that are all strong, by any of their names."""
+    """Return which cells are controls or perturb only strong genes, under any name, [N] bool."""
     strong = set(strong)
     usable = [all(strong & cells.names[gene] for gene in group) for group in cells.genes]
     return np.array(usable)[cells.code[rows]]
@@ -87,9 +88,14 @@ def with_low_target(
     genes: list[str],
     percentile: float,
 ) -> np.ndarray:
-    """Say which cells hold each measured target at or below the percentile of the controls.
+    """Return which cells have every measured target at or below a percentile of the controls, [N].
 
-    `counts` [len(rows), G] are those of `rows`; `genes` are G names.
+    Args:
+      cells: the perturbations of the input.
+      rows: [N] rows of the input.
+      counts: [N, G] of those rows.
+      genes: G names.
+      percentile: of the counts in control cells.
     """
     targets = sorted({gene for group in cells.genes for gene in group} & set(genes))
     if not targets:
@@ -107,7 +113,7 @@ def with_low_target(
 def of_measured(
     cells: Perturbations, rows: np.ndarray, genes: Collection[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """Say which cells have all their perturbed genes measured; name the genes that are not."""
+    """Return which cells have all perturbed genes measured, [N], and the genes that are not."""
     measured = set(genes)
     usable = np.array([measured.issuperset(group) for group in cells.genes])
     return usable[cells.code[rows]], sorted(_perturbed(cells, rows) - measured)
@@ -116,7 +122,7 @@ def of_measured(
 def of_large(
     cells: Perturbations, rows: np.ndarray, keep: np.ndarray, min_cells: int
 ) -> np.ndarray:
-    """Say which cells are controls or of a perturbation of which more than `min_cells` are kept."""
+    """Return which cells are controls or have a perturbation with over `min_cells` kept cells."""
     enough = np.bincount(cells.code[rows[keep]], minlength=len(cells.genes)) > min_cells
     enough |= np.array([not group for group in cells.genes])
     return enough[cells.code[rows]]
@@ -136,7 +142,7 @@ def _change(cells: Perturbations, before: np.ndarray, after: np.ndarray) -> dict
 def _check_left(
     cells: Perturbations, rows: np.ndarray, missing: list[str], config: PrepareConfig, log: Log
 ) -> None:
-    """Check that a perturbed gene is measured; the error says what each stage left."""
+    """Raise DataError unless a measured gene is perturbed; the message lists what stages left."""
     if _perturbed(cells, rows) - set(missing):
         return
     stages = [done for done in log.stages if "perturbations" in done]
@@ -144,6 +150,6 @@ def _check_left(
     absent = f" (not measured: {listed(missing, 5)})" if missing else ""
     raise DataError(
         f"no perturbation of a measured gene is left: {trail}{absent}; the names in "
-        f"obs[{config.perturbation_key!r}] must be var names or stand in a column of var "
-        "(config.prepare.gene_name_key); filters can be relaxed (docs/data.md)"
+        f"obs[{config.perturbation_key!r}] must be var names or in a column of var "
+        "(config.prepare.gene_name_key), and filters can be relaxed (docs/data.md)"
     )

@@ -1,4 +1,4 @@
-"""Which cells train, validate and test: 64 / 16 / 20 per cent (docs/method.md 1)."""
+"""Train, validation and test split: 64 / 16 / 20 per cent of the cells (docs/method.md 1)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from gpo_vae_jax.statistics.random_by_name import hash_names
 
-_HELD_OUT = 0.2  # of the cells for the test, then of the rest for validation
+_HELD_OUT = 0.2  # share of cells for the test, then of the rest for validation
 
 
 def split_by_name(names: Sequence[str], seed: int) -> np.ndarray:
-    """Split by the rank of a hash of (seed, cell name): row order does not matter, [N] str."""
+    """Split by the rank of a hash of (seed, cell name), [N] str; the row order does not matter."""
     names = np.asarray(names, dtype=str)
     order = np.lexsort((names, hash_names(names, seed, "split")))
     n_test = math.ceil(_HELD_OUT * len(names))
@@ -25,7 +25,7 @@ def split_by_name(names: Sequence[str], seed: int) -> np.ndarray:
 
 
 def split_by_row(n_cells: int) -> np.ndarray:
-    """Split by row order as upstream does: scikit-learn's train_test_split twice, state 0."""
+    """Split by row as published, [N] str: scikit-learn's train_test_split twice, random state 0."""
     from sklearn.model_selection import train_test_split
 
     rest, test = train_test_split(np.arange(n_cells), test_size=_HELD_OUT, random_state=0)

@@ -1,4 +1,4 @@
-"""What was done, stage by stage: kept in uns['gpo_vae'] and printed as a table."""
+"""The log of a preparation: stored in uns['gpo_vae'], and printed as a table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import numpy as np
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data.prepared_file import FORMAT_VERSION, RECORD
 
-_COLUMNS = ("stage", "cells", "perturbations")  # of the table; all else is one text
+_COLUMNS = ("stage", "cells", "perturbations")  # of the table; the rest becomes one text
 _PACKAGES = ("anndata", "numpy", "scanpy", "scipy")
 
 
 class Log:
-    """Collect what each stage did, and tell `progress` what starts and what is worth a note."""
+    """What each stage did, and the notes; `progress` is called with both as they come."""
 
     def __init__(self, progress: Callable[[str], None]):
+        """Start an empty log."""
         self.stages: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self._progress = progress
@@ -37,7 +38,7 @@ class Log:
         self.stages.append({"stage": self._name, **did})
 
     def note(self, sentence: str) -> None:
-        """Record a sentence, unless it is empty, and tell it as "note: ..."."""
+        """Record a sentence and report it as "note: ..."; nothing if it is empty."""
         if sentence:
             self.notes.append(sentence)
             self._progress(f"note: {sentence}")
@@ -54,7 +55,7 @@ def make_record(
     separator: str,
     unmeasured: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the entry of uns (docs/data.md); it holds no time, so that files can be compared."""
+    """Return the entry of uns (docs/data.md), without times, so that files can be compared."""
     return {
         "format_version": FORMAT_VERSION,
         "dosage_names": np.array(treatments, dtype=object),
@@ -72,7 +73,7 @@ def make_record(
 
 
 def summary(prepared: anndata.AnnData) -> list[tuple[str, str]]:
-    """Return the numbers of a prepared file as rows: (what, number)."""
+    """Return the numbers of a prepared AnnData as rows (what, number)."""
     record = prepared.uns[RECORD]
     rows = [
         (name.replace("_", " "), f"{value:,}")
@@ -86,7 +87,7 @@ def summary(prepared: anndata.AnnData) -> list[tuple[str, str]]:
 
 
 def table(prepared: anndata.AnnData, seconds: Mapping[str, float] | None = None) -> str:
-    """Write what each stage did as lines of text; `seconds` says how long stages took."""
+    """Return a table of the stages as text; `seconds` by stage, if they were timed."""
     seconds = seconds or {}
     rows = [("stage", "cells", "perturbations", "seconds", "")]
     for done in json.loads(prepared.uns[RECORD]["stages"]):
@@ -114,5 +115,5 @@ def _change(pair: Sequence[int] | None) -> str:
 
 
 def _short(value: Any) -> str:
-    """Write a value of a record; of a list its length."""
+    """Return a value as text; a list as its length."""
     return str(len(value)) if isinstance(value, list) else str(value)

@@ -93,7 +93,7 @@ def test_the_workbook_gets_the_name_the_configurations_use(tmp_path, packed):
 
 
 @pytest.mark.parametrize(
-    "name, files",
+    ("name", "files"),
     [
         ("rpe1", ["replogle_rpe1_raw.h5ad"]),
         ("replogle", ["K562_essential.h5ad", "replogle.h5ad"]),
@@ -126,7 +126,7 @@ UNSAFE = {
 def test_an_archive_that_leaves_the_folder_is_refused_whole(tmp_path, what):
     folder = tmp_path / "data"
     send, asked = sending(**{FIRST: UNSAFE[what], SECOND: UNSAFE[what]})
-    with pytest.raises(DataError, match="the archive is not safe.*(path|link|device)"):
+    with pytest.raises(DataError, match=r"the archive is not safe.*(path|link|device)"):
         download.fetch("rpe1", folder, send)
     assert asked == [FIRST, SECOND]
     assert not list(folder.iterdir()) and list(tmp_path.iterdir()) == [folder]
@@ -135,24 +135,24 @@ def test_an_archive_that_leaves_the_folder_is_refused_whole(tmp_path, what):
 def test_members_that_are_not_wanted_are_checked_as_well(tmp_path, h5ad):
     bad = make_zip(("rpe1.h5ad", h5ad), ("../.bashrc", b"x"))
     send, _ = sending(**{FIRST: bad, SECOND: bad})
-    with pytest.raises(DataError, match="not safe: '../.bashrc'"):
+    with pytest.raises(DataError, match=r"not safe: '../.bashrc'"):
         download.fetch("rpe1", tmp_path, send)
     assert not list(tmp_path.iterdir())
 
 
 USELESS = {
-    "a page": (b"<!DOCTYPE html><title>Quota exceeded", "no archive.*Quota.*dead or over"),
-    "nothing": (b"", "no archive"),
-    "other files": (make_zip(("a.txt", b"x"), ("b.csv", b"y")), "the archive holds: a.txt, b.csv"),
+    "a page": (b"<!DOCTYPE html><title>Quota exceeded", "not an archive.*Quota.*dead or over"),
+    "nothing": (b"", "not an archive"),
+    "other files": (make_zip(("a.txt", b"x"), ("b.csv", b"y")), "archive contains: a.txt, b.csv"),
     "two of a name": (
         make_zip(("a/rpe1.h5ad", b"x"), ("b/rpe1.h5ad", b"y")), "several files of one name"
     ),
     "too small": (make_zip(("rpe1.h5ad", b"x" * 1000)), "only 1000 bytes"),
-    "no h5ad": (make_zip(("rpe1.h5ad", b"x" * (2 << 20))), "no .h5ad file"),
+    "no h5ad": (make_zip(("rpe1.h5ad", b"x" * (2 << 20))), "not a .h5ad file"),
     "a broken h5ad": (
         make_zip(("rpe1.h5ad", b"\x89HDF\r\n\x1a\n" + b"x" * (2 << 20))), "cannot be read as h5ad"
     ),
-    "a broken zip": (make_zip(("rpe1.h5ad", b"x" * 5000))[:3000], "no archive"),
+    "a broken zip": (make_zip(("rpe1.h5ad", b"x" * 5000))[:3000], "not an archive"),
     "a broken tar": (
         make_tar(("rpe1.h5ad", tarfile.REGTYPE, np.random.default_rng(0).bytes(1 << 21)))[:9999],
         "broken|bytes",
@@ -185,7 +185,7 @@ def test_an_empty_h5ad(tmp_path):
 def test_a_full_disk_keeps_the_archive(tmp_path, h5ad, monkeypatch):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10))
     send, _ = sending(**{FIRST: make_zip(("rpe1.h5ad", h5ad)), SECOND: DataError("dead")})
-    with pytest.raises(DataError, match="unpacking needs .* make room"):
+    with pytest.raises(DataError, match=r"unpacking needs .* free some space"):
         download.fetch("rpe1", tmp_path, send)
     assert [path.name for path in tmp_path.iterdir()] == [f"{FIRST}.download"]
 
@@ -219,11 +219,11 @@ def test_gdown_is_asked_to_go_on_where_it_was(gdown, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "outcome, reason",
+    ("outcome", "reason"),
     [
         (Dead("Cannot retrieve\n the link"), "the link is dead.*Cannot retrieve the link"),
-        (ConnectionError("reset"), "reset; what came is kept: run this again"),
-        (None, "the link gives no file"),
+        (ConnectionError("reset"), "reset; the partial file is kept: run this again"),
+        (None, "the link leads to no file"),
     ],
 )
 def test_what_gdown_runs_into(gdown, tmp_path, outcome, reason):

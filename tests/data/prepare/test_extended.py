@@ -7,7 +7,7 @@ from gpo_vae_jax.data.prepare.extended import extended_genes, passes
 
 
 @pytest.mark.parametrize(
-    "rule, expected", [("both", [1, 0, 0, 1, 0]), ("up_only", [1, 0, 0, 1, 1])]
+    ("rule", "expected"), [("both", [1, 0, 0, 1, 0]), ("up_only", [1, 0, 0, 1, 1])]
 )
 def test_the_rule_asks_for_p_on_both_sides_or_upwards_only(rule, expected):
     change = np.array([4.0, 4.0, 2.9, -4.0, -4.0])

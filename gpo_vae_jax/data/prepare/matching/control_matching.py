@@ -1,4 +1,4 @@
-"""Match every cell to a control cell (docs/method.md 7)."""
+"""A matched control for every cell (docs/method.md 7)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gpo_vae_jax.memory import items_within, pieces
 from gpo_vae_jax.statistics.two_sample import two_sample_tables
 
 METHODS = ("ot", "hpm", "wd", "wd_nearest")
-_CHUNK_VALUES = 1 << 16  # weighted distances at a time
-_NO_DISTANCE = 1e-12  # a Wasserstein distance of log expression that is only rounding
+_CHUNK_VALUES = 1 << 16  # weighted distances at a time: they stay in the cache
+_NO_DISTANCE = 1e-12  # a smaller Wasserstein distance is rounding
 _TIE = 1e-12  # of a distance
 
 Match = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -30,16 +30,22 @@ def match_controls(
 ) -> np.ndarray:
     """Return the row of each cell's matched control, [N].
 
-    Cells are matched group by group (`group` [N], one number per perturbation) within their
-    `split` [N] on `expression` [N, R], the log-normalised perturbed genes; the controls are a group
-    too. A gene that is nan (not measured) in any cell is left out.
+    Cells are matched group by group within their split; the controls are a group too.
 
-    `method` is "ot" (transport_match), "hpm" (assignment_match), "wd" or "wd_nearest"
-    (weighted_match with the Wasserstein distances of the group), or any function of
-    (cells, controls). Raises DataError for another name and for a split without controls.
+    Args:
+      expression: [N, R] log-normalised perturbed genes; a gene with a nan is ignored.
+      group: [N] integers, one per perturbation.
+      split: [N].
+      is_control: [N] bool.
+      method: "ot" (transport_match), "hpm" (assignment_match), "wd" or "wd_nearest"
+        (weighted_match with the group's Wasserstein distances), or a function of
+        (cells [n, R], controls [m, R]) that returns [n] rows of controls.
+
+    Raises:
+      DataError: the method is unknown, or a split has no controls.
     """
     if isinstance(method, str) and method not in METHODS:
-        raise DataError(f"there is no matching {method!r}; there are: {', '.join(METHODS)}")
+        raise DataError(f"matching={method!r} is not possible; there are: {', '.join(METHODS)}")
     expression = expression[:, ~np.isnan(expression).any(axis=0)]
     matched = np.full(len(group), -1, np.int64)
     for name in np.unique(split):
@@ -73,10 +79,10 @@ def match_controls(
 
 
 def assignment_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
-    """Match cells [n, R] one to one to controls [m, R], least total euclidean distance, [n].
+    """Match cells [n, R] one to one to controls [m, R] at the least total Euclidean distance, [n].
 
-    Where there are more cells than controls, those left over get their nearest control, the first
-    of equals.
+    If there are more cells than controls, the remaining cells get their nearest control, the first
+    of equally near ones.
     """
     distance = euclidean(cells, controls)
     assigned, found = linear_sum_assignment(distance)
@@ -90,9 +96,16 @@ def assignment_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
 def weighted_match(
     cells: np.ndarray, controls: np.ndarray, weights: np.ndarray, *, farthest: bool
 ) -> np.ndarray:
-    """Match cells [n, R] to controls [m, R] by sum_g weights_g |x_g - c_g|, [n], first of equals.
+    """Match cells [n, R] to controls [m, R] by the distance sum_g weights_g |x_g - c_g|, [n].
 
-    With the group's Wasserstein distances as weights [R], `farthest` is the published choice.
+    A cell gets its nearest control, or with `farthest` (the published choice) its farthest; the
+    first of equals.
+
+    Args:
+      cells: [n, R].
+      controls: [m, R].
+      weights: [R] Wasserstein distances of the group from the controls.
+      farthest: which end of the distances to take.
     """
     used = weights > _NO_DISTANCE
     cells = cells[:, used] * weights[used]
@@ -102,7 +115,7 @@ def weighted_match(
         part = cells[rows]
         total = np.zeros((len(part), controls.shape[1]))
         difference = np.empty_like(total)
-        for gene in range(len(controls)):  # what is worked on stays in the cache
+        for gene in range(len(controls)):
             np.subtract(part[:, gene, None], controls[gene], out=difference)
             np.abs(difference, out=difference)
             total += difference
@@ -112,5 +125,5 @@ def weighted_match(
 
 
 def delta_expression(expression: np.ndarray, matched: np.ndarray) -> np.ndarray:
-    """Return |log-expression of the cell - of its matched control|, [N, T] float32, nan -> 0."""
+    """Return |log expression of the cell - of its matched control|, [N, T] float32; 0 for nan."""
     return np.nan_to_num(np.abs(expression - expression[matched])).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Euclidean distances between cells by matrix products, as exact as by differences."""
+"""Euclidean distances between cells, by matrix products but as exact as by differences."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import numpy as np
 
 from gpo_vae_jax.memory import items_within, pieces
 
-_NEAR = 1e-6  # a square below this share of the squared lengths is taken by differences instead
+_NEAR = 1e-6  # squares below this share of the squared length are computed by differences
 _CHUNK_VALUES = 1 << 21  # differences at a time
 
 
 def euclidean(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
-    """Return the distances of cells [n, R] to controls [m, R], [n, m] float64.
+    """Return the distances of cells [n, R] from controls [m, R], [n, m] float64.
 
-    |x - c|^2 = |x|^2 + |c|^2 - 2 x c loses digits where x and c are close, so those few pairs are
-    taken by differences: equal cells are exactly 0 apart, the others within about 1e-9 of it.
+    |x - c|^2 = |x|^2 + |c|^2 - 2 x c loses digits for close pairs, so those few are computed by
+    differences: equal cells are exactly 0 apart, and other distances have a relative error of about
+    1e-9.
     """
     cells = np.ascontiguousarray(cells, np.float64)
     controls = np.ascontiguousarray(controls, np.float64)
@@ -34,6 +35,6 @@ def euclidean(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
 def first_of_largest(values: np.ndarray, tolerance: float) -> np.ndarray:
     """Return the first column of each row, [n], whose value is within `tolerance` of the largest.
 
-    The tolerance stands for rounding: what is equal but for it counts as equal.
+    Values that differ only by rounding then count as equal.
     """
     return np.argmax(values >= values.max(axis=1, keepdims=True) - tolerance, axis=1)

@@ -11,10 +11,10 @@ from gpo_vae_jax.memory import items_within, numbers_within, pieces
 
 COST_SCALE = 100.0
 REGULARISATION = 1.0
-_TOLERANCE = 1e-12  # of the logarithms of the scalings
+_TOLERANCE = 1e-12  # relative change of the scalings
 _MAX_ITERATIONS = 1000
-_SAFE_RANGE = 200.0  # exp of this range of costs neither over- nor underflows
-_TIE = 1e-11  # of cost / regularisation; rounding is far below
+_SAFE_RANGE = 200.0  # exp of costs within this range neither over- nor underflows
+_TIE = 1e-11  # of cost / regularisation; rounding errors are far smaller
 _KERNEL_VALUES = numbers_within(0.5, 8)  # of the kernel that are held in memory
 
 Kernels = Callable[[], Iterable[np.ndarray]]  # the kernel [n, m], in blocks of rows
@@ -23,16 +23,16 @@ Kernels = Callable[[], Iterable[np.ndarray]]  # the kernel [n, m], in blocks of 
 def transport_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
     """Match cells [n, R] to controls [m, R] by entropic optimal transport, [n] rows of controls.
 
-    Cost = euclidean distance / 100, regularisation 1, uniform marginals. The match is the largest
-    entry of the cell's row of the plan, the first of equals: as a row's own potential does not
-    change which is largest, only the controls' are needed, and the plan is never built. A kernel
-    of more than half a GiB is computed anew, block by block, in each iteration.
+    Cost = Euclidean distance / 100, regularisation 1, uniform marginals. A cell's match is the
+    largest entry of its row of the plan, the first of equals. A row's own potential does not change
+    which entry is largest, so only the controls' potentials are computed and the plan is never
+    built. A kernel above half a GiB is recomputed block by block in each iteration.
     """
     step = items_within(_KERNEL_VALUES, len(controls))
     parts = [cells[part] for part in pieces(len(cells), step)]
     longest = [np.sqrt(np.square(x).sum(axis=1).max(initial=0)) for x in (cells, controls)]
-    reach = sum(longest) / (COST_SCALE * REGULARISATION)  # no cost is above
-    small = reach <= _SAFE_RANGE  # always so for expression
+    reach = sum(longest) / (COST_SCALE * REGULARISATION)  # no cost is larger
+    small = reach <= _SAFE_RANGE  # always true for expression
 
     def kernel(part: np.ndarray) -> np.ndarray:
         values = euclidean(part, controls)
@@ -54,9 +54,9 @@ def transport_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:
 
 
 def scalings_of_controls(kernels: Kernels, shape: tuple[int, int]) -> np.ndarray:
-    """Iterate Sinkhorn on exp(-cost / regularisation); give the scalings of the controls, [m].
+    """Run Sinkhorn on exp(-cost / regularisation); return the scalings of the controls, [m].
 
-    An iteration is two products of a matrix and a vector.
+    An iteration is two matrix-vector products.
     """
     n, m = shape
     scaling = np.ones(m)
@@ -73,9 +73,9 @@ def scalings_of_controls(kernels: Kernels, shape: tuple[int, int]) -> np.ndarray
 
 
 def potentials_of_controls(kernels: Kernels, shape: tuple[int, int]) -> np.ndarray:
-    """Iterate Sinkhorn in the log domain on -cost / regularisation; give log scalings, [m].
+    """Run Sinkhorn in the log domain on -cost / regularisation; return log scalings, [m].
 
-    Ten times slower than `scalings_of_controls`, but costs may be of any size.
+    Ten times slower than `scalings_of_controls`, but safe for costs of any size.
     """
     n, m = shape
     potential = np.zeros(m)
@@ -93,7 +93,7 @@ def potentials_of_controls(kernels: Kernels, shape: tuple[int, int]) -> np.ndarr
 
 
 def _log_sum_exp(values: np.ndarray, axis: int) -> np.ndarray:
-    """Return log(sum(exp(values))); overwrites `values`, which may be large."""
+    """Return log(sum(exp(values))); `values`, which may be large, is overwritten."""
     top = values.max(axis=axis, keepdims=True)
     values -= top
     np.exp(values, out=values)

@@ -1,4 +1,4 @@
-"""The well-known ways to name perturbations in an AnnData."""
+"""Well-known conventions for naming perturbations in an AnnData."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ CONVENTIONS = (  # (obs column, control label, separator of combinations)
 
 
 def guess_convention(obs: pd.DataFrame, config: PrepareConfig) -> tuple[PrepareConfig, str]:
-    """Find the perturbation column where the configured one is absent or has no control cells.
+    """Find the perturbation column if the configured one is absent or has no control cells.
 
-    Only the untouched default is replaced, and only when exactly one convention fits. Where labels
-    hold "+", that joins names whatever the convention. Gives the settings and a sentence on what
-    was guessed ("" for nothing).
+    Only default settings are replaced, and only if exactly one convention fits. If labels contain
+    "+", that is the separator whatever the convention.
+
+    Returns:
+      The settings, and a sentence on what was guessed ("": nothing).
     """
     default = PrepareConfig()
     untouched = (config.perturbation_key, config.control) == (

@@ -1,4 +1,4 @@
-"""What each cell's label says: the genes perturbed in it, by their var names."""
+"""The perturbed genes of each cell, by their var names, as its label names them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,39 @@ from gpo_vae_jax.errors import DataError
 
 
 class Perturbations(NamedTuple):
-    """Hold the perturbation of each of N cells."""
+    """The perturbation of each of N cells."""
 
-    code: np.ndarray  # [N] which entry of `genes` the cell has
+    code: np.ndarray  # [N] index into `genes`
     genes: list[tuple[str, ...]]  # the genes of each perturbation, sorted; () is the control
     names: dict[str, set[str]]  # every name of each perturbed gene, its own included
 
     @property
     def is_control(self) -> np.ndarray:
-        """Say which cells are controls, [N]."""
+        """Return which cells are controls, [N]."""
         return np.array([not genes for genes in self.genes])[self.code]
 
     def counted(self, rows: np.ndarray) -> int:
-        """Count the perturbations among some cells, the control not among them."""
+        """Return the number of perturbations among some cells, without the control."""
         return sum(bool(self.genes[code]) for code in np.unique(self.code[rows]))
 
 
 def read_perturbations(
     text: np.ndarray, obs: pd.DataFrame, var: pd.DataFrame, config: PrepareConfig
 ) -> Perturbations:
-    """Read the labels `text` [N] of the cells.
+    """Parse the labels of the cells.
 
-    Labels are cut where names are joined (labels.cut_label); each name becomes a var name where it
-    is one, or is another name of one (gene_names), and stays as it is otherwise. Two labels of the
-    same genes are one perturbation. Raises DataError for a label without any name.
+    Labels are split where names are joined (labels.cut_label). A name that is another name of a
+    var name (gene_names) is replaced by it; an unknown name stays. Two labels of the same genes are
+    one perturbation.
+
+    Args:
+      text: [N] labels.
+      obs: N rows, which may have other names of the perturbed genes.
+      var: G rows, which may have other names of the genes.
+      config: control label, separator, and column of other names.
+
+    Raises:
+      DataError: a label has no name.
     """
     control, separator = config.control, config.combination_separator
     distinct, code = labels.group_by_label(text)
@@ -60,7 +69,7 @@ def read_perturbations(
         if not names:
             raise DataError(
                 f"obs[{config.perturbation_key!r}] has the label {str(label)!r}, which names no "
-                "gene; name the perturbation or remove the cells"
+                "gene; rename it or remove its cells"
             )
         genes_of.append(tuple(sorted({resolve(str(n)) for n in names if n != control})))
     genes = sorted(set(genes_of))
@@ -72,13 +81,15 @@ def read_perturbations(
 
 
 def joined_by(genes: list[tuple[str, ...]]) -> str:
-    """Choose the separator of a prepared file: "+", or none where names hold it.
+    """Return the separator of the prepared labels: "+", or none if gene names contain it.
 
-    Raises DataError where combinations need it and names hold it.
+    Raises DataError if there are combinations and gene names contain it.
     """
     odd = sorted({gene for group in genes for gene in group if "+" in gene})
     if not odd:
         return "+"
     if any(len(group) > 1 for group in genes):
-        raise DataError(f"names of perturbed genes hold '+', which joins names: {odd[0]!r}")
+        raise DataError(
+            f"a perturbed gene has '+' in its name, which joins names: {odd[0]!r}; rename it"
+        )
     return ""

@@ -1,4 +1,4 @@
-"""What files as published hold already: quality annotation, extended genes, matched controls."""
+"""Columns that published files already have: quality, extended genes, matched controls."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data.labels import listed
 from gpo_vae_jax.data.quality_control import DOUBLET, METRICS
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import DataError, listed
 
 _MATCHED = re.compile(r"match.*(ctrl|control)|(ctrl|control).*(match|idx|index)", re.IGNORECASE)
 _EXTENDED = re.compile(r"^FC\d+(\.\d+)?$")
-_REDO = "compute it anew with --config.prepare.recorded=nothing"
+_REDO = "config.prepare.recorded=nothing computes it instead"
 _TRUE = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
 
 
 class Recorded(NamedTuple):
-    """Hold what was recorded of N cells."""
+    """Recorded columns of N cells."""
 
     metrics: dict[str, np.ndarray]  # [N] each
     doublet: np.ndarray  # [N] int8
     extended: tuple[str, ...]  # var names flagged as extended
-    matched: np.ndarray | None  # [N] the row of each cell's matched control; None: to be computed
-    said: tuple[str, ...]  # what was found, a sentence each
+    matched: np.ndarray | None  # [N] row of each cell's matched control; None: to be computed
+    said: tuple[str, ...]  # notes on what is used
 
 
 def find_recorded(
     obs: pd.DataFrame, var: pd.DataFrame, is_control: np.ndarray, config: PrepareConfig
 ) -> Recorded | None:
-    """Read the records of a file as published, or give None where it has none.
+    """Return the recorded columns of a published file; None for any other file.
 
-    Such a file has every quality metric and `predicted_doublet` in obs and a column such as FC3 in
-    var. Matches are used where each is a control cell, and are computed anew where one is not: the
-    sentences say which. Raises DataError for columns of the wrong type, and where
-    `config.matched_key` names a column that is absent.
+    A published file has every quality metric and `predicted_doublet` in obs, and a column such as
+    FC3 in var. Its matches are used if all of them are control cells; otherwise all are computed.
+
+    Raises:
+      DataError: a column has the wrong type, several columns may hold matches, or obs lacks
+        `config.matched_key`.
     """
     if config.matched_key and config.matched_key not in obs:
         raise DataError(
@@ -56,7 +57,7 @@ def find_recorded(
         if column not in flags:
             raise DataError(
                 f"config.prepare.extended_log_fold_change: var has no column {column!r}, only "
-                f"{listed(flags)}; choose one of these, or --config.prepare.recorded=nothing"
+                f"{listed(flags)}; choose one of these, or config.prepare.recorded=nothing"
             )
         flagged = _flags(var[column], f"var[{column!r}]").astype(bool)
         extended = tuple(str(name) for name in var.index[flagged])
@@ -69,10 +70,13 @@ def find_recorded(
 def matched_rows(
     values: np.ndarray, names: np.ndarray, is_control: np.ndarray
 ) -> tuple[np.ndarray | None, str]:
-    """Read matched controls [N], given as cell names or as row numbers, as rows [N].
+    """Convert matched controls, given as cell names or as row numbers, to rows, [N].
 
-    Where both are possible, the reading in which all matches are controls counts, names first.
-    Gives None where neither leads to control cells only, and a sentence either way.
+    If both readings are possible, the one where all matches are controls counts; cell names first.
+
+    Returns:
+      The rows, or None if neither reading leads to control cells only; and how they were read, or
+      why not.
     """
     text = np.asarray(values).astype(str)
     by_name = pd.Index(names).get_indexer(text)
@@ -91,11 +95,13 @@ def matched_rows(
         return None, f"{example!r} and others are neither cell names nor row numbers"
     how, rows = readings[0]
     wrong = int((~is_control[rows]).sum())
-    return None, f"read as {how}, {wrong} of {len(rows)} cells are matched to no control cell"
+    return None, f"read as {how}, {wrong} of {len(rows)} matches are not control cells"
 
 
-def _matches(obs, is_control, config) -> tuple[np.ndarray | None, str]:
-    """Find, read and describe the column of matched controls."""
+def _matches(
+    obs: pd.DataFrame, is_control: np.ndarray, config: PrepareConfig
+) -> tuple[np.ndarray | None, str]:
+    """Find and read the column of matched controls: rows, [N], or None, and a note."""
     columns = [config.matched_key] if config.matched_key else []
     columns = columns or [column for column in obs if _MATCHED.search(str(column))]
     if config.recorded == "all_but_matches" or not columns:
@@ -103,30 +109,30 @@ def _matches(obs, is_control, config) -> tuple[np.ndarray | None, str]:
     if len(columns) > 1:
         raise DataError(
             f"several obs columns may hold matched controls: {listed(columns)}; name one with "
-            "--config.prepare.matched_key=COLUMN"
+            "config.prepare.matched_key=COLUMN"
         )
     matched, how = matched_rows(
         obs[columns[0]].to_numpy(), np.asarray(obs.index, dtype=str), is_control
     )
     if matched is None:
-        return None, f"the matches of obs[{columns[0]!r}] are computed anew: {how}"
-    return matched, f"recorded matches are used: obs[{columns[0]!r}] holds {how}"
+        return None, f"matches are computed, not taken from obs[{columns[0]!r}]: {how}"
+    return matched, f"recorded matches are used: obs[{columns[0]!r}], read as {how}"
 
 
 def _numbers(obs: pd.DataFrame, name: str) -> np.ndarray:
     try:
         values = pd.to_numeric(obs[name]).to_numpy(np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"obs[{name!r}] holds more than numbers: {error}; {_REDO}") from error
+        raise DataError(f"obs[{name!r}] is not numeric: {error}; {_REDO}") from error
     if not np.isfinite(values).all():
-        raise DataError(f"obs[{name!r}] holds values that are missing or infinite; {_REDO}")
+        raise DataError(f"obs[{name!r}] has missing or infinite values; {_REDO}")
     return values
 
 
 def _flags(column: pd.Series, where: str) -> np.ndarray:
-    """Read a column of true and false, however it was written, as 1 and 0."""
+    """Convert a column of booleans, in any spelling, to 1 and 0, [N] int8."""
     values = column.astype(str).str.lower().map(_TRUE)
     if values.isna().any():
         example = column[values.isna()].iloc[0]
-        raise DataError(f"{where} holds {example!r}: it must be true or false; {_REDO}")
+        raise DataError(f"{where} has the value {str(example)!r}, not true or false; {_REDO}")
     return values.to_numpy(np.int8)

@@ -1,4 +1,4 @@
-"""Checks of raw input, all of them before any work."""
+"""Checks of the raw input, before any work."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
+from gpo_vae_jax.config_io import meant
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.backend import choose_backend
 from gpo_vae_jax.data.dataset import SPLITS
-from gpo_vae_jax.data.labels import listed, meant
 from gpo_vae_jax.data.prepare.raw.conventions import CONVENTIONS
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations, read_perturbations
 from gpo_vae_jax.data.prepare.raw.published_columns import Recorded, find_recorded
 from gpo_vae_jax.data.prepare.raw.strong_table import read_strong
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.errors import DataError, listed
 
 _LIKE_CONTROL = re.compile(
     r"non.?target|ctrl|control|scramble|safe|unperturbed|^neg|^nt\d*$|^wt$|^none$", re.IGNORECASE
 )
-_DRAW = "to draw the splits: --config.prepare.split_key="
-_SAMPLE = 200  # cells looked at to suggest where raw counts may be
+_DRAW = "config.prepare.split_key= (empty) draws new splits"
+_SAMPLE = 200  # cells inspected to suggest where the raw counts are
 _DEFAULT_SPLIT = PrepareConfig.split_key
 
 
 class Raw(NamedTuple):
-    """Hold raw input that passed its checks."""
+    """Raw input that passed the checks."""
 
     counts: count_matrix.CountMatrix  # [N, G]; may be on disk
     obs: pd.DataFrame
     var: pd.DataFrame
     cells: Perturbations
-    split: np.ndarray | None  # [N] the file's own, or None
-    recorded: Recorded | None  # what a file as published holds already
-    strong: tuple[str, ...] | None  # names of strong perturbations, where a table is to be used
+    split: np.ndarray | None  # [N] the split column of the input, if any
+    recorded: Recorded | None  # columns of a published file
+    strong: tuple[str, ...] | None  # strong perturbations, if a table is used
 
     @property
     def genes(self) -> list[str]:
-        """Name the genes."""
+        """Return the G gene names."""
         return [str(gene) for gene in self.var.index]
 
 
 def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
-    """Check that raw data can be prepared and read what it says of its cells.
+    """Check that the input can be prepared, and parse its annotation.
 
-    Raises DataError for an empty matrix, names that are not unique, a missing or unfit obs column,
-    layer or control label, or values that are no counts, and says what the data has instead.
+    Raises:
+      DataError: the matrix is empty, names are not unique, a column, layer or the control label is
+        missing, or values are not counts. The message says what the input has instead.
     """
     choose_backend(config.backend)
     counts, var, where = _source(adata, config)
@@ -60,9 +61,8 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
         repeated = names[names.duplicated()]
         if len(repeated):
             raise DataError(
-                f"{what} names are not unique: {listed(set(repeated), 5)}; "
-                f"make them so, for example with adata.{'obs' if what == 'cell' else 'var'}"
-                "_names_make_unique()"
+                f"{what} names are not unique: {listed(set(repeated), 5)}; call "
+                f"adata.{'obs' if what == 'cell' else 'var'}_names_make_unique(), for example"
             )
     labels = _labels(adata.obs, config)
     split = _split(adata.obs, config)
@@ -79,16 +79,24 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
 
 
 def check_splits(split: np.ndarray, cells: Perturbations, rows: np.ndarray) -> dict[str, list[str]]:
-    """Check that the splits can be used: none empty, controls in each, all perturbations trained.
+    """Check that every split has control cells, and every perturbation training cells.
 
-    `split` is [len(rows)]. Gives the perturbations without cells in "val" and in "test", which
-    only leaves them out of what is measured there. Raises DataError.
+    Args:
+      split: [N] the split of each chosen cell.
+      cells: the perturbations of the input.
+      rows: [N] the chosen rows of the input.
+
+    Returns:
+      The perturbations without cells in "val" and in "test": they are not measured there.
+
+    Raises:
+      DataError: a split is empty or has no controls, or a perturbation has no training cells.
     """
     code, control = cells.code[rows], cells.is_control[rows]
     for name in SPLITS:
         here = split == name
         if not here.any():
-            raise DataError(f"the split {name!r} has none of the {len(rows)} cells")
+            raise DataError(f"the split {name!r} has no cells ({len(rows)} in all)")
         if not (here & control).any():
             raise DataError(f"the split {name!r} has no control cells ({control.sum()} in all)")
     absent = {
@@ -97,8 +105,8 @@ def check_splits(split: np.ndarray, cells: Perturbations, rows: np.ndarray) -> d
     }
     if absent["train"]:
         raise DataError(
-            f"perturbations without training cells: {listed(absent['train'])}; leave rare "
-            "perturbations out with --config.prepare.min_cells=N"
+            f"perturbations without training cells: {listed(absent['train'])}; "
+            "config.prepare.min_cells=N drops rare perturbations"
         )
     return {name: absent[name] for name in ("val", "test") if absent[name]}
 
@@ -106,7 +114,7 @@ def check_splits(split: np.ndarray, cells: Perturbations, rows: np.ndarray) -> d
 def _source(
     adata: anndata.AnnData, config: PrepareConfig
 ) -> tuple[count_matrix.CountMatrix, pd.DataFrame, str]:
-    """Return the matrix with the raw counts, its genes, and what to call it."""
+    """Return the matrix of raw counts, its genes, and its name for messages."""
     if config.use_raw:
         if adata.raw is None:
             raise DataError("config.prepare.use_raw: the AnnData has no raw")
@@ -124,11 +132,12 @@ def _source(
 
 
 def _labels(obs: pd.DataFrame, config: PrepareConfig) -> pd.Series:
-    """Return the perturbation column as text, with control cells in it."""
+    """Return the perturbation column as text, after checking that it has control cells."""
     key, control = config.perturbation_key, config.control
     labels = _text(obs, key, "perturbation_key")
-    if (labels.str.strip() == "").any():
-        raise DataError(f"obs[{key!r}] is empty in {int((labels.str.strip() == '').sum())} cells")
+    empty = int((labels.str.strip() == "").sum())
+    if empty:
+        raise DataError(f"obs[{key!r}] is empty in {empty} cells; remove them or label them")
     distinct = labels.unique()
     separator = config.combination_separator
     controls = {
@@ -138,13 +147,13 @@ def _labels(obs: pd.DataFrame, config: PrepareConfig) -> pd.Series:
     if not controls:
         raise DataError(
             f"obs[{key!r}] has no control cells {control!r}; {_alike(distinct)}; "
-            f"name the control with --config.prepare.control=LABEL{_known_columns(obs, key)}"
+            f"config.prepare.control=LABEL names the control{_known_columns(obs, key)}"
         )
     return labels
 
 
 def _split(obs: pd.DataFrame, config: PrepareConfig) -> np.ndarray | None:
-    """Return the file's own split, [N] text, where it has one."""
+    """Return the split column as text, [N]; None if there is none."""
     key = config.split_key
     if not key or (key == _DEFAULT_SPLIT and key not in obs):
         return None
@@ -152,14 +161,14 @@ def _split(obs: pd.DataFrame, config: PrepareConfig) -> np.ndarray | None:
     unknown = set(split.unique()) - set(SPLITS)
     if unknown:
         raise DataError(
-            f"obs[{key!r}] holds {listed(unknown)}; each cell must be in "
+            f"obs[{key!r}] has the values {listed(unknown)}; each cell must be in "
             f"'train', 'val' or 'test'; {_DRAW}"
         )
     return split.to_numpy(dtype=str)
 
 
 def _column(obs: pd.DataFrame, key: str, setting: str, advice: str = "") -> pd.Series:
-    """Return an obs column that has a value for each cell."""
+    """Return an obs column after checking that it has a value for every cell."""
     if key not in obs:
         if setting == "perturbation_key":
             advice = _known_columns(obs)
@@ -170,40 +179,40 @@ def _column(obs: pd.DataFrame, key: str, setting: str, advice: str = "") -> pd.S
     missing = int(obs[key].isna().sum())
     if missing:
         raise DataError(
-            f"obs[{key!r}] is missing in {missing} cells; remove them or name them{advice}"
+            f"obs[{key!r}] is missing in {missing} cells; remove them or label them{advice}"
         )
     return obs[key]
 
 
 def _text(obs: pd.DataFrame, key: str, setting: str, advice: str = "") -> pd.Series:
-    """Return an obs column of names as text."""
+    """Return an obs column of names as text; numbers and booleans are refused."""
     column = _column(obs, key, setting, advice)
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
-    if pd.api.types.is_numeric_dtype(values.dtype):  # so are true and false
+    if pd.api.types.is_numeric_dtype(values.dtype):  # booleans are numeric too
         raise DataError(f"obs[{key!r}] holds numbers, not names{advice}")
     return column.astype(str)
 
 
 def _alike(labels: Iterable[str]) -> str:
-    """Say which labels look like that of control cells."""
+    """Describe the labels that look like a control."""
     alike = sorted({str(label) for label in labels if _LIKE_CONTROL.search(str(label))})
     return f"labels that look like one: {listed(alike)}" if alike else "no label looks like one"
 
 
 def _known_columns(obs: pd.DataFrame, besides: str = "") -> str:
-    """Say which other columns usually hold perturbations, and their labels like a control's."""
+    """Describe the other columns that usually name perturbations, and their control labels."""
     keys = [key for key in dict.fromkeys(known[0] for known in CONVENTIONS) if key in obs]
     said = [f"obs[{key!r}] ({_alike(obs[key].unique())})" for key in keys if key != besides]
     return f"; perturbations may be in {' or '.join(said)}" if said else ""
 
 
 def _elsewhere(adata: anndata.AnnData, where: str) -> str:
-    """Say which other matrices of the file start with whole numbers."""
-    places = {f"--config.prepare.layer={name}": adata.layers[name] for name in adata.layers}
+    """Describe the other matrices of the input that look like raw counts."""
+    places = {f"config.prepare.layer={name}": adata.layers[name] for name in adata.layers}
     if adata.raw is not None:
-        places["--config.prepare.use_raw=True"] = adata.raw.X
+        places["config.prepare.use_raw=True"] = adata.raw.X
     if where != "X" and adata.X is not None:
-        places["--config.prepare.layer="] = adata.X
+        places["config.prepare.layer= (X)"] = adata.X
     fits = []
     for setting, matrix in places.items():
         try:
@@ -213,4 +222,4 @@ def _elsewhere(adata: anndata.AnnData, where: str) -> str:
             continue
         if sample.any():
             fits.append(setting)
-    return f"; whole numbers are at {' or '.join(fits)}" if fits else ""
+    return f"; whole numbers are in {' or '.join(fits)}" if fits else ""

@@ -1,4 +1,4 @@
-"""Strong perturbations by a summary table of the screen (docs/data.md)."""
+"""Strong perturbations, read from a summary table of the screen (docs/data.md)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data.labels import listed, meant
-from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.config_io import meant
+from gpo_vae_jax.errors import DataError, listed
 
 NAME = "genetic perturbation"
 DEGS = "Number of DEGs (anderson-darling)"
@@ -21,13 +21,13 @@ KNOCKDOWN = "percent knockdown"
 CELLS = "number of cells (filtered)"
 _SETTING = "config.prepare.strong_table"
 _ADVICE = (
-    "scripts/download_datasets.py summary_stats fetches that of Replogle 2022; name another file, "
-    "or leave the filter out with --config.prepare.strong_table="
+    "`gpo-vae download summary_stats` gets that of Replogle 2022; name another file, or set "
+    "config.prepare.strong_table= (empty) to keep all perturbations"
 )
 
 
 class PerturbationSummary(NamedTuple):
-    """Hold what a table says about each of its M perturbations; nan where it says nothing."""
+    """Summary statistics of M perturbations; nan where the table has no value."""
 
     names: np.ndarray  # [M] text
     degs: np.ndarray  # [M] differentially expressed genes (anderson-darling)
@@ -38,10 +38,10 @@ class PerturbationSummary(NamedTuple):
 def strong_perturbations(
     summary: PerturbationSummary, *, min_degs: int, max_knockdown: float, min_cells: int
 ) -> tuple[str, ...]:
-    """Name the strong perturbations, sorted and once each.
+    """Return the distinct strong perturbations, sorted.
 
-    Strong are more than `min_degs` changed genes, a change of the target of at most
-    `max_knockdown`, and more than `min_cells` cells; what is nan is not strong.
+    A strong perturbation has more than `min_degs` changed genes, a change of its target of at most
+    `max_knockdown`, and more than `min_cells` cells. nan is not strong.
     """
     strong = (
         (summary.degs > min_degs)
@@ -52,11 +52,16 @@ def strong_perturbations(
 
 
 def read_summary(path: str | os.PathLike[str], sheet: str, names: str) -> PerturbationSummary:
-    """Read a table, a sheet of an xlsx or a csv.
+    """Read a summary table from an xlsx, csv or tsv file.
 
-    `names` says where the name of the perturbed gene is in the column "genetic perturbation": its
-    "second_field" between "_", or the "whole" of it. Raises DataError for a missing file, sheet or
-    column and for columns of the wrong type.
+    Args:
+      path: of the file.
+      sheet: of an xlsx; may be empty if there is only one.
+      names: where the column "genetic perturbation" has the name of the gene: the "second_field"
+        between "_", or the "whole" value.
+
+    Raises:
+      DataError: the file, the sheet or a column is missing, or a column is not numeric.
     """
     table = _read(Path(path), sheet)
     missing = [name for name in (NAME, DEGS, KNOCKDOWN, CELLS) if name not in table]
@@ -72,13 +77,13 @@ def read_summary(path: str | os.PathLike[str], sheet: str, names: str) -> Pertur
             values.append(pd.to_numeric(table[name]).to_numpy(np.float64))
         except (TypeError, ValueError) as error:
             raise DataError(
-                f"{_SETTING}: column {name!r} of {str(path)!r} holds more than numbers: {error}"
+                f"{_SETTING}: column {name!r} of {str(path)!r} is not numeric: {error}"
             ) from error
     return PerturbationSummary(_gene_names(table[NAME].astype(str), path, names), *values)
 
 
 def read_strong(config: PrepareConfig) -> tuple[str, ...]:
-    """Name the strong perturbations of the configured table (raises DataError)."""
+    """Return the strong perturbations of the configured table (raises DataError)."""
     return strong_perturbations(
         read_summary(config.strong_table, config.strong_sheet, config.strong_names),
         min_degs=config.strong_min_degs,
@@ -95,7 +100,7 @@ def _gene_names(labels: Sequence[str], path: Path, names: str) -> np.ndarray:
     if short:
         raise DataError(
             f"{_SETTING}: {str(path)!r} names perturbations without a second '_' field: "
-            f"{listed(short, 5)}; take the whole name with --config.prepare.strong_names=whole"
+            f"{listed(short, 5)}; config.prepare.strong_names=whole takes the whole name"
         )
     return np.array([parts[1] for parts in fields], dtype=str)
 
@@ -120,7 +125,7 @@ def _read(path: Path, sheet: str) -> pd.DataFrame:
         raise
     except ImportError as error:
         raise DataError(
-            f"{_SETTING}: an xlsx is read with openpyxl ({error}); pip install openpyxl, or save "
+            f"{_SETTING}: reading an xlsx needs openpyxl ({error}); pip install openpyxl, or save "
             "the sheet as csv"
         ) from error
     except Exception as error:  # zipfile, openpyxl and pandas raise many kinds

@@ -179,7 +179,9 @@ def test_a_gene_that_is_not_measured_is_left_out(method):
 
 
 def test_a_method_that_does_not_exist():
-    with pytest.raises(DataError, match="no matching 'nearest'; there are: ot, hpm, wd"):
+    with pytest.raises(
+        DataError, match="matching='nearest' is not possible; there are: ot, hpm, wd"
+    ):
         matching.match_controls(*groups(), "nearest")
 
 

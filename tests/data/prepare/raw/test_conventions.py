@@ -11,7 +11,7 @@ from gpo_vae_jax.errors import DataError
 
 
 @pytest.mark.parametrize(
-    "column, control",
+    ("column", "control"),
     [("gene", "non-targeting"), ("condition", "ctrl"), ("perturbation", "control")],
 )
 def test_the_one_convention_that_fits_is_taken_and_said(column, control):
@@ -22,7 +22,7 @@ def test_the_one_convention_that_fits_is_taken_and_said(column, control):
 
 
 @pytest.mark.parametrize(
-    "obs, config",
+    ("obs", "config"),
     [
         ({"perturbation": ["non-targeting"], "condition": ["ctrl"]}, PrepareConfig()),
         ({"gene": ["non-targeting"], "condition": ["ctrl"]}, PrepareConfig()),

@@ -16,7 +16,7 @@ KNOWN = {"A", "B", "HLA-A", "MT_X", "X", "C_1", "C", "control"}
 
 
 @pytest.mark.parametrize(
-    "label, separator, expected",
+    ("label", "separator", "expected"),
     [
         ("A+B", "+", ("A", "B")),
         ("A + B", "+", ("A", "B")),
@@ -129,5 +129,5 @@ def test_a_label_without_a_name():
 def test_the_separator_of_prepared_files():
     assert joined_by([("A_B",), ("A_B", "C")]) == "+"
     assert joined_by([("A+B",)]) == ""
-    with pytest.raises(DataError, match="hold '\\+'"):
+    with pytest.raises(DataError, match="has '\\+'"):
         joined_by([("A+B",), ("A", "C")])

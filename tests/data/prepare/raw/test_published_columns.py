@@ -49,7 +49,7 @@ def test_records_are_used_and_filters_are_not(published):
     assert stages["control matching"]["by"] == stages["extended genes"]["by"] == "record"
     assert not {"strong perturbations", "knock-down", "minimum cells"} & set(stages)
     notes = json.loads(record["notes"])
-    assert any("holds cell names" in note for note in notes) and f"note: {notes[0]}" in said
+    assert any("read as cell names" in note for note in notes) and f"note: {notes[0]}" in said
     assert stages["control matching"]["in_another_split"] > 0
     assert from_anndata(result).n_perturbed == 4
 
@@ -74,9 +74,12 @@ def test_records_can_be_left_aside(published, settings):
 
 
 @pytest.mark.parametrize(
-    "change, reason",
+    ("change", "reason"),
     [
-        (lambda obs: obs.index[obs["perturbation"] != "non-targeting"][0], "matched to no control"),
+        (
+            lambda obs: obs.index[obs["perturbation"] != "non-targeting"][0],
+            "1 of 300 matches are not control cells",
+        ),
         (lambda obs: "nobody", "'nobody' and others are neither cell names nor row numbers"),
         (lambda obs: len(obs), "neither cell names nor row numbers"),
     ],
@@ -103,9 +106,13 @@ def test_one_reading_of_numbers_as_names_must_lead_to_controls():
 
 
 BROKEN = {
-    "text": (lambda a: a.obs.assign(ngenes="many"), {}, "'ngenes'.* more than numbers"),
+    "text": (lambda a: a.obs.assign(ngenes="many"), {}, "'ngenes'.* is not numeric"),
     "nan": (lambda a: a.obs.assign(ngenes=np.nan), {}, "'ngenes'.* missing or infinite"),
-    "doublets": (lambda a: a.obs.assign(predicted_doublet=2), {}, "must be true or false"),
+    "doublets": (
+        lambda a: a.obs.assign(predicted_doublet=2),
+        {},
+        "has the value '2', not true or false",
+    ),
     "two columns": (lambda a: a.obs.assign(matched_control="c"), {}, "several obs columns"),
     "no column": (lambda a: a.obs, {"matched_key": "m"}, "matched_key: obs has no column 'm'"),
     "no such FC": (lambda a: a.obs, {"extended_log_fold_change": 4}, "no column 'FC4', only FC2"),
