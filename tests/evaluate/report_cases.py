@@ -34,9 +34,13 @@ def no_edges() -> Evaluation:
     low = np.full((7, 7), 0.1)
     nothing = {"n": 0, "n_evaluable": 0, "true_positives": 0, "mean_wasserstein": float("nan")}
     found = {"edges": nothing, "paths": [{"length": 2, **nothing}]}
+    known = {
+        key: {**entry, "n_called": 0, "n_shared": 0, "precision": float("nan"), "recall": 0.0}
+        for key, entry in evaluation.summary["known_networks"].items()
+    }
     network = {"n_edges": 0, "n_edges_block": 0, "block": found, "all": found}
     return dataclasses.replace(
-        with_summary(evaluation, network=network),
+        with_summary(evaluation, network=network, known_networks=known),
         probabilities=low,
         edges=ranked_edges(low, evaluation.treatments, 5),
         regulators=regulators(low, evaluation.treatments, 5),

@@ -27,7 +27,9 @@ TRUTH = {
 def written(tmp_path_factory):
     """Return the path of a whole report, its page read, and the page's source."""
     folder = tmp_path_factory.mktemp("report")
-    evaluation = with_summary(example(n_perturbed=7, n_extended=2, epochs=12), truth=TRUTH)
+    evaluation = with_summary(
+        example(n_perturbed=7, n_extended=2, n_genes=10, epochs=12), truth=TRUTH
+    )
     path = write_report(folder, evaluation)
     source = path.read_text(encoding="utf-8")
     return path, Page(source), source
@@ -61,7 +63,7 @@ def test_every_section_is_there_with_its_heading_and_a_link(written):
         "Indirect effects count as well, so this is not the share of edges that are correct.",
         "42 % of the edges are correct (precision)",
         "Missed perturbations, worst first",
-        "Sum of probabilities:",
+        "Probability sum:",
         "Predictive IWELBO",
         "Known networks",
         "false omission rate",
@@ -142,7 +144,7 @@ def test_plots_that_a_later_report_lacks_are_removed(written_twice):
 
 
 def test_two_thousand_perturbations_stay_below_three_megabytes():
-    evaluation = example(n_perturbed=2000, n_extended=3, n_genes=40, epochs=0)
+    evaluation = example(n_perturbed=2000, n_extended=3, n_genes=8, epochs=0)
     source = document(evaluation, report_sections(evaluation))
     assert 100_000 < len(source.encode()) < 3_000_000
     Page(source)

@@ -11,7 +11,7 @@ from tests.evaluate.report_reader import SECTIONS
     [
         ("no edges", "no edges with a probability above 0.5"),
         ("no edges", "Most probable pairs, all below the threshold"),
-        ("no edges", "Regulators by their sum of probabilities"),
+        ("no edges", "Regulators by probability sum"),
         ("no edges", "no edge above 0.5"),
         ("nan everywhere", "No verdict."),
         ("nan everywhere", "There are no observed effects"),

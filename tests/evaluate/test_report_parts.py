@@ -36,10 +36,10 @@ def test_numbers(value, digits, shown):
 
 
 def test_shares_and_counts():
-    assert [text.share(x) for x in (0, 0.042, 0.5, 0.999, 1, None)] == [
-        *("0.0 %", "4.2 %", "50 %", "99.9 %", "100 %", DASH),
-    ]
-    assert text.share(0.865, 1) == "86.5 %"
+    shares = [text.share(x).split() for x in (0, 0.042, 0.5, 0.999, 1)]
+    assert [number for number, _ in shares] == ["0.0", "4.2", "50", "99.9", "100"]
+    assert text.share(0.865, 1).split() == ["86.5", "%"]
+    assert text.share(None) == DASH
     assert text.number(0.001, 2, fixed=True) == "0.00"
     assert text.listed(["a", "b", "c"]) == "a, b and c"
     assert text.plural(0, "edge") == "no edges"

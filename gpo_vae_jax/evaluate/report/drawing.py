@@ -131,8 +131,8 @@ def _fitted(axes: Axes, box: tuple[float, float, float, float]) -> tuple[float, 
     matplotlib's constrained layout finds the same place in three times the time.
     """
     left, bottom, width, height = box
-    whole = axes.get_tightbbox(axes.figure.canvas.get_renderer(), for_layout_only=True)
     inner = axes.get_window_extent()
+    whole = axes.get_tightbbox(for_layout_only=True) or inner
     before, below = inner.x0 - whole.x0 + _PAD, inner.y0 - whole.y0 + _PAD
     after, above = whole.x1 - inner.x1 + _PAD, whole.y1 - inner.y1 + _PAD
     return left + before, bottom + below, width - before - after, height - below - above

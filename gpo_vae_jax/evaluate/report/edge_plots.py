@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
 from gpo_vae_jax.evaluate.report.look import (
@@ -56,6 +57,7 @@ def probabilities_plot(
         top = max(counts.max() for counts, _ in drawn)
         axes.set_yscale("log")
         axes.set(xlim=(0, 1), ylim=(0.5, 3 * max(top, 1)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(lambda value, _: count(value) if value >= 1 else "")
         axes.set_xlabel(f"probability (edges: above {threshold:g})")
 
@@ -106,10 +108,11 @@ def _lines(curve: pd.DataFrame, column: str) -> list[Line]:
         for name, mark in zip((column, f"random_{column}"), marks, strict=True):
             if name not in rows.columns or "edges" not in rows.columns or not len(rows):
                 continue
-            both = rows[["edges", name]].apply(pd.to_numeric, errors="coerce").dropna()
-            both = both[np.isfinite(both).all(axis=1)].sort_values("edges")
-            if len(both):
-                lines.append((both["edges"].to_numpy(), both[name].to_numpy(float), mark))
+            both = rows[["edges", name]].apply(pd.to_numeric, errors="coerce")
+            edges, values = np.array(both.sort_values("edges"), np.float64).T
+            known = np.isfinite(edges) & np.isfinite(values)
+            if known.any():
+                lines.append((edges[known], values[known], mark))
     return lines
 
 

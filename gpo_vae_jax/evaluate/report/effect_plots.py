@@ -183,7 +183,7 @@ def _top_genes(
             axes.plot([seen, model], [y, y], color=LINE, linewidth=3, zorder=1.5)
     rows = np.arange(len(genes))
     axes.plot(values["observed"], rows, zorder=4, **OBSERVED.style(5.8))
-    baseline = {**PREDICTORS["train_mean"].style(3.8), "markeredgewidth": 1}
+    baseline = PREDICTORS["train_mean"].style(3.8, markeredgewidth=1)
     axes.plot(values["train_mean"], rows, zorder=2, **baseline)
     axes.plot(values["model"], rows, zorder=3, **PREDICTORS["model"].style(5))
     axes.set_yticks(rows, [name(gene, _LONGEST) for gene in genes])

@@ -43,10 +43,11 @@ def effects_section(evaluation: Evaluation) -> Section:
     pairs, by_perturbation = _pairs_plot(model, baseline, observed, cells, unit)
     strongest = strongest_perturbations(effects, transform)
     rows = [_top_rows(effects, transform, observed, i) for i in strongest]
+    which = "The perturbation" if len(rows) == 1 else f"The {len(rows)} perturbations"
     genes = top_genes_plot(
         [row for row in rows if row[1]],
-        f"The {plural(len(rows), 'perturbation')} of largest effect over all cells, each with its "
-        f"genes of largest effect. Observed: {CELLS[cells]}. The grey bar is the model's error.",
+        f"{which} of largest effect over all cells, each with its genes of largest effect. "
+        f"Observed: {CELLS[cells]}. The grey bar is the model's error.",
         unit,
     )
     missed = [

@@ -18,7 +18,7 @@ from gpo_vae_jax.evaluate.report.look import (
     VALIDATION,
     Mark,
 )
-from gpo_vae_jax.evaluate.report.wording import number, words
+from gpo_vae_jax.evaluate.report.wording import count, number, words
 
 TERMS = {
     "loss": "Loss (sum of the terms)",
@@ -34,6 +34,7 @@ TERMS = {
 EDGES = "Edges above 0.5"
 _NO_EDGES = "no edge above 0.5"
 _POINTS = 400  # of a curve, at most
+_FEW = 10  # epochs: all are shown where there are fewer
 _SKIPPED = 0.03  # share of epochs, at the start, that may lie beyond the vertical axis
 _WIDTH, _HEIGHT = 238, 182
 
@@ -88,8 +89,9 @@ def _recorded(columns: dict[str, np.ndarray], wanted: tuple[tuple[str, Mark], ..
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
+    values = np.array(pd.to_numeric(column, errors="coerce"), np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def _any(curves: Curves) -> bool:
@@ -101,7 +103,10 @@ def _curves(axes: Axes, title: str, epochs: np.ndarray, curves: Curves, best: fl
     axes.set_title(title)
     axes.set_xlabel("epoch")
     axes.set_xlim(*_epochs_shown(epochs))
-    axes.locator_params(axis="x", nbins=5, integer=True)
+    if len(epochs) == 1:
+        axes.set_xticks(epochs, [count(epochs[0])])
+    else:
+        axes.locator_params(axis="x", nbins=5, integer=True)
     if title == EDGES and not _any(curves):
         axes.set_yticks([])
         axes.grid(False)
@@ -109,7 +114,7 @@ def _curves(axes: Axes, title: str, epochs: np.ndarray, curves: Curves, best: fl
         return
     step = max(1, -(-len(epochs) // _POINTS))
     for values, mark in curves:
-        style = {**mark.style(4), "linewidth": 1.6}
+        style = mark.style(4, linewidth=1.6)
         if len(epochs) == 1:
             style["marker"] = "o"
         axes.plot(epochs[::step], values[::step], **style)
@@ -120,7 +125,7 @@ def _curves(axes: Axes, title: str, epochs: np.ndarray, curves: Curves, best: fl
         at = int(np.argmin(np.abs(epochs - best)))
         values, mark = curves[-1]
         if mark is VALIDATION and np.isfinite(values[at]):
-            style = {**mark.style(4.5), "color": COLOURS["ink"], "marker": "o"}
+            style = mark.style(4.5, color=COLOURS["ink"], marker="o")
             axes.plot([epochs[at]], [values[at]], zorder=4, **style)
 
 
@@ -135,7 +140,8 @@ def _range(curves: list[np.ndarray]) -> tuple[float, float]:
 
     What is nowhere negative has no axis below 0.
     """
-    skipped = min(int(np.ceil(_SKIPPED * len(curves[0]))), len(curves[0]) - 1)
+    n = len(curves[0])
+    skipped = int(np.ceil(_SKIPPED * n)) if n >= _FEW else 0
     every = np.concatenate(curves)
     every = every[np.isfinite(every)]
     late = np.concatenate([values[skipped:] for values in curves])

@@ -31,8 +31,8 @@ class Mark(NamedTuple):
     line: str = ""  # "-", "--" or none
     hollow: bool = False
 
-    def style(self, size: float = 6.5) -> dict[str, Any]:
-        """Return the keywords of Axes.plot."""
+    def style(self, size: float = 6.5, **changes: Any) -> dict[str, Any]:
+        """Return the keywords of Axes.plot, with changes."""
         colour = COLOURS[self.colour]
         thick = 2.2 if self.marker == "|" else 1.3
         return {
@@ -43,6 +43,7 @@ class Mark(NamedTuple):
             "markersize": size * (1.55 if self.marker == "|" else 1.0),
             "markeredgewidth": thick,
             "markerfacecolor": CARD if self.hollow else colour,
+            **changes,
         }
 
 

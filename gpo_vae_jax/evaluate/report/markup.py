@@ -110,5 +110,7 @@ def _flat(content: Iterable[object]) -> Iterable[str]:
             yield piece
         elif isinstance(piece, str | int | float):
             yield escape(str(piece))
-        else:
+        elif isinstance(piece, Iterable):
             yield from _flat(piece)
+        else:
+            raise TypeError(f"{type(piece).__name__} is no content of a page")

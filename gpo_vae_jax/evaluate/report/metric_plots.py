@@ -47,7 +47,9 @@ def metrics_plot(by_cells: Mapping[str, Any], caption: object) -> Plot | None:
     ]
     for row in found:
         if row not in shared:
-            own = [(text, _scores(by_cells, cells, row)) for cells, text in CELLS.items()]
+            own: list[Row] = [
+                (text, _scores(by_cells, cells, row)) for cells, text in CELLS.items()
+            ]
             wanted.append((_title(row), own, row.limits))
     panels = [
         _dots(title, rows, PREDICTORS, limits)
@@ -131,7 +133,7 @@ def _dots(title: str, rows: Sequence[Row], marks: Mapping[str, Mark], limits: Li
         axes.set_title(title)
         axes.set(xlim=(left, right), ylim=(len(rows) - 0.4, -0.6))
         axes.set_yticks(range(len(rows)), [label for label, _ in rows])
-        axes.tick_params(axis="y", labelcolor=INK)
+        axes.tick_params(axis="y", labelcolor=INK, pad=8)
         axes.locator_params(axis="x", nbins=6)
         axes.grid(False, axis="y")
         axes.spines["left"].set_visible(False)
@@ -159,7 +161,7 @@ def _mark(axes: Axes, value: float, y: float, mark: Mark, left: float, right: fl
     if value >= left:
         axes.plot([value], [y], zorder=3, clip_on=False, **mark.style(7))
         return
-    style = {**mark.style(7), "marker": "<"}
+    style = mark.style(7, marker="<")
     axes.plot([left], [y], zorder=3, clip_on=False, **style)
     place = left + 0.025 * (right - left)
     axes.text(place, y - 0.3, number(value, 1), fontsize=9, color=style["color"], va="center")

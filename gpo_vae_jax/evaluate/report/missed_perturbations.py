@@ -10,7 +10,6 @@ from gpo_vae_jax.evaluate.report.wording import count, name, number, plural
 
 _SHORTFALL = 0.1  # in Pearson's r; a perturbation that falls shorter is missed
 _ROWS = 15
-_NUMBERS = ("r_model", "r_train_mean", "own_gene_predicted", "own_gene_observed")
 
 
 def missed_section(perturbations: pd.DataFrame) -> Markup:
@@ -40,18 +39,20 @@ def missed_section(perturbations: pd.DataFrame) -> Markup:
     rows = [
         [
             name(row["perturbation"], 40),
-            f"{count(row['cells_train'])} + {count(row['cells_test'])}",
-            *(number(row[column], 2, fixed=True) for column in _NUMBERS),
+            count(row["cells_train"] + row["cells_test"]),
+            number(row["r_model"], 2, fixed=True),
+            number(row["r_train_mean"], 2, fixed=True),
+            _both(row["own_gene_predicted"], row["own_gene_observed"]),
         ]
         for row in shown.to_dict("records")
     ]
     header = [
-        *("perturbation", "training + test cells", "r, model", "r, training mean"),
-        *("own gene, predicted", "own gene, observed"),
+        *("perturbation", "cells", "r, model", "r, training mean"),
+        "own gene, predicted / observed",
     ]
     note = (
-        "Own gene: the log2 fold change of the perturbed gene itself (the mean over genes of a "
-        "combination). perturbations.csv lists every perturbation."
+        "Cells: training and test cells. Own gene: log2 fold change of the perturbed gene itself "
+        "(mean over the genes of a combination). perturbations.csv lists every perturbation."
     )
     title = "Missed perturbations, worst first"
     if len(missed) > len(shown):
@@ -70,6 +71,10 @@ def missed_perturbations(perturbations: pd.DataFrame) -> pd.DataFrame:
     return missed.loc[gap[gap > _SHORTFALL].sort_values(ascending=False, kind="stable").index]
 
 
+def _both(predicted: float, observed: float) -> str:
+    return f"{number(predicted, 2, fixed=True)} / {number(observed, 2, fixed=True)}"
+
+
 def _own_gene_words(missed: pd.DataFrame) -> str:
     """Return how often the perturbed gene itself is predicted to change by less than half."""
     predicted, observed = missed["own_gene_predicted"], missed["own_gene_observed"]
@@ -78,9 +83,7 @@ def _own_gene_words(missed: pd.DataFrame) -> str:
     if not known.any():
         return ""
     if not weak:
-        return "The change of the perturbed gene itself is predicted to at least half in all."
-    which = "all of them" if weak == len(missed) > 1 else f"{count(weak)} of them"
-    return (
-        f"In {which} it predicts less than half of the observed change of the perturbed gene "
-        "itself."
-    )
+        return "It predicts at least half of the change of the perturbed gene itself for each."
+    which = "For all of these it" if weak == len(missed) else f"For {count(weak)} of these it"
+    which = "It also" if len(missed) == 1 else which
+    return f"{which} predicts less than half of the observed change of the perturbed gene itself."

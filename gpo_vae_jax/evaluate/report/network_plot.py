@@ -19,10 +19,10 @@ _MARGIN = 16.0  # around all nodes
 
 
 def hub_edges(edges: pd.DataFrame, *, n_hubs: int = 8, n_edges: int = 60) -> pd.DataFrame:
-    """Choose the most probable edges of the regulators with most edges.
+    """Return the most probable edges of the regulators with most edges.
 
-    Edges above the threshold where there are any, the most probable ones otherwise. Every hub
-    keeps its share of the `n_edges`.
+    Edges above the threshold are taken where there are any, the most probable pairs otherwise.
+    Every hub gets its share of the `n_edges`.
     """
     if len(edges) == 0:
         return edges
@@ -37,7 +37,7 @@ def hub_edges(edges: pd.DataFrame, *, n_hubs: int = 8, n_edges: int = 60) -> pd.
 
 
 def network_plot(edges: pd.DataFrame, caption: object, seed: int = 0) -> Plot | None:
-    """Draw genes as labels and edges as arrows; perturbed genes filled, extended ones hollow."""
+    """Draw genes as labels and edges as arrows: perturbed genes filled, extended genes hollow."""
     chosen = hub_edges(edges)
     if len(chosen) == 0:
         return None
@@ -63,15 +63,15 @@ def network_plot(edges: pd.DataFrame, caption: object, seed: int = 0) -> Plot | 
     weight = chosen["probability"].to_numpy(float)
 
     def draw(axes: Axes) -> None:
-        low, span = weight.min(), max(np.ptp(weight), 1e-9)
+        low, span = weight.min(), max(float(weight.max() - weight.min()), 1e-9)
         both = set(pairs)
         for (source, target), value, above in zip(pairs, weight, called, strict=True):
             bend = 0.16 if (target, source) in both else 0.06
             start, end = _between(places[source], places[target], boxes[source], boxes[target])
             axes.add_patch(
                 FancyArrowPatch(
-                    start,
-                    end,
+                    tuple(start),
+                    tuple(end),
                     arrowstyle="-|>",
                     connectionstyle=f"arc3,rad={bend}",
                     mutation_scale=9,
@@ -96,10 +96,16 @@ def network_plot(edges: pd.DataFrame, caption: object, seed: int = 0) -> Plot | 
 def layout(
     pairs: list[tuple[int, int]], boxes: np.ndarray, size: tuple[float, float], seed: int
 ) -> np.ndarray:
-    """Place nodes of given sizes, [n, 2] in pixels: connected ones near, none upon another.
+    """Return places of nodes [n, 2] in pixels: connected nodes close, without overlap.
 
-    Regulators and the targets they share are laid out by springs; every other target stands in a
-    ring around its one regulator.
+    Regulators and the targets they share are laid out by springs. Every other target lies on a
+    ring around its only regulator.
+
+    Args:
+      pairs: of a regulator and a target.
+      boxes: width and height of each node, [n, 2].
+      size: width and height of the drawing.
+      seed: of the spring layout.
     """
     n = len(boxes)
     degree = np.bincount(np.asarray(pairs).ravel(), minlength=n)
@@ -120,11 +126,11 @@ def layout(
 
 
 def _springs(core: list[int], hubs: list[int], pairs, seed: int) -> np.ndarray:
-    """Place regulators and shared targets in the unit square, [len(core), 2]."""
+    """Return places of regulators and shared targets in the unit square, [len(core), 2]."""
     inside, n = set(core), len(core)
     graph = nx.Graph()
     graph.add_nodes_from(core)
-    for i, first in enumerate(hubs):  # weak springs keep parts without an edge between them near
+    for i, first in enumerate(hubs):  # weak springs keep unconnected parts close
         graph.add_edges_from(((first, other) for other in hubs[i + 1 :]), weight=0.12)
     graph.add_edges_from((pair for pair in pairs if inside.issuperset(pair)), weight=1.0)
     angles = 2 * np.pi * np.arange(n) / n
@@ -139,7 +145,7 @@ def _springs(core: list[int], hubs: list[int], pairs, seed: int) -> np.ndarray:
 
 
 def _apart(places: np.ndarray, boxes: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Push overlapping boxes apart along the axis of the smaller overlap, until none is left."""
+    """Push overlapping boxes apart along the axis of smaller overlap until none overlap."""
     places = places.copy()
     first, second = np.triu_indices(len(places), 1)
     for _ in range(600):
@@ -159,7 +165,7 @@ def _apart(places: np.ndarray, boxes: np.ndarray, size: np.ndarray) -> np.ndarra
 
 
 def _between(start, end, box, target_box) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the straight line between two boxes leaves the one and enters the other."""
+    """Return where the straight line between two boxes leaves the first and enters the second."""
     way = end - start
 
     def border(half):

@@ -129,7 +129,7 @@ def _caption(edges: pd.DataFrame, threshold: float) -> str:
         text = f"No edge above {threshold:g}: dashed are the most probable pairs below it. "
     return text + (
         "Arrows run from regulator to target; the stronger, the more probable. Filled: perturbed "
-        "genes. Dashed outline: genes that the data does not perturb. Bold: regulators."
+        "genes. Dashed outline: genes not perturbed in the data. Bold: regulators of several genes."
     )
 
 

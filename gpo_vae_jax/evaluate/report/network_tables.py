@@ -28,7 +28,7 @@ _SETS = {"block": "between perturbed genes", "all": "to all measured genes"}
 _REGULATOR_COLUMNS = {
     "gene": "regulator",
     "n_targets": "targets",
-    "expected_targets": "sum of probabilities",
+    "expected_targets": "probability sum",
     "strongest_target": "strongest target",
 }
 
@@ -46,20 +46,23 @@ def regulators_table(regulators: pd.DataFrame, threshold: float) -> Markup:
         if column in shown.columns
     }
     if {"strongest_target", "strongest_probability"} <= set(shown.columns):
-        columns["strongest target"] = [
-            f"{name(target, _LONGEST)}\N{NO-BREAK SPACE}({number(probability, 2)})"
+        strongest = [
+            element("span", f"{name(target, _LONGEST)} ({number(probability, 2)})", class_="whole")
+            if probability
+            else NOTHING
             for target, probability in zip(
                 shown["strongest_target"], shown["strongest_probability"], strict=True
             )
         ]
+        columns["strongest target"] = pd.Series(strongest, shown.index, dtype=object)
     if "perturbed" in shown.columns and not shown["perturbed"].all():
         columns["perturbed"] = shown["perturbed"]
-    title = "Top regulators" if called else "Regulators by their sum of probabilities"
+    title = "Top regulators" if called else "Regulators by probability sum"
     note = (
         f"Targets: genes with an edge from the regulator, of a probability above {threshold:g}. "
-        "Sum of probabilities: over all other genes, those below the threshold included; it is "
-        "the number of targets to expect if the probabilities are right, and far above the targets "
-        "where many pairs lie just below the threshold."
+        "Probability sum: over all other genes, those below the threshold included. It is the "
+        "number of targets to expect if the probabilities are right, and far larger than the "
+        "number of targets where many pairs lie just below the threshold."
     )
     return frame_table(title, pd.DataFrame(columns), "No regulator has an edge.", note)
 
@@ -84,7 +87,7 @@ def edges_table(edges: pd.DataFrame, threshold: float) -> Markup:
     return frame_table(title, pd.DataFrame(columns), "", None)
 
 
-def _known_in(row: dict[str, Any], known: list[str]) -> str:
+def _known_in(row: dict[Any, Any], known: list[str]) -> str:
     """Return the known networks that have an edge, with its sign where they state it."""
     found = []
     for network in known:
@@ -118,7 +121,7 @@ def _column(values: pd.Series) -> list[str]:
         whole = len(finite) > 0 and bool((finite == finite.round()).all()) and finite.max() > 1
         digits = 1 if len(finite) and finite.abs().max() >= 10 else 3
         return [count(value) if whole else number(value, digits) for value in values]
-    return [name(value, 60) if isinstance(value, str) else cell(value) for value in values]
+    return [value if isinstance(value, Markup) else cell(value) for value in values]
 
 
 def confirmation_table(network: dict[str, Any]) -> Markup:
@@ -170,7 +173,8 @@ def _as_upstream(network: dict[str, Any]) -> Markup | None:
         rows.append([f"pairs {length} edges apart", count(path.get("n"))])
         rows.append([_sub("confirmed"), _confirmed(path, _tested(path))])
         rows.append([_sub("mean Wasserstein distance"), number(path.get("mean_wasserstein"))])
-    rows += [[_share_label(str(key)), cell(value)] for key, value in shares.items()]
+    for key, value in shares.items():
+        rows.append([_share_label(str(key)), cell(value)])
     if not rows:
         return None
     note = (

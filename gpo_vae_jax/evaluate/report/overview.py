@@ -84,7 +84,7 @@ def describe_run(summary: dict[str, Any]) -> str:
     )
     text += f" and {plural(extended, 'further gene')} in the network." if extended > 0 else "."
     epochs, best = real(run.get("epochs")), real(run.get("best_epoch"))
-    if epochs is not None and best is not None:
+    if epochs and best is not None:
         loss = real(run.get("best_loss"))
         text += f" Of {plural(epochs, 'epoch')}, epoch {count(best)} (counting from 0) had the "
         text += "lowest validation loss"

@@ -77,7 +77,8 @@ def _style(style: str) -> str:
         key, _, value = (part.strip() for part in rule.partition(":"))
         if key == "font":  # older versions: weight, size and family in one
             found = re.match(r"(?:.*?(bold|[5-9]00)\s+)?.*?([\d.]+px)", value)
-            kept += [f"font-size:{found[2]}"] + ["font-weight:600"] * bool(found[1])
+            if found:
+                kept += [f"font-size:{found[2]}"] + ["font-weight:600"] * bool(found[1])
         elif key == "font-weight":
             kept.append("font-weight:600")
         elif key and key != "font-family":

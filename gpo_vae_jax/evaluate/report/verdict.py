@@ -60,7 +60,7 @@ def _headline(outcomes: dict[str, str]) -> str:
     """Return the verdict: better than A, level with B, but worse than C."""
     if not outcomes:
         return "No baseline to compare with."
-    parts = []
+    parts: list[str] = []
     for outcome, text in _OUTCOMES.items():
         beaten = [_BASELINES[who][0] for who, which in outcomes.items() if which == outcome]
         if beaten:
@@ -84,16 +84,16 @@ def _sentence(who: str, score: float, outcome: str) -> str:
 
 def _tally(found: dict[str, Any], baselines: list[str], cells: str) -> str:
     """Return in how many metrics the model beats each baseline."""
-    scored = [
-        key
-        for key in dig(found, "model") or {}
-        if metrics.direction(metrics.find(key)) and real(dig(found, "model", key)) is not None
-    ]
-    beaten = []
+    scored = {
+        key: score
+        for key, value in (dig(found, "model") or {}).items()
+        if metrics.direction(metrics.find(key)) and (score := real(value)) is not None
+    }
+    beaten: list[str] = []
     for who in baselines:
         wins = sum(
-            metrics.verdict(metrics.find(key), real(dig(found, "model", key)) - other) == "better"
-            for key in scored
+            metrics.verdict(metrics.find(key), score - other) == "better"
+            for key, score in scored.items()
             if (other := real(dig(found, who, key))) is not None
         )
         beaten.append(f"{_BASELINES[who][0]} in {count(wins)}")

@@ -61,7 +61,7 @@ def share(value: Any, digits: int | None = None) -> str:
     percent = 100 * found
     if digits is None:
         digits = 1 if percent < 9.95 or 90.05 < percent < 99.95 else 0
-    return f"{percent:.{digits}f} %"
+    return f"{percent:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def ratio(part: Any, whole: Any) -> float | None:
