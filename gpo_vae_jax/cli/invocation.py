@@ -6,6 +6,8 @@ import dataclasses
 import re
 import time
 
+from gpo_vae_jax.config import Config, EvaluateConfig
+
 COMMANDS = {  # name: what it does, in the order of a project
     "download": "fetch a published data set",
     "prepare": "turn raw counts (.h5ad) into a prepared file",
@@ -17,6 +19,7 @@ COMMANDS = {  # name: what it does, in the order of a project
     "parity": "check recorded numbers of the PyTorch original",
     "settings": "list every setting with its default and meaning",
 }
+_SETTINGS = (Config, EvaluateConfig)
 _SCRIPTS = {"download": "download_datasets", "export-grn": "export_grn"}  # named otherwise
 
 
@@ -35,9 +38,15 @@ class Invocation:
         return f"{'python -m gpo_vae_jax' if self.scripts else self.start} {name}"
 
     def spelled(self, text: str) -> str:
-        """Return a message with every "gpo-vae COMMAND" in it as this user starts it."""
-        mention = rf"\bgpo-vae ({'|'.join(COMMANDS)})\b"
-        return re.sub(mention, lambda found: self.command(found[1]), text)
+        """Return a message of the library as this user types commands and settings.
+
+        "gpo-vae train" becomes what starts training here, "config.train.seed" --config.train.seed.
+        """
+        command = rf"\bgpo-vae ({'|'.join(COMMANDS)})\b"
+        text = re.sub(command, lambda found: self.command(found[1]), text)
+        groups, fields = ("|".join(f.name for f in dataclasses.fields(k)) for k in _SETTINGS)
+        setting = rf"(?<![-\w./])(config\.(?:{groups})\.|evaluate\.(?:{fields})\b)"
+        return re.sub(setting, r"--\1", text)
 
     def total_time(self) -> str:
         """Return the time since the start in words: "total time 1 min 5 s"."""

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     target = required(
         args.output, "--output", "the prepared h5ad to write", "--output=PREPARED.h5ad"
     )
-    prepare(config, Path(source), Path(target))
+    prepare(config, Path(source), Path(target), invocation)
     print(
         f"next: {invocation.command('train')} {as_given(args)} "
         f"--data.path={shlex.quote(target)} --workdir=runs/{config.name}"
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     print(invocation.total_time())
 
 
-def prepare(config: Config, source: Path, target: Path) -> None:
+def prepare(config: Config, source: Path, target: Path, invocation: Invocation) -> None:
     """Prepare `source` into `target`, and print the stages and a summary."""
     from gpo_vae_jax import data
 
@@ -54,7 +54,7 @@ def prepare(config: Config, source: Path, target: Path) -> None:
 
     def progress(said: str) -> None:
         now = time.perf_counter() - start
-        print(f"[{now:6.1f} s] {said}", flush=True)
+        print(f"[{now:6.1f} s] {invocation.spelled(said)}", flush=True)
         if not said.startswith("note: "):
             begun.append((now, said))
 

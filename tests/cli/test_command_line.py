@@ -97,6 +97,20 @@ def test_messages_name_the_user_s_own_command(invocation, train, export, listed)
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("config.train.seed=-1 must be", "--config.train.seed=-1 must be"),
+        ("set (config.prepare.layer=a)", "set (--config.prepare.layer=a)"),
+        ("evaluate.top=0 must be", "--evaluate.top=0 must be"),
+        ("see --config.train.seed, gpo_vae_jax/config.py", None),
+        ("evaluate.py; my.config.train.x; config.py", None),
+    ],
+)
+def test_messages_name_settings_as_options(text, said):
+    assert Invocation().spelled(text) == (said or text)
+
+
+@pytest.mark.parametrize(
     ("seconds", "said"),
     [(3.14, "3.1 s"), (65, "1 min 5 s"), (3600 + 125, "1 h 2 min 5 s")],
 )

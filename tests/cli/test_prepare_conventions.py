@@ -28,7 +28,7 @@ def replogle():
     adata.obs = obs
     adata.var["gene_name"] = adata.var_names
     adata.var_names = pd.Index([ids[str(symbol)] for symbol in adata.var_names], name="gene_id")
-    return adata, "", ["perturbations are read from obs['gene']", "found by var['gene_name']"]
+    return adata, "", ["perturbations are read from obs['gene']", "identified by var['gene_name']"]
 
 
 def gears():
@@ -119,7 +119,7 @@ def test_a_published_data_set_that_is_prepared_already(tmp_path):
     source = tmp_path / "rpe1_qc_deg_matched_ctrl_idx_ot.h5ad"
     adata.write_h5ad(source)
     printed = command("rpe1", source, tmp_path / "prepared.h5ad")
-    assert "obs['matched_ctrl_idx'] holds row numbers" in printed
+    assert "obs['matched_ctrl_idx'], read as row numbers" in printed
     prepared = read_h5ad(tmp_path / "prepared.h5ad")
     assert list(prepared.obs["matched_control"]) == list(adata.obs_names[obs["matched_ctrl_idx"]])
     assert load(tmp_path / "prepared.h5ad").n_perturbed == 4
