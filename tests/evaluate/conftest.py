@@ -48,5 +48,5 @@ def evaluation(trained, dataset):
     """Return the evaluation of the model; two of its edges are known."""
     edges = pd.DataFrame({"source": ["A", "B"], "target": ["B", "7"], "sign": ["", ""]})
     known = KnownNetwork("KNOWN", "edges", edges, frozenset(("A", "B", "7")))
-    few = dataclasses.replace(SETTINGS, iwelbo_particles=3, quality_cells=10, matched_edges=(2,))
+    few = dataclasses.replace(SETTINGS, iwelbo_particles=3, quality_cells=30, matched_edges=(2,))
     return evaluate(trained, dataset, few, [known])

@@ -1,14 +1,17 @@
 """What evaluation compiles multiplies in float32, whatever jax would do by itself."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 
 from gpo_vae_jax.evaluate.effects import model_effects
 from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
-from gpo_vae_jax.model import init_params, sample_shared_noise
+from gpo_vae_jax.model import sample_shared_noise
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.spec import Spec
+from tests import builders
 from tests.evaluate.test_predictive_bound import CONFIG
 from tests.tiny import tiny_dataset
 
@@ -19,9 +22,9 @@ def lowered():
     dataset = tiny_dataset()
     sizes, split = dataset.sizes, dataset.splits["test"]
     spec = Spec(sizes, CONFIG)
-    params = init_params(jax.random.key(0), spec)
-    noise = sample_shared_noise(jax.random.key(1), spec, 2)
-    shared = sample_shared(params, noise, spec=spec)
+    params = builders.param_shapes(spec)  # shapes are enough to lower a program
+    noise = jax.eval_shape(lambda: sample_shared_noise(jax.random.key(1), spec, 2))
+    shared = jax.eval_shape(partial(sample_shared, spec=spec), params, noise)
     batch = jax.tree.map(lambda a: a[:4], split.cells)
     basal = np.zeros((2, 4, CONFIG.n_latent), np.float32)
     names = dataset.treatments[: sizes.n_perturbed]

@@ -1,7 +1,6 @@
 """A fork's own metric, lower is better: one function and one row of the metric table."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from gpo_vae_jax.evaluate import metrics
@@ -10,6 +9,7 @@ from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
 from gpo_vae_jax.evaluate.files_out import numbers_table
 from gpo_vae_jax.evaluate.main_numbers import main_table
 from gpo_vae_jax.evaluate.metrics import Metric
+from gpo_vae_jax.evaluate.report.prediction_section import metrics_section
 from gpo_vae_jax.evaluate.terminal_table import terminal_table
 
 # The function:
@@ -72,13 +72,23 @@ def test_tables_name_it_and_its_direction(summary):
 
 
 def test_a_comparison_prefers_the_smaller_value(summary):
-    worse = {
-        "effects": {"perturbseq": {"held_out": {"model": {"mse": 9.0}}}},
-    }
+    worse = {"effects": {"perturbseq": {"held_out": {"model": {"mse": 9.0}}}}}
     runs = [
         EvaluatedRun(name, found, ("A", "B"), 2, np.full((2, 2), 0.2))
         for name, found in (("ours", summary), ("theirs", worse))
     ]
-    table: pd.DataFrame = compare(runs).metrics.set_index("metric")
+    table = compare(runs).metrics.set_index("metric")
     row = table.loc["effects.perturbseq.held_out.model.mse"]
     assert (row["best"], row["theirs vs ours"]) == ("ours", "worse")
+
+
+def test_the_report_marks_the_smaller_value_and_draws_it_on_its_own_axis(summary):
+    section = metrics_section(summary)
+    rows = str(section.body).split("<tr>")[1:]
+    row = next(row for row in rows if "Mean squared error" in row)
+    assert "(lower is better)" in row
+    values = summary["effects"]["perturbseq"]["held_out"]
+    assert f'<span class="best">{values["model"]["mse"]:.3f}</span>' in row
+    assert row.count('class="best"') == 1
+    titles = [panel.alt for plot in section.plots for panel in plot.panels]
+    assert any(title.startswith("Mean squared error, log2² (lower is better)") for title in titles)
