@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.rendering.plots import seconds
-from benchmarks.rendering.tables import gib, table, with_spread
+from benchmarks.rendering.tables import gib, table, with_spread, wrapped
 
 
 def preparation(entries: Sequence[Mapping[str, Any]]) -> str | None:
@@ -16,7 +16,7 @@ def preparation(entries: Sequence[Mapping[str, Any]]) -> str | None:
     of = entries[0]["preparation"]
     taken = sorted(of["stages_s"].items(), key=lambda item: -item[1])
     stages = ", ".join(f"{name} {seconds(s)}" for name, s in taken if s >= 1)
-    whole = (
+    whole = wrapped(
         f"{of['cells']:,} cells, {of['genes']:,} genes, {of['perturbations']} perturbations: "
         f"**{seconds(of['total_s'])}**, peak memory {gib(of['peak_gib'])}. By stage: {stages}."
     )
@@ -38,7 +38,7 @@ def effects(entries: Sequence[Mapping[str, Any]]) -> str | None:
     if not entries:
         return None
     e = entries[0]
-    return (
+    return wrapped(
         f"{e['perturbations']} perturbations, {e['genes']:,} genes, {e['particles']:,} particles: "
         f"**{seconds(e['seconds'])}** ({e['ns_per_count']:g} ns for each of "
         f"{e['counts_drawn']:,} counts), peak memory {gib(e['peak_gib'])}, compilation "
@@ -59,7 +59,7 @@ def network_statistics(entries: Sequence[Mapping[str, Any]]) -> str | None:
          seconds(scipy["edges_and_paths_s_extrapolated"]),
          f"{times['whole_against_edges_and_paths']:g}"),
     ]  # fmt: skip
-    intro = (
+    intro = wrapped(
         f"{e['cells']:,} test cells, {e['genes']:,} genes, {e['edges']:,} edges. The loop is "
         f"extrapolated from {scipy['pairs_timed']} pairs. Peak memory {gib(ours['peak_gib'])}, of "
         f"which the data take {gib(ours['data_gib'])}."

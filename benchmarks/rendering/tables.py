@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Wrap a paragraph at 100 columns; all lines but the first are indented."""
+    return textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def with_spread(of: Mapping[str, float]) -> str:
@@ -98,13 +104,14 @@ def _step_conditions(found: Sequence[Entry], device: str) -> str:
     for e in found:
         of = e["floor"]
         traffic = f"; {of['traffic_gb']:g} GB at {of['gb_per_s']:,.0f} GB/s" * (device == "cuda")
-        lines.append(
+        condition = (
             f"- {NAMES.get(e['shape'], e['shape'])}, {e['precision']}: {e['genes']:,} genes, "
             f"{e['treatments']:,} treatments ({e['perturbed']:,} perturbed), batch "
             f"{e['batch_size']}, {e['particles']} particles, {e['parameters']:,} parameters; "
             f"{e['rounds']} rounds; {of['gflop']:g} GFLOP at {of['gflop_per_s']:,.0f} "
             f"GFLOP/s{traffic}"
         )
+        lines.append(wrapped(condition, "  "))
     return "\n".join(lines)
 
 
@@ -156,12 +163,12 @@ def profile(entries: Sequence[Entry]) -> str | None:
              f"{p['gb']:.3g}", seconds(p["floor_s"]), p["bound_by"], f"{p['share_of_floor']:.0%}")
             for p in sorted(e["parts"], key=lambda p: -p["in_step_s"])
         )  # fmt: skip
-        texts.append(
-            f"{_named(e)}: the whole step takes {with_spread(e['whole_s'])}, the sum of its parts\n"
+        whole = wrapped(
+            f"{_named(e)}: the whole step takes {with_spread(e['whole_s'])}, the sum of its parts "
             f"{seconds(e['sum_of_parts_s'])}, the sum of their floors "
-            f"{seconds(e['sum_of_floors_s'])}.\n\n"
-            f"{table(head, rows)}"
+            f"{seconds(e['sum_of_floors_s'])}."
         )
+        texts.append(f"{whole}\n\n{table(head, rows)}")
     return "\n\n".join(texts) or None
 
 
