@@ -1,4 +1,4 @@
-"""A tiny data set, made of random counts: enough to train on for a few epochs."""
+"""A tiny data set of random counts, enough to train on for a few epochs."""
 
 import numpy as np
 
