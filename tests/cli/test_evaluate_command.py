@@ -77,25 +77,6 @@ def test_the_effects_carry_the_network_by_name(evaluated):
     assert (effects.obs["cells_test"] > 0).all()
 
 
-def test_neither_memory_nor_doing_it_again_changes_a_number(trained, evaluated):
-    folder, _ = evaluated
-    results = []
-    for memory in (0.002, 2.0):
-        output = folder / f"memory_{memory}"
-        more = (f"--output={output}", f"--evaluate.memory_gib={memory}")
-        done = call("evaluate", f"--workdir={trained[0]}", *FEW, *more)
-        assert done.status == 0, done.err
-        found = json.loads((output / "evaluation.json").read_text())
-        results.append({k: v for k, v in found.items() if k != "settings"})
-        assert not (output / "known_networks.csv").exists()
-    first, second = (pd.json_normalize(r).T[0].astype(str) for r in results)
-    for name in first.index:
-        try:
-            assert float(first[name]) == pytest.approx(float(second[name]), rel=2e-5, abs=1e-6)
-        except ValueError:
-            assert first[name] == second[name], name
-
-
 @pytest.mark.parametrize(
     ("args", "says"),
     [
