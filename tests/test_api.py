@@ -187,6 +187,8 @@ def test_a_saved_model_is_not_resumed_as_if_it_were_new(trained, prepared, confi
 def test_report_and_comparison(trained, prepared, result, tmp_path):
     page = gv.report(result, tmp_path / "report")
     assert page.name == "report.html" and (tmp_path / "report/effects.h5ad").exists()
+    gv.save(trained[0], tmp_path / "report")  # a model may be saved beside its report
+    assert page.exists() and gv.load(tmp_path / "report").best.seed == 0
     other = gv.evaluate(trained[1 - trained.best.seed], prepared, **FEW)
     found = gv.compare([result, other])
     assert len(found.metrics) and len(found.edges)

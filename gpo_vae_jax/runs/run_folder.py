@@ -31,8 +31,22 @@ class RunFolder:
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
 
-    def start(self, config: Config, description: dict[str, Any], overwrite: bool) -> None:
+    def start(
+        self,
+        config: Config,
+        description: dict[str, Any],
+        overwrite: bool,
+        *,
+        beside_results: bool = False,
+    ) -> None:
         """Claim the folder for a new run and describe the run in it.
+
+        Args:
+          config: settings of the run.
+          description: what run.json holds.
+          overwrite: whether a run in the folder is replaced.
+          beside_results: whether the folder may hold results of an evaluation without a run, as
+            where a model is saved after its report was written.
 
         Raises:
           TrainingError: it holds a run and `overwrite` is not set, or files that no run wrote.
@@ -48,11 +62,17 @@ class RunFolder:
             own = (self.metrics, self.result, self.run, self.config)
             for file in (*possible_outputs(self.path), *own):
                 file.unlink(missing_ok=True)
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and self._strangers(beside_results):
             raise TrainingError(f"{self.path} is not empty and holds no run; name another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.run, json.dumps(description, indent=1) + "\n")
         write_text(self.config, config_io.to_json(config))
+
+    def _strangers(self, beside_results: bool) -> list[Path]:
+        """Return the files in the folder that a new run may not stand beside."""
+        files = [path for path in self.path.rglob("*") if not path.is_dir()]
+        results = set(possible_outputs(self.path)) if beside_results else set()
+        return [path for path in files if path not in results]
 
     def resume(self, config: Config, description: dict[str, Any]) -> None:
         """Claim the folder for the run in it, which may now be told to train longer.

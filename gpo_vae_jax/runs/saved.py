@@ -98,7 +98,8 @@ def _save_member(trained: Trained, path: Path, overwrite: bool) -> None:
     folder, member = RunFolder(path), trained.best
     train = dataclasses.replace(trained.config.train, seed=member.seed)
     config = dataclasses.replace(trained.config, train=train)
-    folder.start(config, {**trained.description, "seed": member.seed}, overwrite)
+    description = {**trained.description, "seed": member.seed}
+    folder.start(config, description, overwrite, beside_results=True)
     checkpoints = Checkpoints(folder.checkpoints)
     checkpoints.save_best(max(member.best_epoch, 0), member.params)
     checkpoints.close()
