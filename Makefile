@@ -17,7 +17,7 @@ PINS = $(if $(filter cuda11,$(CUDA)),constraints/cuda11.txt,constraints/current.
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test test-cuda11 lint format docs bench bench-gpu gpu gpu-check clean
+.PHONY: help venv demo test test-fast slow-tests test-cuda11 lint format docs bench bench-gpu gpu gpu-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -33,12 +33,19 @@ demo: venv  ## train on simulated cells, then evaluate: runs/demo/report.html
 test: venv  ## run the tests (ARGS='-k name' chooses, WORKERS=4 sets the processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+test-fast: venv  ## run the tests that take less than a second or two (tests/slow.txt lists the others)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
+
+slow-tests: venv  ## measure which tests are slow, and write tests/slow.txt
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --write-slow
+
 test-cuda11: $(VENV11)/.installed  ## run the same tests on the CUDA 11 versions, on a CPU
 	$(VENV11)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-lint: venv  ## check style and format
+lint: venv  ## check style, format and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pyrefly check
 
 format: venv  ## mend style and format
 	$(BIN)/python -m ruff check --fix .
@@ -67,8 +74,8 @@ gpu-check:  ## run the tests and the demo on the GPU with what BIN has installed
 	JAX_PLATFORMS=cuda,cpu $(BIN)/python -c "import jax; print(jax.__version__, jax.devices())"
 	JAX_PLATFORMS=cuda,cpu XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m pytest $(ARGS)
 	rm -rf runs/demo-gpu
-	JAX_PLATFORMS=cuda,cpu $(BIN)/python scripts/train.py --config=configs/demo.py --workdir=runs/demo-gpu
-	JAX_PLATFORMS=cuda,cpu $(BIN)/python scripts/evaluate.py --workdir=runs/demo-gpu
+	JAX_PLATFORMS=cuda,cpu $(BIN)/python -m gpo_vae_jax train --preset demo --workdir=runs/demo-gpu
+	JAX_PLATFORMS=cuda,cpu $(BIN)/python -m gpo_vae_jax evaluate --workdir=runs/demo-gpu
 
 clean:  ## remove environments and caches; runs/ stays
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis build dist

@@ -35,8 +35,15 @@ hypothesis.settings.register_profile("ci", deadline=None, database=None, derando
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+SLOW_LIST = Path(__file__).with_name("slow.txt")  # node ids, measured by --write-slow
+_SLOW_SECONDS = 1.0
+
+
 def pytest_addoption(parser):
-    """Add --key-reuse."""
+    """Add --key-reuse and --write-slow."""
+    parser.addoption(
+        "--write-slow", action="store_true", help="write tests/slow.txt from what tests take now"
+    )
     parser.addoption(
         "--key-reuse", action="store_true", help="fail wherever a random key is used twice"
     )
@@ -51,11 +58,27 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Skip tests marked `gpu` where there is none."""
-    if ON_CPU:
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="needs a GPU: JAX_PLATFORMS=cuda"))
+    """Mark the tests that were measured to be slow; skip those marked `gpu` where there is none."""
+    slow = set(SLOW_LIST.read_text().splitlines()) if SLOW_LIST.exists() else set()
+    for item in items:
+        if item.nodeid.partition("[")[0] in slow or item.nodeid.partition("::")[0] in slow:
+            item.add_marker(pytest.mark.slow)
+        if ON_CPU and item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a GPU: JAX_PLATFORMS=cuda"))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Write the list of slow tests, if asked: set-up counts for the test that triggers it."""
+    if not config.getoption("--write-slow"):
+        return
+    seconds = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration") and hasattr(report, "nodeid"):
+                name = report.nodeid.partition("[")[0]
+                seconds[name] = max(seconds.get(name, 0.0), report.duration)
+    slow = sorted(name for name, longest in seconds.items() if longest > _SLOW_SECONDS)
+    SLOW_LIST.write_text("\n".join(slow) + "\n")
 
 
 @pytest.fixture
@@ -69,7 +92,7 @@ def no_key_reuse():
 
 @pytest.fixture
 def shared():
-    """Return a function from a name to the path of optional real data; it skips without the file."""
+    """Return a function from a name to the path of real data; it skips where that is absent."""
 
     def path(name: str):
         file = paths.shared_folder() / name
