@@ -20,7 +20,7 @@ from benchmarks.inputs import shapes
 from benchmarks.measuring import memory, options, results_file
 from gpo_vae_jax.evaluate.effects import model_effects
 from gpo_vae_jax.model import init_params
-from gpo_vae_jax.predict import sampling
+from gpo_vae_jax.predict.conditions import conditions_of
 from gpo_vae_jax.predict.sampling import Draw
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Params
@@ -47,7 +47,7 @@ def measure(shape: shapes.Shape, n_particles: int, memory_gib: float) -> dict[st
     spec = shapes.spec_of(shape).of_model
     params = random_params(spec)
     names = [str(i) for i in range(shape.treatments)]
-    conditions = sampling.conditions_of([(n,) for n in names[: shape.perturbed]], names)
+    conditions = conditions_of([(n,) for n in names[: shape.perturbed]], names)
     draw = Draw(n_particles=n_particles, memory_gib=memory_gib)
     before = time.perf_counter()
     one = draw._replace(n_particles=1)

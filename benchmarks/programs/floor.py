@@ -60,14 +60,14 @@ def products(
         Product("embedding encoder", "mean and variance of E", p * r, deep, t, 2 * 2),
         Product("basal encoder", "counts into layer 1", b, g, basal, backward=1),
         Product("basal encoder", "effects into layer 1", p * r, t, basal),
-        Product("basal encoder", "later layers", p * b, basal, basal, n_basal - 1),
-        Product("basal encoder", "mean and variance of z", p * b, basal, latent, 2),
+        Product("basal encoder", "later layers", p * (b + paired), basal, basal, n_basal - 1),
+        Product("basal encoder", "mean and variance of z", p * (b + paired), basal, latent, 2),
         Product(
             "basal encoder", "counterfactual counts into layer 1", paired, g, basal, backward=1
         ),
         Product("counterfactual", "effects into layer 1", p * r, t, basal),
-        Product("counterfactual", "later layers", p * paired, basal, basal, 2 * (n_basal - 1)),
-        Product("counterfactual", "mean and variance of z", p * paired, basal, latent, 2 * 2),
+        Product("counterfactual", "later layers", p * paired, basal, basal, n_basal - 1),
+        Product("counterfactual", "mean and variance of z", p * paired, basal, latent, 2),
         Product("decoder hidden", "z into layer 1", p * b, latent, hidden),
         Product("decoder hidden", "effects into layer 1", p * r, t, hidden),
         Product("decoder hidden", "later layers", p * b, hidden, hidden, model.decoder_n_layers),

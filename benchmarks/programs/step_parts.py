@@ -43,7 +43,7 @@ class Part(NamedTuple):
 def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
     """Return all parts of a step on the rows of a batch, each with its inputs from the others."""
     state = program.initial(spec)
-    params, o, context = state.params, spec.objective, split.context
+    params, context = state.params, split.context
     n = {"n_particles": spec.train.n_particles, "n_cells": len(rows)}
     key = jax.random.key(0)
     batch = jax.jit(program.take)(split.cells, rows)
@@ -69,17 +69,16 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
         guide = model(own, all_params).guide
         both = jnp.concatenate([batch.counts, batch.counterfactual])
         counts, unseen = jnp.split(guide.encode_counts(both, context.statistics), 2)
-        effects = guide.encode_effects(batch, shared)
-        basal = guide.basal_posterior(counts, effects, batch.qc_fail, shared)
+        qualities = batch.qc_fail, 1 - batch.qc_fail
+        basal, flipped = guide.basal_posteriors(counts, batch, shared, *qualities)
         density = dist.gaussian_sample_log_prob(basal, eps).sum(-1)
-        return counts, unseen, effects, dist.gaussian_sample(basal, eps), density
+        return unseen, flipped, dist.gaussian_sample(basal, eps), density
 
     def counterfactual(by, rest):
-        (own, shared, counts, unseen, effects), (all_params, batch) = by, rest
-        bound = model(own, all_params)
-        flipped = bound.guide.basal_posterior(counts, effects, 1 - batch.qc_fail, shared)
-        guided = objective.GuidePass(shared, unseen, flipped, (), flipped)
-        return objective.counterfactual_kl(bound, batch, guided, shared, o)
+        (own, shared, unseen, flipped), (all_params, context, batch) = by, rest
+        guided = objective.Guided((), (), (), flipped, shared, unseen)
+        given = objective.Given(model(own, all_params), context, batch, (), guided)
+        return objective.counterfactual_kl(given)
 
     def hidden(by, rest):
         (own, basal, shared), (all_params, batch) = by, rest
@@ -88,7 +87,7 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
 
     def head(by, rest):
         (own, hidden), (all_params, batch) = by, rest
-        weight = objective.reconstruction_weight(batch, o)
+        weight = objective.reconstruction_weight(batch, spec.objective)
         return model(own, all_params).decoder.weighted_log_likelihood(hidden, batch, weight)
 
     def priors(by, rest):
@@ -98,7 +97,7 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
         )
 
     def alignment(by, rest):
-        return objective.grn_alignment(model(by, rest[0]), rest[1], rest[2], o)
+        return objective.grn_alignment(objective.Given(model(by, rest[0]), *rest[1:], (), ()))
 
     def optimiser(by, rest):
         state, gradients = rest
@@ -114,7 +113,7 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
     of_basal = picked(params, guide, "basal_encoder")
     shared = jax.jit(shared_sample)(of_shared, (params, noise.shared, batch.rows))
     rest = (params, context, batch, noise.basal)
-    counts, unseen, effects, basal, _ = jax.jit(first_posterior)((of_basal, shared), rest)
+    unseen, flipped, basal, _ = jax.jit(first_posterior)((of_basal, shared), rest)
     of_hidden = picked(params, decoder, "mlp")
     last = jax.jit(hidden)((of_hidden, basal, shared), (params, batch))
     of_head = picked(params, decoder, *(k for k in params[decoder] if k != "mlp"))
@@ -132,8 +131,8 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
             (batch.counts, batch.counterfactual),
         ),
         Part(
-            "counterfactual", counterfactual, (of_basal, shared, counts, unseen, effects),
-            (params, batch),
+            "counterfactual", counterfactual, (of_basal, shared, unseen, flipped),
+            (params, context, batch),
         ),
         Part("decoder hidden", hidden, (of_hidden, basal, shared), (params, batch)),
         Part("decoder head", head, (of_head, last), (params, batch), batch.counts, passes=3),
