@@ -155,6 +155,7 @@ def test_without_a_folder_the_evaluation_is_repeated_in_python():
         ("anndata", "/home/me/my_screen.h5ad", "my_screen"),
         ("anndata", "C:\\screens\\mine.h5ad", "mine"),
         ("anndata", "in memory", "Data in memory"),
+        ("anndata", "simulated", "Simulated data"),
         ("my name", "in memory", "my name"),
     ],
 )

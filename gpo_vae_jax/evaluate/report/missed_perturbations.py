@@ -30,8 +30,11 @@ def missed_section(perturbations: pd.DataFrame) -> Markup:
             f"None of {plural(len(comparable), 'perturbation')}: nowhere does the model's r fall "
             f"more than {_SHORTFALL:g} short of the training mean's."
         )
+    some = f"{count(len(missed))} of {plural(len(comparable), 'perturbation')}"
+    if len(missed) == len(comparable) > 1:
+        some = f"all {plural(len(comparable), 'perturbation')}"
     text = (
-        f"For {count(len(missed))} of {plural(len(comparable), 'perturbation')} the model's r "
+        f"For {some} the model's r "
         f"(over genes, on test cells) falls more than {_SHORTFALL:g} short of the training mean's. "
         + _own_gene_words(missed)
     )

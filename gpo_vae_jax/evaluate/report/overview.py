@@ -35,7 +35,10 @@ def title_of(summary: dict[str, Any]) -> str:
     given, file = dig(summary, "run", "name"), data_file(summary)
     if given and given not in _PRESETS:
         return name(given)
-    return file or ("Data in memory" if given else "Evaluation")
+    if file or not given:
+        return file or "Evaluation"
+    simulated = dig(summary, "run", "data", "path") == _SIMULATED
+    return "Simulated data" if simulated else "Data in memory"
 
 
 def data_file(summary: dict[str, Any]) -> str:
