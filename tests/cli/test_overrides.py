@@ -34,7 +34,7 @@ def test_lists_are_read_in_every_form(value):
         assert only(f"--prepare.qc_also={text}").value == value
 
 
-@given(value=st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+@given(value=st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_are_exact(value):
     assert only(f"--objective.beta={value!r}").value == value
 
