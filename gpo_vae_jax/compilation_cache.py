@@ -19,10 +19,11 @@ def use_compilation_cache() -> Path | None:
 
     Called where a user's command or call begins, never on import. A cache folder that was already
     chosen through jax itself stays. $GPO_VAE_JAX_CACHE names another folder, or turns the cache off
-    with "off"; by default it is gpo_vae_jax in the user's cache folder ($XDG_CACHE_HOME or ~/.cache).
-    Machines with other processors have folders of their own, as programs are made for one.
+    with "off"; by default it is gpo_vae_jax in the user's cache folder ($XDG_CACHE_HOME, ~/.cache).
+    Every jax and every kind of processor has a folder of its own. jax caches programs for a CPU
+    from about 0.4.31 on; older ones compile anew there.
     """
-    chosen = jax.config.jax_compilation_cache_dir
+    chosen = getattr(jax.config, "jax_compilation_cache_dir", None)
     if chosen:
         return Path(chosen)
     wanted = os.environ.get(VARIABLE, "")

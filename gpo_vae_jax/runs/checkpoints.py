@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import orbax.checkpoint as ocp
@@ -47,7 +48,7 @@ class Checkpoints:
           TrainingError: the state belongs to another model, or only parameters were saved.
         """
         if self._latest.latest_step() is not None:
-            return _restore(self._latest, like)
+            return cast(TrainState, _restore(self._latest, like))
         if self._best.latest_step() is not None:
             raise TrainingError(
                 f"{self.folder} holds a trained model without the state of its optimiser: it can "
@@ -58,7 +59,7 @@ class Checkpoints:
     def restore_best(self, like: Params) -> tuple[int, Params]:
         """Return the epoch with the best validation loss and its parameters (TrainingError)."""
         params = _restore(self._best, like)
-        return int(self._best.latest_step()), params
+        return int(self._best.latest_step() or 0), params
 
     def close(self) -> None:
         """Wait until everything is written."""
@@ -73,12 +74,12 @@ def _manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(folder, options=options)
 
 
-def _save(manager: ocp.CheckpointManager, number: int, tree) -> None:
+def _save(manager: ocp.CheckpointManager, number: int, tree: Any) -> None:
     if number not in manager.all_steps():
         manager.save(number, args=ocp.args.StandardSave(tree), force=True)
 
 
-def _restore(manager: ocp.CheckpointManager, like):
+def _restore(manager: ocp.CheckpointManager, like: Any) -> Any:
     number = manager.latest_step()
     if number is None:
         raise TrainingError(f"no checkpoint in {manager.directory}; train first")

@@ -50,7 +50,7 @@ def fingerprint(dataset: Dataset) -> str:
     for name in sorted(dataset.splits):
         digest.update(json.dumps([name, list(map(str, dataset.cells[name]))]).encode())
         for array in jax.tree.leaves(dataset.splits[name]):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -94,7 +94,8 @@ def train(
     ]
     train_split, validation = dataset.splits["train"], dataset.splits["val"]
     data = _Data(
-        *jax.device_put((train_split, validation)),
+        jax.device_put(train_split),
+        jax.device_put(validation),
         {name: jnp.asarray(table, jnp.float32) for name, table in dataset.tables.items()},
     )
     n_rows = rows_of_batches(train_split, config.train.batch_size, dataset.sizes.n_perturbed)
@@ -230,7 +231,7 @@ def _train_group(
         report = jax.device_get(report)
         seconds = time.perf_counter() - start
         stopped = False
-        for lane in np.flatnonzero(active):
+        for lane in np.flatnonzero(active).tolist():
             run, member = runs[group[lane]], group[lane]
             of_lane = jax.tree.map(lambda leaf, at=lane: leaf[at], report) if stacked else report
             bad = first_not_finite(of_lane)
