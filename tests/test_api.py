@@ -13,7 +13,9 @@ import pytest
 import gpo_vae_jax as gv
 from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.predict.predicted_cells import PredictionRequest
-from gpo_vae_jax.runs import evaluate_run, fit, predict_to_file
+from gpo_vae_jax.runs.evaluated import evaluate_run
+from gpo_vae_jax.runs.fit import fit
+from gpo_vae_jax.runs.predicted import predict_to_file
 from tests.train.conftest import TINY
 
 FEW = {

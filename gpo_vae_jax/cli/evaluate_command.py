@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     settings = from_dict(merged({}, args.overrides), EvaluateConfig, "evaluate")
     from gpo_vae_jax.compilation_cache import use_compilation_cache
     from gpo_vae_jax.evaluate.terminal_table import terminal_table
-    from gpo_vae_jax.runs import evaluate_run
+    from gpo_vae_jax.runs.evaluated import evaluate_run
 
     use_compilation_cache()
     evaluation, paths = evaluate_run(

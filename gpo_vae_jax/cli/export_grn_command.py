@@ -81,7 +81,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     del invocation
     workdir = workdir_of(args)
     from gpo_vae_jax.evaluate.knowledge import read_networks
-    from gpo_vae_jax.runs import export_network
+    from gpo_vae_jax.runs.export import export_network
 
     lines = export_network(
         workdir,

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     output = required(args.output, "--output", "the h5ad to write", "--output=prediction.h5ad")
     from gpo_vae_jax.compilation_cache import use_compilation_cache
     from gpo_vae_jax.predict.predicted_cells import PredictionRequest
-    from gpo_vae_jax.runs import predict_to_file
+    from gpo_vae_jax.runs.predicted import predict_to_file
 
     use_compilation_cache()
     request = PredictionRequest.checked(

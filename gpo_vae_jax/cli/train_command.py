@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> int:
     config, workdir = config_of(args), workdir_of(args)
     from gpo_vae_jax import data
     from gpo_vae_jax.compilation_cache import use_compilation_cache
-    from gpo_vae_jax.runs import fit
+    from gpo_vae_jax.runs.fit import fit
 
     use_compilation_cache()
     dataset = data.from_config(config)

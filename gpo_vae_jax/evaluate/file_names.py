@@ -1,5 +1,9 @@
 """The names of the files that an evaluation or an export of the network leaves in a folder."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 EVALUATION = "evaluation.json"  # every number
 NUMBERS = "evaluation.csv"  # the same, a row each
 EFFECTS = "effects.h5ad"
@@ -20,3 +24,8 @@ OUTPUT_FILES = (
     *(REGULATORS, KNOWN_NETWORKS, ENRICHMENT, "neighbourhood_*.csv"),
     *(REPORT, f"{PLOTS}/*.png"),
 )
+
+
+def possible_outputs(folder: str | Path) -> list[Path]:
+    """Return the files in a folder that an evaluation or an export of the network left there."""
+    return [path for pattern in OUTPUT_FILES for path in sorted(Path(folder).glob(pattern))]

@@ -18,14 +18,7 @@ from gpo_vae_jax.evaluate.summary_numbers import entries, finite
 from gpo_vae_jax.evaluate.terminal_table import terminal_table
 from gpo_vae_jax.files import write_text, written_beside
 
-__all__ = ["numbers_table", "possible_outputs", "terminal_table", "write_files"]
-
-
-def possible_outputs(folder: str | Path) -> list[Path]:
-    """Return the files in a folder that an evaluation or an export of the network left there."""
-    return [
-        path for pattern in file_names.OUTPUT_FILES for path in sorted(Path(folder).glob(pattern))
-    ]
+__all__ = ["numbers_table", "terminal_table", "write_files"]
 
 
 def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 from gpo_vae_jax import config_io
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.errors import TrainingError
-from gpo_vae_jax.evaluate.files_out import possible_outputs
+from gpo_vae_jax.evaluate.file_names import possible_outputs
 from gpo_vae_jax.files import write_text
 
 # Settings that may change between the parts of a resumed run.

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from gpo_vae_jax.evaluate.effects.effect_table import perturbation_table
-from gpo_vae_jax.evaluate.files_out import possible_outputs, write_files
+from gpo_vae_jax.evaluate.file_names import possible_outputs
+from gpo_vae_jax.evaluate.files_out import write_files
 from gpo_vae_jax.evaluate.main_numbers import verdict_on_effects
 from gpo_vae_jax.evaluate.summary_numbers import entries
 
@@ -117,7 +118,7 @@ def test_the_files_are_those_that_are_named(evaluation, tmp_path):
         (0.6, 0.5, "the model predicts effects on test cells better than the training mean "),
         (0.4, 0.5, "the training mean predicts effects on test cells better than the model "),
         (0.5, 0.5, "the model and the training mean predict effects on test cells equally well"),
-        (0.6, None, "the model predicts effects on test cells at r = 0.600"),
+        (0.6, None, "the model predicts effects on test cells at r 0.600"),
         (float("nan"), 0.5, ""),
     ],
 )

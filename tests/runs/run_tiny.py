@@ -6,7 +6,7 @@ Usage: run_tiny.py WORKDIR MAX_EPOCHS
 import dataclasses
 import sys
 
-from gpo_vae_jax.runs import fit
+from gpo_vae_jax.runs.fit import fit
 from tests.tiny import tiny_dataset
 from tests.train.conftest import TINY
 

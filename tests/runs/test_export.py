@@ -7,7 +7,7 @@ import pytest
 
 from gpo_vae_jax import data
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
-from gpo_vae_jax.evaluate.files_out import possible_outputs
+from gpo_vae_jax.evaluate.file_names import possible_outputs
 from gpo_vae_jax.evaluate.knowledge import read_networks
 from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.runs import export

@@ -16,7 +16,7 @@ import pytest
 
 from gpo_vae_jax.config_io import from_json
 from gpo_vae_jax.errors import ConfigError, TrainingError
-from gpo_vae_jax.runs import fit
+from gpo_vae_jax.runs.fit import fit
 from gpo_vae_jax.runs.saved import load
 from tests.paths import ROOT
 
