@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+def written_beside(path: str | os.PathLike[str]) -> Generator[Path, None, None]:
     """Yield a temporary path that replaces `path` when the block ends without an error.
 
     After an error the temporary file is removed and `path` stays as it was.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import anndata
 import numpy as np
@@ -38,7 +38,7 @@ def as_anndata(
         obs=obs,
         var=var,
         layers=dict(layers or {}),
-        varp=dict(varp or {}),
+        varp=cast(dict[str, Any], dict(varp or {})),
         uns=dict(uns or {}),
     )
 
@@ -50,7 +50,7 @@ def network_over_genes(
 
     Treatments that are not measured are dropped.
     """
-    at = pd.Index(list(genes)).get_indexer(list(treatments))
+    at = pd.Index(list(genes)).get_indexer(pd.Index(list(treatments)))
     row, column = np.nonzero((at >= 0)[:, None] & (at >= 0)[None, :])
     entries = (np.asarray(matrix)[row, column], (at[row], at[column]))
     return sparse.csr_matrix(entries, shape=(len(genes), len(genes)))

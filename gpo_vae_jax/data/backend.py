@@ -73,13 +73,13 @@ def scrublet(counts: count_matrix.CountMatrix, seed: int, backend: str = "scanpy
     if backend == "rapids":
         import rapids_singlecell as package
 
-        adata, settings = _on_gpu(counts), {}
+        adata, settings = _on_gpu(counts), dict[str, Any]()
     else:
         import scanpy as package
 
         # Exact neighbours: the approximate ones that scanpy 1.11.5 uses for many cells fail with
         # the pinned versions of scipy and pynndescent.
-        adata, settings = _as_anndata(counts), {"use_approx_neighbors": False}
+        adata, settings = _as_anndata(counts), dict[str, Any](use_approx_neighbors=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -33,7 +33,7 @@ def from_arrays(
     treatments: Sequence[str],
     n_perturbed: int,
     genes: Sequence[str],
-    cells: Sequence[str] | None = None,
+    cells: Sequence[str] | np.ndarray | None = None,
     controls: np.ndarray | None = None,
     cell_labels: np.ndarray | None = None,
     conventions: Conventions = _CONVENTIONS,
@@ -70,7 +70,7 @@ def from_arrays(
     n, t = counts.shape[0], len(treatments)
     perturbation, amount = dosage if isinstance(dosage, tuple) else _from_dense(dosage, n, t)
     qc_fail = np.asarray(qc_fail, np.float32).reshape(n, -1) if np.size(qc_fail) else qc_fail
-    cells = np.asarray([str(i) for i in range(n)] if cells is None else cells, dtype=str)
+    names = np.asarray([str(i) for i in range(n)] if cells is None else cells, dtype=str)
     split = np.asarray(split).astype(str)
     _check_shapes(
         counts=(counts, (n, len(genes))),
@@ -79,7 +79,7 @@ def from_arrays(
         counterfactual=(counterfactual, (n, len(genes))),
         delta=(delta, (n, t)),
         split=(split, (n,)),
-        cells=(cells, (n,)),
+        cells=(names, (n,)),
     )
     _check_values(split, qc_fail, treatments, n_perturbed)
     _check_dosage(perturbation, amount, treatments, n_perturbed)
@@ -132,7 +132,7 @@ def from_arrays(
         splits[name] = Split(batch, _context(batch, statistics, columns >= 0))
     return Dataset(
         splits=splits,
-        cells={name: cells[rows[name]] for name in SPLITS},
+        cells={name: names[rows[name]] for name in SPLITS},
         treatments=treatments,
         n_perturbed=int(n_perturbed),
         genes=genes,

@@ -122,7 +122,7 @@ def _digits(name: str) -> str:
 
 
 def _known_columns(table: pd.DataFrame, known: Sequence[str]) -> list[str]:
-    return [column for column in table if str(column).lower() in known]
+    return [str(column) for column in table if str(column).lower() in known]
 
 
 def _are_ids(names: Sequence[str]) -> bool:

@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anndata
 import numpy as np
+import pandas as pd
 
 from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import gene_names, labels
@@ -85,7 +86,8 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
       DataError: a field is missing or does not fit; the message names it.
     """
     record = _record(adata)
-    _has(adata.obs, ("perturbation", "split", "qc_fail", "matched_control"), "obs", adata.obsm)
+    obs = cast(pd.DataFrame, adata.obs)
+    _has(obs, ("perturbation", "split", "qc_fail", "matched_control"), "obs", adata.obsm)
     _has(adata.layers, ("counterfactual",), "layers")
     _has(adata.obsm, ("delta_x",), "obsm")
     for what, names in (("cell", adata.obs_names), ("gene", adata.var_names)):
@@ -94,10 +96,10 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
             raise DataError(f"{what} names are not unique, such as {example!r}")
     treatments = [str(name) for name in record["dosage_names"]]
     control, separator = str(record["control"]), str(record["separator"])
-    missing = adata.obs["perturbation"].isna() | adata.obs["split"].isna()
+    missing = obs["perturbation"].isna() | obs["split"].isna()
     if missing.any():
         raise DataError(f"{int(missing.sum())} cells have no perturbation or split in obs")
-    names, codes = labels.group_by_label(adata.obs["perturbation"].to_numpy())
+    names, codes = labels.group_by_label(obs["perturbation"].to_numpy())
     genes_of_label = [labels.perturbed_genes(name, control, separator) for name in names]
     beyond = {g for genes in genes_of_label for g in genes} & set(
         treatments[int(record["n_perturbed"]) :]
@@ -117,7 +119,7 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
         qc_fail=_qc_fail(adata),
         counterfactual=adata.layers["counterfactual"],
         delta=np.asarray(adata.obsm["delta_x"]),
-        split=adata.obs["split"].to_numpy(),
+        split=obs["split"].to_numpy(),
         treatments=treatments,
         n_perturbed=int(record["n_perturbed"]),
         genes=tuple(adata.var_names),
@@ -169,7 +171,10 @@ def _record(adata: anndata.AnnData) -> Mapping[str, Any]:
 
 
 def _has(
-    group: Mapping[str, Any], names: tuple[str, ...], where: str, instead: Collection[str] = ()
+    group: Mapping[str, Any] | pd.DataFrame,
+    names: Sequence[str],
+    where: str,
+    instead: Collection[str] = (),
 ) -> None:
     missing = [name for name in names if name not in group and name not in instead]
     if missing:
@@ -180,12 +185,12 @@ def _has(
 def _conventions(adata: anndata.AnnData, record: Mapping[str, Any]) -> Conventions:
     settings = json.loads(record["settings"]) if "settings" in record else {}
     limits = json.loads(record["thresholds"]) if "thresholds" in record else {}
-    key = settings.get("gene_name_key", "")
+    key, var = settings.get("gene_name_key", ""), cast(pd.DataFrame, adata.var)
     return Conventions(
         control=str(record["control"]),
         separator=str(record["separator"]),
-        aliases=gene_names.gene_aliases(adata.var, key),
-        symbols=tuple(gene_names.symbols(adata.var, key)[0]),
+        aliases=gene_names.gene_aliases(var, key),
+        symbols=tuple(gene_names.symbols(var, key)[0]),
         quality_limits=limits,
         doublets=f"qc_{DOUBLET}" in adata.obs,
     )
@@ -209,7 +214,7 @@ def _qc_fail(adata: anndata.AnnData) -> np.ndarray:
 
 def _check_matches(adata: anndata.AnnData, is_control: np.ndarray) -> None:
     """Raise DataError unless every matched control is the name of a control cell."""
-    at = adata.obs_names.get_indexer(adata.obs["matched_control"].astype(str))
+    at = adata.obs_names.get_indexer(pd.Index(adata.obs["matched_control"].astype(str)))
     problem = ""
     if (at < 0).any():
         name = adata.obs["matched_control"].iloc[int(np.argmax(at < 0))]

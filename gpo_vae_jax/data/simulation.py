@@ -130,7 +130,7 @@ def _perturbations(
     """
     r = config.n_perturbed
     pairs = [(a, (a + 1) % r) for a in range(r)] if r > 2 else []
-    kinds = [(), *((a,) for a in range(r)), *pairs]
+    kinds: list[tuple[int, ...]] = [(), *((a,) for a in range(r)), *pairs]
     drawn = rng.random(config.n_cells)
     single = rng.integers(r, size=config.n_cells)
     double = pairs and rng.random(config.n_cells) < config.double_fraction

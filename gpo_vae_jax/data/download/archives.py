@@ -6,7 +6,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -72,7 +72,7 @@ def members(path: Path) -> list[Member]:
 
 
 @contextmanager
-def opened(path: Path, member: Member) -> Iterator[IO[bytes]]:
+def opened(path: Path, member: Member) -> Generator[IO[bytes], None, None]:
     """Open a member for reading; a broken archive raises DataError, even while it is read."""
     try:
         if not member.path:

@@ -30,9 +30,8 @@ def counterfactual_counts(
       failed: [N] bool, the cells that failed quality control.
       hashes: [N] uint64, one random stream per cell. Draws index the failed cells in row order.
     """
-    is_sparse = sparse.issparse(counts)
     counts = count_matrix.by_rows(counts)
-    rows = SparseRows(counts.shape) if is_sparse else np.zeros_like(counts)
+    rows = SparseRows(counts.shape) if sparse.issparse(counts) else np.zeros_like(counts)
     for code in np.unique(group):
         members = np.flatnonzero(group == code)
         sources = members[failed[members]]
@@ -44,11 +43,11 @@ def counterfactual_counts(
             cells = members[part]
             draws = draw_below(hashes[cells], min(n, N_DRAWS), n)
             block = lower_median_of_draws(values, draws)
-            if is_sparse:
+            if isinstance(rows, SparseRows):
                 rows.add(cells, sparse.csr_matrix(block))
             else:
                 rows[cells] = block
-    return rows.matrix() if is_sparse else rows
+    return rows.matrix() if isinstance(rows, SparseRows) else rows
 
 
 def lower_median_of_draws(values: np.ndarray, draws: np.ndarray) -> np.ndarray:

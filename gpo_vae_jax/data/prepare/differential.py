@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
+from scipy.special import ndtr
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.errors import DataError
@@ -50,6 +51,8 @@ def rank_genes(
     Raises:
       DataError: there are no controls, or a value is negative.
     """
+    from scipy.stats import false_discovery_control  # takes half a second to import
+
     group = np.where(control, n_groups, group)
     size = np.bincount(group[group >= 0], minlength=n_groups + 1).astype(np.float64)
     n, m = size[:-1, None], size[-1]
@@ -64,11 +67,11 @@ def rank_genes(
             wins[:, genes], mean[:, genes] = found
         spread = np.sqrt(n * m * (n + m + 1) / 12.0)
         scores = np.nan_to_num((wins - n * (m / 2)) / spread, nan=0.0)
-        p = 2 * stats.norm.sf(np.abs(scores))
+        p = 2 * ndtr(-np.abs(scores))
         mean = np.expm1(mean) + _FLOOR
         changes = np.log2(mean[:-1] / mean[-1])
     return DifferentialExpression(
-        scores, changes, p, stats.false_discovery_control(p, axis=1) if p.size else p
+        scores, changes, p, false_discovery_control(p, axis=1) if p.size else p
     )
 
 

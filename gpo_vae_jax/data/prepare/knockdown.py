@@ -27,7 +27,7 @@ def knocked_down(own: np.ndarray, limits: np.ndarray) -> np.ndarray:
       own: [N, K] expression of each cell's own targets; nan if not measured or fewer than K.
       limits: [N, K] their limits; nan: no limit.
     """
-    return ~(own > limits).any(axis=1)
+    return np.logical_not((own > limits).any(axis=1))
 
 
 def own_expression(counts: count_matrix.CountMatrix, targets: np.ndarray) -> np.ndarray:

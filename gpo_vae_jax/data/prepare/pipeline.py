@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import anndata
 import numpy as np
@@ -59,7 +60,7 @@ def prepare(
     log = Log(progress or (lambda said: None))
     log.start("input")
     if guess:
-        config, said = guess_convention(adata.obs, config)
+        config, said = guess_convention(cast(pd.DataFrame, adata.obs), config)
         log.note(said and f"guessed: {said}")
     raw = check_raw(adata, config)
     for sentence in raw.recorded.said if raw.recorded else ():
@@ -131,7 +132,7 @@ def prepare(
         obs=pd.concat([kept.drop(columns=[c for c in obs if c in kept]), obs.iloc[back]], axis=1),
         var=raw.var.copy(),
         layers={"counterfactual": counterfactual[back]},
-        obsm={"delta_x": delta[back]},
+        obsm=dict[str, Any](delta_x=delta[back]),
         uns={**adata.uns, RECORD: record},
     )
 
@@ -198,7 +199,9 @@ def _recorded_matches(
     """Return the recorded matches as positions among the chosen cells; None if there are none."""
     if recorded is None or recorded.matched is None:
         return None
-    matched = pd.Index(rows).get_indexer(recorded.matched[rows])  # controls are never dropped
+    matched = pd.Index(rows).get_indexer(
+        pd.Index(recorded.matched[rows])
+    )  # controls are never dropped
     elsewhere = int((split[matched] != split).sum())
     log.note(f"{elsewhere} recorded matches are in another split" if elsewhere else "")
     log.done(by="record", in_another_split=elsewhere)

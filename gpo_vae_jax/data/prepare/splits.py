@@ -12,10 +12,10 @@ from gpo_vae_jax.statistics.random_by_name import hash_names
 _HELD_OUT = 0.2  # share of cells for the test, then of the rest for validation
 
 
-def split_by_name(names: Sequence[str], seed: int) -> np.ndarray:
+def split_by_name(names: Sequence[str] | np.ndarray, seed: int) -> np.ndarray:
     """Split by the rank of a hash of (seed, cell name), [N] str; the row order does not matter."""
-    names = np.asarray(names, dtype=str)
-    order = np.lexsort((names, hash_names(names, seed, "split")))
+    text = np.asarray(names, dtype=str)
+    order = np.lexsort((text, hash_names(text, seed, "split")))
     n_test = math.ceil(_HELD_OUT * len(names))
     n_val = math.ceil(_HELD_OUT * (len(names) - n_test))
     split = np.full(len(names), "train", dtype="<U5")

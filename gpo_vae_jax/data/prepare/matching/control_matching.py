@@ -55,6 +55,7 @@ def match_controls(
             raise DataError(f"the split {str(name)!r} has no control cells to match")
         of_controls = expression[controls]
         codes, number = np.unique(group[here], return_inverse=True)
+        weights = np.zeros((len(codes), expression.shape[1]))
         if method in ("wd", "wd_nearest"):
             weights = two_sample_tables(
                 expression[here],

@@ -79,7 +79,7 @@ def matched_rows(
       why not.
     """
     text = np.asarray(values).astype(str)
-    by_name = pd.Index(names).get_indexer(text)
+    by_name = pd.Index(names).get_indexer(pd.Index(text))
     readings = []
     if (by_name >= 0).all():
         readings.append(("cell names", by_name))

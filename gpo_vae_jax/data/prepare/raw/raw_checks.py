@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import anndata
 import numpy as np
@@ -64,18 +64,19 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
                 f"{what} names are not unique: {listed(set(repeated), 5)}; call "
                 f"adata.{'obs' if what == 'cell' else 'var'}_names_make_unique(), for example"
             )
-    labels = _labels(adata.obs, config)
-    split = _split(adata.obs, config)
+    obs = cast(pd.DataFrame, adata.obs)
+    labels = _labels(obs, config)
+    split = _split(obs, config)
     if config.scrublet == "batch":
-        _column(adata.obs, config.batch_key, "batch_key")
-    cells = read_perturbations(labels.to_numpy(dtype=str), adata.obs, var, config)
-    recorded = find_recorded(adata.obs, var, cells.is_control, config)
+        _column(obs, config.batch_key, "batch_key")
+    cells = read_perturbations(labels.to_numpy(dtype=str), obs, var, config)
+    recorded = find_recorded(obs, var, cells.is_control, config)
     strong = read_strong(config) if config.strong_table and not recorded else None
     try:  # last, as it reads the whole matrix
         count_matrix.check_counts(counts, where)
     except DataError as error:
         raise DataError(f"{error}{_elsewhere(adata, where)}") from error
-    return Raw(counts, adata.obs, var, cells, split, recorded, strong)
+    return Raw(counts, obs, var, cells, split, recorded, strong)
 
 
 def check_splits(split: np.ndarray, cells: Perturbations, rows: np.ndarray) -> dict[str, list[str]]:
@@ -115,20 +116,21 @@ def _source(
     adata: anndata.AnnData, config: PrepareConfig
 ) -> tuple[count_matrix.CountMatrix, pd.DataFrame, str]:
     """Return the matrix of raw counts, its genes, and its name for messages."""
+    var = cast(pd.DataFrame, adata.var)
     if config.use_raw:
         if adata.raw is None:
             raise DataError("config.prepare.use_raw: the AnnData has no raw")
-        return adata.raw.X, adata.raw.var, "raw.X"
+        return adata.raw.X, cast(pd.DataFrame, adata.raw.var), "raw.X"
     if config.layer:
         if config.layer not in adata.layers:
             raise DataError(
                 f"config.prepare.layer: there is no layer {config.layer!r}; "
                 f"{meant(config.layer, list(adata.layers)) if adata.layers else 'there are none'}"
             )
-        return adata.layers[config.layer], adata.var, f"layer {config.layer!r}"
+        return adata.layers[config.layer], var, f"layer {config.layer!r}"
     if adata.X is None:
         raise DataError("the AnnData has no X; name a layer in config.prepare.layer")
-    return adata.X, adata.var, "X"
+    return adata.X, var, "X"
 
 
 def _labels(obs: pd.DataFrame, config: PrepareConfig) -> pd.Series:
@@ -208,7 +210,9 @@ def _known_columns(obs: pd.DataFrame, besides: str = "") -> str:
 
 def _elsewhere(adata: anndata.AnnData, where: str) -> str:
     """Describe the other matrices of the input that look like raw counts."""
-    places = {f"config.prepare.layer={name}": adata.layers[name] for name in adata.layers}
+    places: dict[str, Any] = {
+        f"config.prepare.layer={name}": adata.layers[name] for name in adata.layers
+    }
     if adata.raw is not None:
         places["config.prepare.use_raw=True"] = adata.raw.X
     if where != "X" and adata.X is not None:
@@ -222,4 +226,4 @@ def _elsewhere(adata: anndata.AnnData, where: str) -> str:
             continue
         if sample.any():
             fits.append(setting)
-    return f"; whole numbers are in {' or '.join(fits)}" if fits else ""
+    return f"; whole numbers are found with {' or '.join(fits)}" if fits else ""

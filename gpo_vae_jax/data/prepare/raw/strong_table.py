@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +78,7 @@ def read_summary(path: str | os.PathLike[str], sheet: str, names: str) -> Pertur
             raise DataError(
                 f"{_SETTING}: column {name!r} of {str(path)!r} is not numeric: {error}"
             ) from error
-    return PerturbationSummary(_gene_names(table[NAME].astype(str), path, names), *values)
+    return PerturbationSummary(_gene_names(table[NAME].astype(str), str(path), names), *values)
 
 
 def read_strong(config: PrepareConfig) -> tuple[str, ...]:
@@ -92,14 +91,14 @@ def read_strong(config: PrepareConfig) -> tuple[str, ...]:
     )
 
 
-def _gene_names(labels: Sequence[str], path: Path, names: str) -> np.ndarray:
+def _gene_names(labels: pd.Series, path: str, names: str) -> np.ndarray:
     if names == "whole":
         return np.array(labels, dtype=str)
     fields = [label.split("_") for label in labels]
     short = [label for label, parts in zip(labels, fields, strict=True) if len(parts) < 2]
     if short:
         raise DataError(
-            f"{_SETTING}: {str(path)!r} names perturbations without a second '_' field: "
+            f"{_SETTING}: {path!r} names perturbations without a second '_' field: "
             f"{listed(short, 5)}; config.prepare.strong_names=whole takes the whole name"
         )
     return np.array([parts[1] for parts in fields], dtype=str)
