@@ -20,10 +20,11 @@ extensions = [
     "docstrings",
     "mathml",
     "myst_nb",
+    "outside_links",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "conf.py"]
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
 # Markdown: $ formulas, and links to headings as GitHub has them

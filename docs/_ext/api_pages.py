@@ -95,6 +95,5 @@ def _modules(room: str) -> list[str]:
 
 def _section(module: str) -> str:
     short = module.removeprefix("gpo_vae_jax.")
-    return (
-        f"## {short}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :no-index:\n```\n"
-    )
+    directive = f".. automodule:: {module}\n   :members:\n   :no-index:"
+    return f"## {short}\n\n```{{eval-rst}}\n{directive}\n```\n"

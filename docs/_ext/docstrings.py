@@ -22,6 +22,7 @@ from sphinx.application import Sphinx
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Listen to autodoc, before napoleon does."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=400)
     app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True}
@@ -90,7 +91,8 @@ def _escaped(line: str) -> str:
     parts = re.split(r"(`+[^`]+`+)", line)
     for i, part in enumerate(parts):
         if i % 2:
-            parts[i] = "``" + part.strip("`") + "``"
+            touches = re.match(r"\w", parts[i + 1]) is not None
+            parts[i] = "``" + part.strip("`") + "``" + ("\\ " if touches else "")
         else:
             parts[i] = re.sub(r"([*|\\])", r"\\\1", re.sub(r"(\w)_(?=\W|$)", r"\1\\_", part))
     return "".join(parts)
