@@ -86,19 +86,19 @@ def verdict_on_effects(summary: Mapping[str, Any]) -> str:
         return ""
     others = {key: value for key, value in r.items() if key != "model"}
     if not others:
-        return f"the model predicts effects on test cells at r = {r['model']:.3f}"
+        return f"the model predicts effects on test cells at r {r['model']:.3f}"
     best = best_of("pearson", others)[0]
     baseline, ahead = SOURCES[best], r["model"] - others[best]
     if abs(ahead) < _EVEN:
         return (
             f"the model and the {baseline} predict effects on test cells equally well "
-            f"(r = {r['model']:.3f} and {others[best]:.3f})"
+            f"(r {r['model']:.3f} and {others[best]:.3f})"
         )
     first, second = ("model", baseline) if ahead > 0 else (baseline, "model")
     high, low = max(r["model"], others[best]), min(r["model"], others[best])
     return (
         f"the {first} predicts effects on test cells better than the {second} "
-        f"(r = {high:.3f} against {low:.3f})"
+        f"(r {high:.3f} against {low:.3f})"
     )
 
 

@@ -106,7 +106,7 @@ METRICS: tuple[Metric, ...] = (
            "Called edges whose source is a perturbed gene, self edges excluded."),
     Metric("n_edges_block", "Edges between perturbed genes", "", None, _COUNT,
            "Called edges that join two different perturbed genes."),
-    Metric("edges.n", "Edges judged", "", None, _COUNT,
+    Metric("edges.n", "Called edges", "", None, _COUNT,
            "Called edges of the set, self edges excluded."),
     Metric("edges.n_evaluable", "Testable edges", "", None, _COUNT,
            "Called edges whose target is measured and whose source is perturbed in test cells."),
@@ -120,11 +120,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("false_positives", "Pairs whose target does not differ", "", None, _COUNT,
            "Testable pairs whose target's expression does not differ between perturbed and control "
            "test cells."),
-    Metric("true_positive_share", "Share of targets that differ", "", True, _SHARE,
+    Metric("true_positive_share", "Targets that differ", "", True, _SHARE,
            "Share of testable called edges whose target's expression differs between perturbed and "
            "control test cells, be the effect direct or indirect. It shows that the source acts on "
            "the target, not that the edge itself exists."),
-    Metric("random_true_positive_share", "Share of targets that differ, random pairs", "", None,
+    Metric("random_true_positive_share", "Targets that differ, random pairs", "", None,
            _SHARE, "The share that random testable pairs reach on average."),
     Metric("mean_wasserstein", "Wasserstein distance", "log(1 + counts)", True, _COUNT,
            "Mean distance between the target's expression in perturbed and in control test cells; "

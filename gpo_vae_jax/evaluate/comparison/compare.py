@@ -121,8 +121,8 @@ def metric_table(runs: Sequence[EvaluatedRun]) -> pd.DataFrame:
     Returns:
       metric (dotted path), label, better ("higher", "lower" or empty where neither is); a column
       for each run; mean and sd over the runs that have it (sd divides by one less than their
-      number); best, the names of the best runs; and for each run after the first "NAME - FIRST",
-      the difference, and "NAME vs FIRST", whether that is better or worse.
+      number); best, the names of the best runs (`best_runs`); and for each run after the first
+      "NAME - FIRST", the difference, and "NAME vs FIRST", whether that is better or worse.
     """
     columns = {run.name: numbers(run.summary) for run in runs}
     paths = list(dict.fromkeys(path for column in columns.values() for path in column))
@@ -140,8 +140,8 @@ def metric_table(runs: Sequence[EvaluatedRun]) -> pd.DataFrame:
     table = pd.concat([table, values], axis=1)
     table["mean"], table["sd"] = values.mean(axis=1), values.std(axis=1)
     table["best"] = [
-        ", ".join(best_of(row, dict(zip(columns, found, strict=True)))) if row else ""
-        for row, found in zip(rows, values.itertuples(index=False), strict=True)
+        ", ".join(best_runs(path, dict(zip(columns, found, strict=True))))
+        for path, found in zip(paths, values.itertuples(index=False), strict=True)
     ]
     first = runs[0].name
     for run in runs[1:]:
@@ -151,6 +151,14 @@ def metric_table(runs: Sequence[EvaluatedRun]) -> pd.DataFrame:
             verdict(row, change) for row, change in zip(rows, difference, strict=True)
         ]
     return table[values.notna().any(axis=1)].reset_index(drop=True)
+
+
+def best_runs(path: str, values: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the runs that are best in a metric; empty unless they are better than another run."""
+    row = find(path)
+    known = {name: value for name, value in values.items() if math.isfinite(value)}
+    best = best_of(row, known) if row else ()
+    return best if len(best) < len(known) else ()
 
 
 def edge_agreement(

@@ -10,9 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from gpo_vae_jax.evaluate.comparison.compare import MAIN, Comparison
+from gpo_vae_jax.evaluate.comparison.compare import MAIN, Comparison, best_runs
 from gpo_vae_jax.evaluate.comparison.compare_plots import jaccard_figure, metrics_figure
-from gpo_vae_jax.evaluate.metrics import best_of
 from gpo_vae_jax.files import write_text, written_beside
 
 _WIDTH = 80  # columns of a terminal
@@ -67,9 +66,8 @@ def _metric_lines(metrics: pd.DataFrame, names: Sequence[str]) -> list[str]:
         cells[name] = [_marked(row, name, names) for row in shown]
     if len(names) == 2:
         a, b = names
-        change, judged = f"{b} - {a}", f"{b} vs {a}"
-        cells[change] = [f"{_short(row[change])}  " for row in shown]
-        cells[judged] = [str(row[judged]) for row in shown]
+        changes = [(_short(row[f"{b} - {a}"]), row[f"{b} vs {a}"]) for row in shown]
+        cells["difference"] = [f"{change} {judged:6}  " for change, judged in changes]
     else:
         for over in ("mean", "sd"):
             cells[over] = [f"{_short(row[over])}  " for row in shown]
@@ -81,10 +79,8 @@ def _metric_lines(metrics: pd.DataFrame, names: Sequence[str]) -> list[str]:
 
 def _marked(row: Mapping[Any, Any], name: str, names: Sequence[str]) -> str:
     """Return a run's value, with a star where it is better than another run."""
-    values = {other: float(row[other]) for other in names if math.isfinite(row[other])}
-    best = best_of(str(row["metric"]), values)
-    mark = " *" if name in best and len(best) < len(values) else "  "
-    return _short(row[name]) + mark
+    best = best_runs(str(row["metric"]), {other: float(row[other]) for other in names})
+    return _short(row[name]) + (" *" if name in best else "  ")
 
 
 def _blocks(cells: dict[str, list[str]]) -> list[str]:

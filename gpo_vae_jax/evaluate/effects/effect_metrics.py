@@ -25,7 +25,7 @@ def effect_metrics(
       observed: [C, G].
       predicted: [C, G].
       top: strongest genes of a perturbation that `pearson_top` and `r2_top` look at.
-      top_sets: numbers of strongest genes; each gives one `jaccard_N`.
+      top_sets: numbers of strongest genes; each adds one `jaccard_N`.
     """
     rows = np.isfinite(observed).all(axis=1) & np.isfinite(predicted).all(axis=1)
     observed = np.asarray(observed, np.float64)[rows]

@@ -1,4 +1,4 @@
-"""Names of genes among the treatments: exact first, then whatever the case, never ambiguous."""
+"""Names of genes among the treatments: exact first, then ignoring case, never ambiguous."""
 
 import hypothesis.strategies as st
 from hypothesis import given
