@@ -40,7 +40,7 @@ def regulators_table(regulators: pd.DataFrame, threshold: float) -> Markup:
         return frame_table("Top regulators", shown, "No regulator has an edge.", note)
     shown = regulators.head(_REGULATORS)
     called = bool((shown["n_targets"] > 0).any())
-    columns = {
+    columns: dict[str, Any] = {
         title: shown[column]
         for column, title in _REGULATOR_COLUMNS.items()
         if column in shown.columns
@@ -55,8 +55,11 @@ def regulators_table(regulators: pd.DataFrame, threshold: float) -> Markup:
             )
         ]
         columns["strongest target"] = pd.Series(strongest, shown.index, dtype=object)
-    if "perturbed" in shown.columns and not shown["perturbed"].all():
-        columns["perturbed"] = shown["perturbed"]
+    perturbed = shown["perturbed"] if "perturbed" in shown.columns else [True] * len(shown)
+    columns["regulator"] = [
+        name(gene, _LONGEST) + ("" if own else " *")
+        for gene, own in zip(shown["gene"], perturbed, strict=True)
+    ]
     title = "Top regulators" if called else "Regulators by probability sum"
     note = (
         f"Targets: genes with an edge from the regulator, of a probability above {threshold:g}. "
@@ -64,6 +67,7 @@ def regulators_table(regulators: pd.DataFrame, threshold: float) -> Markup:
         "number of targets to expect if the probabilities are right, and far larger than the "
         "number of targets where many pairs lie just below the threshold."
     )
+    note += "" if all(perturbed) else " *: not perturbed in the data."
     return frame_table(title, pd.DataFrame(columns), "No regulator has an edge.", note)
 
 
@@ -73,14 +77,16 @@ def edges_table(edges: pd.DataFrame, threshold: float) -> Markup:
     if not len(shown):
         return frame_table("Most probable edges", shown, "There is no edge to list.", None)
     called = shown["above_threshold"].astype(bool)
-    columns: dict[str, Any] = {key: shown[key] for key in ("source", "target", "probability")}
+    columns: dict[str, Any] = {
+        end: [name(gene, _LONGEST) for gene in shown[end]] for end in ("source", "target")
+    }
+    columns["probability"] = shown["probability"]
     if called.nunique() > 1:
         columns[f"above {threshold:g}"] = called
     known = [key.removeprefix("known_") for key in shown.columns if key.startswith("known_")]
-    if known:
-        rows = shown.to_dict("records")
-        columns["known in"] = [_known_in(row, [one for one in known if one != "union"])
-                               for row in rows]  # fmt: skip
+    single = [network for network in known if network != "union"]
+    if single:
+        columns["known in"] = [_known_in(row, single) for row in shown.to_dict("records")]
     title = (
         "Most probable edges" if called.any() else "Most probable pairs, all below the threshold"
     )
