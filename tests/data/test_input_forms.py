@@ -61,7 +61,9 @@ def test_counts_beside_x(raw, prepared, tmp_path, place, backed):
     other.write_h5ad(tmp_path / "raw.h5ad")
     given = read_h5ad(tmp_path / "raw.h5ad", backed=backed)
     try:
-        with pytest.raises(DataError, match=f"not whole numbers.*whole numbers are found with {advice}"):
+        with pytest.raises(
+            DataError, match=f"not whole numbers.*whole numbers are found with {advice}"
+        ):
             prepare(given)
         same(prepare(given, PrepareConfig(**settings)), prepared)
     finally:

@@ -96,14 +96,14 @@ def test_another_seed_draws_other_splits_and_counterfactuals_and_nothing_else(ra
 
 def test_doublets_are_sought_before_any_filter_and_follow_the_names():
     pytest.importorskip("skimage", reason="Scrublet needs scikit-image")
-    adata = simulate(SimulateConfig(n_cells=900, n_genes=600, n_perturbed=4))
-    adata.obs["lane"] = np.arange(900) % 2
+    adata = simulate(SimulateConfig(n_cells=500, n_genes=300, n_perturbed=4))
+    adata.obs["lane"] = np.arange(500) % 2
     config = PrepareConfig(scrublet="batch", batch_key="lane", knockdown=True)
     expected = prepare(adata, config)
     found = expected.obs["qc_predicted_doublet"]
     stages = {s["stage"]: s for s in json.loads(expected.uns["gpo_vae"]["stages"])}
-    assert stages["doublets"]["found"] > found.sum() > 0 and expected.n_obs < 900
+    assert stages["doublets"]["found"] > found.sum() > 0 and expected.n_obs < 500
     assert (expected.obs["qc_fail"] >= found).all()
-    order = np.random.default_rng(0).permutation(900)
+    order = np.random.default_rng(0).permutation(500)
     shuffled = prepare(adata[order].copy(), config)
     assert shuffled.obs.equals(expected.obs.loc[shuffled.obs_names])

@@ -1,4 +1,4 @@
-"""Files that cannot be prepared, by the hundred: a clear error each, and nothing written."""
+"""Data that cannot be prepared, by the hundred: a clear error each, and nothing written."""
 
 import dataclasses
 import errno
@@ -17,16 +17,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data import prepare_file, read_h5ad
+from gpo_vae_jax.data import prepare, prepare_file, read_h5ad
 from gpo_vae_jax.errors import ConfigError, DataError
 from tests.data import malformed
 from tests.paths import ROOT
 
-EXAMPLES = 14  # of each way to spoil a file
+EXAMPLES = 14  # of each way to spoil the data,
+FILES = 2  # and of those, written to a file first
 
 
 def attempt(folder, source, **changes):
-    """Prepare as the script does; say what was left besides the input."""
+    """Prepare as the command does, and return the names of the files left besides the input."""
     target = Path(folder) / "out.h5ad"
     config = dataclasses.replace(PrepareConfig(), **changes)
     try:
@@ -49,24 +50,44 @@ def test_the_same_files_unspoilt_can_be_prepared(tmp_path, form, convention):
     }
 
 
-@pytest.mark.filterwarnings("ignore:(Observation|Variable) names are not unique:UserWarning")
-@pytest.mark.parametrize("case", malformed.SPOILT)
-@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_a_spoilt_file_ends_in_an_error_and_leaves_nothing(case, data):
+def spoil(case, data):
+    """Return spoilt data and the settings to prepare it with, both drawn by hypothesis."""
     convention = data.draw(st.sampled_from(sorted(malformed.CONVENTIONS)), label="convention")
     form = data.draw(st.sampled_from(sorted(malformed.FORMS)), label="form")
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     n_cells, n_genes = data.draw(st.integers(50, 70)), data.draw(st.integers(2, 5))
     adata = malformed.good(rng, n_cells, n_genes, form, convention)
     key, control, _ = malformed.CONVENTIONS[convention]
-    adata, changes = malformed.SPOILT[case](adata, data.draw, key, control)
+    return malformed.SPOILT[case](adata, data.draw, key, control)
+
+
+def refused(prepare_it):
+    """Check that preparation fails with an error that says more than a few words."""
+    with pytest.raises((DataError, ConfigError)) as caught:
+        prepare_it()
+    assert isinstance(caught.value, ValueError) and len(str(caught.value)) > 15
+
+
+@pytest.mark.filterwarnings("ignore:(Observation|Variable) names are not unique:UserWarning")
+@pytest.mark.parametrize("case", malformed.SPOILT)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_spoilt_data_ends_in_an_error(case, data):
+    adata, changes = spoil(case, data)
+    config = dataclasses.replace(PrepareConfig(), **changes)
+    refused(lambda: prepare(adata, config, guess=True))
+
+
+@pytest.mark.filterwarnings("ignore:(Observation|Variable) names are not unique:UserWarning")
+@pytest.mark.parametrize("case", malformed.SPOILT)
+@settings(max_examples=FILES, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_spoilt_file_leaves_nothing_behind(case, data):
+    adata, changes = spoil(case, data)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "raw.h5ad"
         adata.write_h5ad(source)
-        with pytest.raises((DataError, ConfigError)) as caught:
-            attempt(folder, source, **changes)
-        assert isinstance(caught.value, ValueError) and len(str(caught.value)) > 15
+        refused(lambda: attempt(folder, source, **changes))
         assert [p.name for p in Path(folder).iterdir()] == ["raw.h5ad"]
 
 
@@ -131,7 +152,7 @@ def test_a_disk_that_is_full_before_any_work(raw_file, tmp_path, monkeypatch):
 
 
 def test_a_write_that_the_system_cuts_short(raw_file, tmp_path):
-    """The process may write 20 kB to a file: HDF5 itself fails halfway."""
+    """A process that may write 20 kB to a file: HDF5 itself fails halfway."""
     code = """
 import resource, sys
 from gpo_vae_jax.config import PrepareConfig
