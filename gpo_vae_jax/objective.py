@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -21,8 +22,34 @@ from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Posterior
 
 
-class Terms(NamedTuple):
-    """Hold log p(v) - log q(v) of every variable v, [P, B]: to be added up and maximised."""
+class Guided(NamedTuple):
+    """Samples and posteriors of both guide passes."""
+
+    shared: SharedSample  # pass 1
+    basal: Posterior  # q(z_basal), [P, B, L]
+    basal_sample: Array  # [P, B, L]
+    flipped: Posterior  # q_cf(z_basal), told the opposite quality
+    second: SharedSample  # pass 2
+    counterfactual: Array  # [B, H] encoded counterfactual counts, for pass 2
+
+
+class Given(NamedTuple):
+    """What every term of the loss is computed from."""
+
+    model: GPOVAE
+    context: Context
+    batch: Batch
+    noise: Noise
+    guided: Guided
+
+    @property
+    def settings(self) -> ObjectiveConfig:
+        """Return the settings of the objective."""
+        return self.model.spec.objective
+
+
+class Gaps(NamedTuple):
+    """log p(v) - log q(v) of every variable v, [P, B]; their sum is maximised."""
 
     mask: Array
     embedding: Array
@@ -30,69 +57,50 @@ class Terms(NamedTuple):
     basal: Array
 
 
-class GuidePass(NamedTuple):
-    """Hold what guide pass 1 gives, and the counts' share of pass 2."""
-
-    shared: SharedSample
-    counterfactual_share: Array  # [B, H] of the counterfactual counts, for pass 2
-    basal: Posterior  # q(z_basal), [P, B, L]
-    basal_sample: Array  # [P, B, L]
-    flipped: Posterior  # q_cf(z_basal), told the opposite quality
-
-
 def loss(
     params: Params, context: Context, batch: Batch, noise: Noise, *, spec: Spec
 ) -> tuple[Array, Metrics]:
     """Return the loss of a batch and its parts.
 
+    The loss is minus the evidence bound plus the terms of `TERMS`.
+
     Returns:
-      The loss, and a dictionary of scalars: "loss"; the mean of each term with its sign flipped
-      ("reconstruction", "mask", "embedding", "quality", "basal"); "counterfactual_kl", "grn" and
-      "penalty" with their coefficients.
+      The loss, and a dictionary of scalars: "loss"; the means of the bound's parts with their sign
+      flipped ("reconstruction", "mask", "embedding", "quality", "basal"); each of `TERMS` with its
+      coefficient.
     """
-    model, o = bind(params, spec), spec.objective
-    guided = guide_pass(model, context, batch, noise)
-    terms = cell_terms(model, context, batch, noise, guided, o)
-    bound, reconstruction = evidence_bound(model, batch, guided, terms, o)
-    second = model.guide.sample_shared(noise.counterfactual, batch.rows)
-    parts = {
-        "counterfactual_kl": o.beta * counterfactual_kl(model, batch, guided, second, o),
-        "grn": o.gloss_coeff * grn_alignment(model, context, batch, o),
-        "penalty": o.penalty_coeff * model.guide.mask_probs().mean(),
-    }
-    total = -bound + sum(parts.values())
-    flipped = {k: -mean_over_cells(v, batch) for k, v in terms._asdict().items()}
-    return total, {"loss": total, "reconstruction": -reconstruction, **flipped, **parts}
+    model = bind(params, spec)
+    given = Given(model, context, batch, noise, guide_passes(model, context, batch, noise))
+    gaps = prior_gaps(given)
+    bound, reconstruction = evidence_bound(given, gaps)
+    terms = {name: term(given) for name, term in TERMS.items()}
+    total = -bound + sum(terms.values())
+    flipped = {name: -mean_over_cells(gap, batch) for name, gap in gaps._asdict().items()}
+    return total, {"loss": total, "reconstruction": -reconstruction, **flipped, **terms}
 
 
-def guide_pass(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> GuidePass:
-    """Sample every variable from the guide given the batch (5, pass 1)."""
+def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> Guided:
+    """Sample every variable from the guide given the batch (docs/method.md 5)."""
     guide = model.guide
     shared = guide.sample_shared(noise.shared, batch.rows)
     both = jnp.concatenate([batch.counts, batch.counterfactual])
     counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics), 2)
-    effects = guide.encode_effects(batch, shared)
-    basal = guide.basal_posterior(counts, effects, batch.qc_fail, shared)
-    return GuidePass(
+    own, opposite = batch.qc_fail, 1 - batch.qc_fail
+    basal, flipped = guide.basal_posteriors(counts, batch, shared, own, opposite)
+    return Guided(
         shared=shared,
-        counterfactual_share=counterfactual,
         basal=basal,
         basal_sample=dist.gaussian_sample(basal, noise.basal),
-        flipped=guide.basal_posterior(counts, effects, 1 - batch.qc_fail, shared),
+        flipped=flipped,
+        second=guide.sample_shared(noise.counterfactual, batch.rows),
+        counterfactual=counterfactual,
     )
 
 
-def cell_terms(
-    model: GPOVAE,
-    context: Context,
-    batch: Batch,
-    noise: Noise,
-    guided: GuidePass,
-    objective: ObjectiveConfig,
-) -> Terms:
-    """Return log p(v) - log q(v) of every variable v, per cell (5.2)."""
-    c, shared = model.spec.model, guided.shared
-    prior, term, observation = _weights(objective)
+def prior_gaps(given: Given) -> Gaps:
+    """Return log p(v) - log q(v) of every variable v, per cell (docs/method.md 5.2)."""
+    c, shared, batch = given.model.spec.model, given.guided.shared, given.batch
+    prior, term, observation = _weights(given.settings)
 
     log_p = {
         "mask": over_last(prior_mask(shared.mask, c)),
@@ -105,10 +113,10 @@ def cell_terms(
         "quality": shared.log_q_quality,
     }
     gap = {v: term[v] * (prior[v] * log_p[v] - log_q[v]) * observation[v] for v in log_p}
-    treatments, qualities = context.treatment_cells, context.quality_cells
-    log_p_basal = prior_basal(guided.basal_sample).sum(-1)
-    log_q_basal = dist.gaussian_sample_log_prob(guided.basal, noise.basal).sum(-1)
-    return Terms(
+    treatments, qualities = given.context.treatment_cells, given.context.quality_cells
+    log_p_basal = prior_basal(given.guided.basal_sample).sum(-1)
+    log_q_basal = dist.gaussian_sample_log_prob(given.guided.basal, given.noise.basal).sum(-1)
+    return Gaps(
         mask=share_of_cells(gap["mask"], batch, treatments),
         embedding=share_of_cells(gap["embedding"], batch, treatments),
         quality=share_of_failed(gap["quality"], batch, qualities),
@@ -116,17 +124,16 @@ def cell_terms(
     )
 
 
-def evidence_bound(
-    model: GPOVAE, batch: Batch, guided: GuidePass, terms: Terms, objective: ObjectiveConfig
-) -> tuple[Array, Array]:
-    """Return the bound that is maximised (5.3), and the reconstruction's mean (5.1).
+def evidence_bound(given: Given, gaps: Gaps) -> tuple[Array, Array]:
+    """Return the bound that is maximised (docs/method.md 5.3), and the mean reconstruction (5.1).
 
-    All bounds but the importance-weighted one weigh cells in a way that is known beforehand.
+    All bounds but the importance-weighted one know the weight of every cell beforehand.
     """
-    quality, decoder = reconstruction_weight(batch, objective), model.decoder
-    hidden = last_hidden(model, batch, guided.basal_sample, guided.shared)
-    n_particles, others = hidden.shape[0], sum(terms)
-    if objective.objective == "iwelbo":
+    batch, decoder = given.batch, given.model.decoder
+    quality = reconstruction_weight(batch, given.settings)
+    hidden = last_hidden(given.model, batch, given.guided.basal_sample, given.guided.shared)
+    n_particles, others = hidden.shape[0], sum(gaps)
+    if given.settings.objective == "iwelbo":
         reconstruction = quality[None] * decoder.log_likelihood(hidden, batch)
         per_cell = jax.nn.logsumexp(reconstruction + others, axis=0) - math.log(n_particles)
         return mean_over_cells(per_cell[None], batch), mean_over_cells(reconstruction, batch)
@@ -135,55 +142,64 @@ def evidence_bound(
     return reconstruction + mean_over_cells(others, batch), reconstruction
 
 
-def reconstruction_weight(batch: Batch, objective: ObjectiveConfig) -> Array:
-    """Return alpha for a cell that passed quality control and 1 - alpha for one that failed, [B]."""
-    bad, alpha = failed(batch), objective.alpha
+def reconstruction_weight(batch: Batch, settings: ObjectiveConfig) -> Array:
+    """Return the weight of each cell, [B]: alpha if it passed quality control, else 1 - alpha."""
+    bad, alpha = failed(batch), settings.alpha
     if alpha is None:
         alpha = jnp.sum(bad * batch.weight) / jnp.sum(batch.weight)
     return jnp.where(bad, 1 - alpha, alpha)
 
 
 def log_likelihood(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
-    """Return log p(x | z with the cell's own quality), summed over genes, [P, B]."""
+    """Return log p(x | z) under each cell's own quality, summed over genes, [P, B]."""
     return model.decoder.log_likelihood(last_hidden(model, batch, basal, shared), batch)
 
 
 def last_hidden(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
-    """Return the decoder's last hidden layer, each cell with its own quality, [P, B, H]."""
+    """Return the decoder's last hidden layer under each cell's own quality, [P, B, H]."""
     return model.decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
 
 
-def counterfactual_kl(
-    model: GPOVAE,
-    batch: Batch,
-    guided: GuidePass,
-    second: SharedSample,
-    objective: ObjectiveConfig,
-) -> Array:
-    """Return the divergence between q2 and q_cf, summed over cells and latents (5.4)."""
-    guide = model.guide
-    effects = guide.encode_effects(batch, second)
-    q2 = guide.basal_posterior(guided.counterfactual_share, effects, 1 - batch.qc_fail, second)
-    exact = objective.counterfactual_kl == "exact"
+def counterfactual_kl(given: Given) -> Array:
+    """Return beta times the divergence of q2 from q_cf, summed over cells (docs/method.md 5.4)."""
+    batch, guided = given.batch, given.guided
+    (q2,) = given.model.guide.basal_posteriors(
+        guided.counterfactual, batch, guided.second, 1 - batch.qc_fail
+    )
+    exact = given.settings.counterfactual_kl == "exact"
     per_cell = dist.gaussian_divergence(q2, guided.flipped, exact).sum(-1).mean(0)  # [B]
     has_counterfactual = jnp.any(batch.counterfactual != 0, axis=-1)
-    return jnp.sum(jnp.where(has_counterfactual, per_cell, 0) * batch.weight)
+    total = jnp.sum(jnp.where(has_counterfactual, per_cell, 0) * batch.weight)
+    return given.settings.beta * total
 
 
-def grn_alignment(
-    model: GPOVAE, context: Context, batch: Batch, objective: ObjectiveConfig
-) -> Array:
-    """Return the mean distance between the network's reach and the observed changes (5.5)."""
+def grn_alignment(given: Given) -> Array:
+    """Return how far the network's reach is from the observed changes (docs/method.md 5.5)."""
+    spec, measured = given.model.spec, given.context.measured
     gap = alignment_gap(
-        model.guide.mask_values(),
-        batch,
-        model.spec.model.logits_or_probs,
-        hop=objective.hop,
-        fc_criteria=objective.fc_criteria,
-        n_perturbed=model.spec.sizes.n_perturbed,
+        given.model.guide.mask_values(),
+        given.batch,
+        spec.model.logits_or_probs,
+        hop=given.settings.hop,
+        fc_criteria=given.settings.fc_criteria,
+        n_perturbed=spec.sizes.n_perturbed,
     )
-    per_cell = jnp.sum(gap * context.measured[None], -1) / jnp.maximum(jnp.sum(context.measured), 1)
-    return mean_over_cells(per_cell[None], batch)
+    per_cell = jnp.sum(gap * measured[None], -1) / jnp.maximum(jnp.sum(measured), 1)
+    return given.settings.gloss_coeff * mean_over_cells(per_cell[None], given.batch)
+
+
+def edge_penalty(given: Given) -> Array:
+    """Return the penalty on the mean edge probability (docs/method.md 5.6)."""
+    return given.settings.penalty_coeff * given.model.guide.mask_probs().mean()
+
+
+# Added to minus the evidence bound. A further term of the loss is a function and a line here; it
+# is then reported in every epoch under its name.
+TERMS: dict[str, Callable[[Given], Array]] = {
+    "counterfactual_kl": counterfactual_kl,
+    "grn": grn_alignment,
+    "penalty": edge_penalty,
+}
 
 
 def mean_over_cells(values: Array, batch: Batch) -> Array:
@@ -191,12 +207,12 @@ def mean_over_cells(values: Array, batch: Batch) -> Array:
     return jnp.sum(values.mean(0) * batch.weight) / jnp.sum(batch.weight)
 
 
-def _weights(objective: ObjectiveConfig) -> tuple[dict[str, float], ...]:
-    names = ("mask", "embedding", "quality", "basal")
-    weights = objective.reweight
-    if objective.objective != "reweighted_elbo":
+def _weights(settings: ObjectiveConfig) -> tuple[dict[str, float], ...]:
+    """Return the weights of priors, terms and observations by variable; 1 unless reweighted."""
+    weights = settings.reweight
+    if settings.objective != "reweighted_elbo":
         weights = type(weights)()
     return tuple(
-        dict(zip(names, values, strict=False))
+        dict(zip(Gaps._fields, values, strict=False))
         for values in (weights.prior, weights.term, weights.observation)
     )

@@ -1,4 +1,4 @@
-"""Parameters of the PyTorch original to ours and back; torch itself is only needed for files."""
+"""Convert parameters of the PyTorch original to ours and back; only files need torch itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.model import init_params
+from gpo_vae_jax.model.heads import HEADS, head_of
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import InputStatistics, Params, Sizes
 
@@ -20,7 +21,7 @@ State = Mapping[str, np.ndarray]
 
 
 class Entry(NamedTuple):
-    """Say where one PyTorch tensor lives here: its name and one path per block of its inputs."""
+    """A PyTorch tensor and its place here: a path for each block of its inputs."""
 
     torch: str
     paths: tuple[tuple[str, ...], ...]
@@ -28,7 +29,11 @@ class Entry(NamedTuple):
 
 
 def entries(config: ModelConfig) -> list[Entry]:
-    """List every trainable tensor of the original for these settings."""
+    """List the trainable tensors of the original for these settings.
+
+    Raises:
+      DataError: the original has no such likelihood head.
+    """
     mask = f"mask_{config.logits_or_probs}"
     found = [Entry(f"guide.param_dict.q_{mask}", (("guide", mask),), False)]
     basal = ("expression",) if config.mean_field_encoder else ("expression", "effect", "quality")
@@ -46,15 +51,11 @@ def entries(config: ModelConfig) -> list[Entry]:
     blocks = ("latent",) if config.sum_mode else ("basal", "effect", "quality")
     at, here = "model.decoder", ("decoder",)
     found += _mlp(f"{at}.mlp", (*here, "mlp"), blocks, config.decoder_n_layers + 1)
-    kind = config.likelihood_key
-    output = {"library_nb": "normalized_mean_decoder.0", "poisson": "rate_decoder.0"}
-    found += _dense(f"{at}.{output.get(kind, 'mean_encoder')}", (*here, "output"))
-    if kind == "library_nb":
-        found.append(Entry(f"{at}.log_concentration", ((*here, "log_concentration"),), False))
-    elif kind == "normal":
-        found += _dense(f"{at}.log_var_encoder", (*here, "log_variance"))
-    elif kind == "normal_fixed_variance":
-        found.append(Entry(f"{at}.log_var_encoder.log_var", ((*here, "log_variance"),), False))
+    for ours, theirs in _head_names(config.likelihood_key).items():
+        if ours in head_of(config.likelihood_key).linear:
+            found += _dense(f"{at}.{theirs}", (*here, ours))
+        else:
+            found.append(Entry(f"{at}.{theirs}", ((*here, ours),), False))
     return found
 
 
@@ -67,7 +68,7 @@ def from_torch(state: State, spec: Spec, *, decoder_only: bool = False) -> Param
       decoder_only: leave out the guide, for a state that holds the generative model alone.
 
     Raises:
-      DataError: for a missing tensor or a shape that does not fit the settings.
+      DataError: a tensor is missing, or its shape does not fit the settings.
     """
     params: dict[str, Any] = {}
     config, sizes = spec.model, spec.sizes
@@ -100,7 +101,7 @@ def from_torch(state: State, spec: Spec, *, decoder_only: bool = False) -> Param
 def to_torch(
     params: Params, spec: Spec, statistics: InputStatistics | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the original's state_dict, buffers included, from our parameters."""
+    """Return the original's state_dict with its buffers; without statistics it lacks theirs."""
     state = {}
     for entry in entries(spec.model):
         parts = [np.asarray(_get(params, path)) for path in entry.paths]
@@ -110,7 +111,7 @@ def to_torch(
 
 
 def statistics_from_torch(state: State) -> InputStatistics | None:
-    """Read the normalisation buffers; None for a model without normalisation."""
+    """Return the statistics in the normalisation buffers; None for a model without them."""
     at = "guide.normalization_module."
     found = {k[len(at) :]: np.asarray(v) for k, v in state.items() if k.startswith(at)}
     if not found:
@@ -126,24 +127,21 @@ def statistics_from_torch(state: State) -> InputStatistics | None:
 
 
 def infer(state: State) -> Spec:
-    """Read sizes and settings of the model off the shapes of a state_dict.
+    """Infer sizes and settings of the model from the shapes of a state_dict.
 
-    What leaves no trace in it keeps its default: priors and temperature without their buffers, and
-    how many treatments were perturbed (n_perturbed is set to T).
+    Settings that leave no trace in it keep their defaults: priors and temperature without their
+    buffers. The number of perturbed treatments is unknown and set to T.
+
+    Raises:
+      DataError: the state_dict is not that of a GPO-VAE.
     """
     kind = "logits" if "guide.param_dict.q_mask_logits" in state else "probs"
     mask = state.get(f"guide.param_dict.q_mask_{kind}")
     if mask is None:
         raise DataError("the state_dict has no guide.param_dict.q_mask_logits or _probs")
     decoder, guide = "model.decoder", "guide"
-    if f"{decoder}.log_concentration" in state:
-        likelihood, head = "library_nb", "normalized_mean_decoder.0"
-    elif f"{decoder}.rate_decoder.0.weight" in state:
-        likelihood, head = "poisson", "rate_decoder.0"
-    else:
-        fixed = f"{decoder}.log_var_encoder.log_var" in state
-        likelihood, head = ("normal_fixed_variance" if fixed else "normal"), "mean_encoder"
-    n_genes, decoder_hidden = state[f"{decoder}.{head}.weight"].shape
+    likelihood, output = _head_in(state)
+    n_genes, decoder_hidden = state[output].shape
     n_latent, basal_hidden = state[f"{guide}.z_basal_encoder.mean_encoder.weight"].shape
     deep_hidden = state[f"{guide}.embedding_encoder.mean_encoder.weight"].shape[1]
     buffers = {k.rsplit(".", 1)[1] for k in state if "normalization_module" in k}
@@ -176,8 +174,9 @@ def infer(state: State) -> Spec:
 def load_state(path: str | Path) -> dict[str, np.ndarray]:
     """Read a state_dict from a .pt file or a Lightning .ckpt, executing no pickle.
 
-    Torch loads weights only; besides tensors, the types in the allow-list below may occur in a
-    file. Names are cut to what follows the wrapper ("guide." and "model." come first).
+    Torch loads weights only: tensors, plain values and the types of the allow-list below. The
+    prefix of a wrapping module is removed from the names, which then begin with "guide." or
+    "model.".
 
     Raises:
       ImportError: torch is not installed.
@@ -196,11 +195,11 @@ def load_state(path: str | Path) -> dict[str, np.ndarray]:
         with torch.serialization.safe_globals(allowed):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError) as error:
-        raise DataError(f"{path} is no file that torch can read: {error}") from error
+        raise DataError(f"{path} cannot be read by torch: {error}") from error
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{path} holds more than tensors and plain values, and nothing else is ever loaded. "
-            "Save the weights alone where the file was made: "
+            f"{path} holds more than tensors and plain values, which is never loaded. Save the "
+            "weights alone where the file was made: "
             "torch.save(module.state_dict(), 'weights.pt')"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
@@ -210,12 +209,12 @@ def load_state(path: str | Path) -> dict[str, np.ndarray]:
     marker = "guide.param_dict.q_mask_"
     prefix = next((k[: k.index(marker)] for k in tensors if marker in k), None)
     if prefix is None:
-        raise DataError(f"{path} holds no GPO-VAE: no tensor is named {marker}logits or _probs")
+        raise DataError(f"{path} holds no GPO-VAE: it has no tensor {marker}logits or _probs")
     return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def save_state(state: State, path: str | Path) -> None:
-    """Write a state_dict that torch reads (needs torch)."""
+    """Write a state_dict that torch can load (needs torch)."""
     try:
         import torch
     except ImportError as error:
@@ -263,12 +262,32 @@ def _buffers(spec: Spec, statistics: InputStatistics | None) -> dict[str, np.nda
 
 
 def _decimal(values: np.ndarray) -> float:
-    """Return the first value as the setting it was rounded from: 0.3, not 0.30000001."""
+    """Return the setting that the first value was rounded from: 0.3, not 0.30000001."""
     return float(str(np.float32(np.ravel(values)[0])))
 
 
 def _depth(state: State, at: str) -> int:
     return sum(1 for k in state if k.startswith(f"{at}.mlp.layers.") and k.endswith(".weight"))
+
+
+def _head_names(likelihood_key: str) -> Mapping[str, str]:
+    """Return the original's name of each of the head's parameters (raises DataError)."""
+    names = head_of(likelihood_key).in_pytorch
+    if not names:
+        raise DataError(f"the PyTorch original has no likelihood_key={likelihood_key!r}")
+    return names
+
+
+def _head_in(state: State) -> tuple[str, str]:
+    """Return the head whose parameters a state holds, and the name of its first weight."""
+    for key, head in HEADS.items():
+        names = [
+            f"model.decoder.{theirs}" + (".weight" if ours in head.linear else "")
+            for ours, theirs in head.in_pytorch.items()
+        ]
+        if names and all(name in state for name in names):
+            return key, names[0]
+    raise DataError("the state_dict has no decoder with a likelihood of the original")
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gpo_vae_jax.config import EvaluateConfig
@@ -122,7 +123,7 @@ def latent_effects(
 ) -> dict[str, np.ndarray]:
     """Return the mean latent effect D(E * M) of each label, [T], over draws from the guide."""
     spec = spec.of_model
-    noise = sample_shared_noise(jax.random.key(seed), spec, _LATENT_PARTICLES)
+    noise = sample_shared_noise(jax.random.key(seed), spec, jnp.arange(_LATENT_PARTICLES))
     rows = np.asarray(sample_shared(params, noise, spec=spec).effect.mean(0))
     column = {name: i for i, name in enumerate(dataset.treatments[: spec.sizes.n_perturbed])}
     found = {}

@@ -1,22 +1,23 @@
-"""The predictive IWELBO: how well held-out cells are described (docs/method.md 8)."""
+"""The predictive IWELBO: how well the model describes held-out cells (docs/method.md 8.1)."""
 
 from __future__ import annotations
 
 import math
-import sys
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
+from gpo_vae_jax.memory import items_within, numbers_within
 from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.decoder import prior_basal
 from gpo_vae_jax.model.guide import SharedSample
+from gpo_vae_jax.model.noise import sample_basal_noise
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.objective import log_likelihood
+from gpo_vae_jax.progress import bar as progress_bar
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Batch, InputStatistics, Params, SharedNoise, Split
 
@@ -40,13 +41,15 @@ def predictive_iwelbo(
     over particles of log p(x | own quality) + log p(z) - log q(z).
 
     Args:
+      params: of the model.
+      statistics: of the training cells.
+      batch: the cells.
       shared: from `sample_shared`, the same for all batches of an evaluation.
       basal_noise: [P, B, L].
+      spec: sizes and settings of the model.
     """
     model = bind(params, spec)
-    counts = model.guide.encode_counts(batch.counts, statistics)
-    effects = model.guide.encode_effects(batch, shared)
-    posterior = model.guide.basal_posterior(counts, effects, batch.qc_fail, shared)
+    posterior = model.guide.basal_posterior(batch, statistics, shared)
     basal = dist.gaussian_sample(posterior, basal_noise)
     score = log_likelihood(model, batch, basal, shared)
     score += prior_basal(basal).sum(-1)
@@ -73,30 +76,29 @@ def predictive_iwelbo_of_split(
 ) -> np.ndarray:
     """Return the predictive IWELBO of every cell of a split, [N], chunk by chunk.
 
-    Noise follows the number of the particle and the row of the cell, so `memory_gib`, what one
-    chunk may take, changes time and not the result.
+    Args:
+      params: of the model.
+      split: the cells.
+      spec: sizes and settings of the model.
+      seed: of the noise.
+      n_particles: P.
+      memory_gib: of one chunk; it changes the time, not the result.
+      progress: whether a bar is shown on standard error.
     """
     shared_key, basal_key = jax.random.split(jax.random.key(seed))
     spec, n_cells = spec.of_model, len(split.cells.weight)
     width, n_rows = chunk_sizes(n_particles, memory_gib, spec=spec)
     n_rows = min(n_rows, n_cells)
     total = np.full(n_cells, -np.inf)
-    bar = tqdm(
-        total=n_cells * -(-n_particles // width), desc="predictive IWELBO", unit="cell",
-        disable=not progress, file=sys.stderr, dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else 15.0,
-    )  # fmt: skip
-    with bar:
+    n_scores = n_cells * -(-n_particles // width)
+    with progress_bar(n_scores, "cell", label="predictive IWELBO", shown=progress) as bar:
         for first in range(0, n_particles, width):
             particles = jnp.arange(first, min(first + width, n_particles))
-            draws = _noise_of_particles(shared_key, particles, spec)
-            shared = sample_shared(params, draws, spec=spec)
+            shared = sample_shared(params, _shared_noise(shared_key, particles, spec), spec=spec)
             for start in range(0, n_cells, n_rows):
                 rows = np.arange(start, start + n_rows).clip(max=n_cells - 1)
                 batch = jax.tree.map(lambda a, at=rows: jnp.asarray(np.asarray(a)[at]), split.cells)
-                noise = _noise_of_cells(
-                    basal_key, jnp.asarray(rows), particles, spec.model.n_latent
-                )
+                noise = _basal_noise(basal_key, particles, jnp.asarray(rows), spec)
                 score = predictive_iwelbo(
                     params, split.context.statistics, batch, shared, noise, spec=spec
                 )
@@ -110,32 +112,21 @@ def predictive_iwelbo_of_split(
 def chunk_sizes(n_particles: int, memory_gib: float, *, spec: Spec) -> tuple[int, int]:
     """Return how many particles and cells are scored at a time: at least one of each.
 
-    Half of the memory is for what particles share, half for the cells' genes.
+    Half of the memory is for the variables that cells share, half for the genes of the cells.
     """
     config, sizes = spec.model, spec.sizes
-    half = memory_gib * 2**30 / 4 / 2  # numbers
+    half = numbers_within(memory_gib / 2)
     wide = 8 * sizes.n_treatments + 4 * config.embedding_encoder_n_hidden
-    width = min(n_particles, max(1, int(half // (sizes.n_perturbed * wide))))
+    width = min(n_particles, items_within(half, sizes.n_perturbed * wide))
     of_cell = width * (6 * sizes.n_genes + 4 * config.decoder_n_hidden) + 8 * sizes.n_genes
-    return width, min(_MOST_CELLS, max(1, int(half // of_cell)))
+    return width, min(_MOST_CELLS, items_within(half, of_cell))
 
 
 @partial(jax.jit, static_argnames="spec")
-def _noise_of_particles(key: Array, particles: Array, spec: Spec) -> SharedNoise:
-    def draw(particle):
-        noise = sample_shared_noise(jax.random.fold_in(key, particle), spec, 1)
-        return jax.tree.map(lambda draws: draws[0], noise)
-
-    return jax.vmap(draw)(particles)
+def _shared_noise(key: Array, particles: Array, spec: Spec) -> SharedNoise:
+    return sample_shared_noise(key, spec, particles)
 
 
-@partial(jax.jit, static_argnames=("n_latent",))
-def _noise_of_cells(key: Array, rows: Array, particles: Array, n_latent: int) -> Array:
-    """Draw z_basal's noise, [P, B, L]."""
-
-    def draw(particle, row):
-        own = jax.random.fold_in(jax.random.fold_in(key, row), particle)
-        return jax.random.normal(own, (n_latent,))
-
-    of_cells = jax.vmap(draw, in_axes=(None, 0))
-    return jax.vmap(of_cells, in_axes=(0, None))(particles, rows)
+@partial(jax.jit, static_argnames="spec")
+def _basal_noise(key: Array, particles: Array, rows: Array, spec: Spec) -> Array:
+    return sample_basal_noise(key, spec, particles, rows)

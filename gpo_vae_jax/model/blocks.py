@@ -1,4 +1,4 @@
-"""Blocks of cells and genes on a CPU: chunks that stay in its cache, sums as products."""
+"""Work on blocks of cells and genes: on a CPU in chunks that fit its cache, sums as products."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.types import Array
 
-CHUNK_BYTES = 12 << 20  # of one block: what a cache holds
+CHUNK_BYTES = 12 << 20  # of one block: fits a cache
 _Sum, _Found = TypeVar("_Sum"), TypeVar("_Found")
 
 
 def n_chunks(n_cells: int, n_bytes: int) -> int:
-    """Return the number of chunks, a divisor of the number of cells; 1 except on a CPU."""
+    """Return the number of chunks, which divides the number of cells; 1 except on a CPU."""
     if not on_cpu():
         return 1
     wanted = -(-n_bytes // CHUNK_BYTES)
     found = next((n for n in range(wanted, n_cells + 1) if n_cells % n == 0), 1)
-    return found if found <= 4 * wanted else 1  # a prime number of cells is not taken one by one
+    return found if found <= 4 * wanted else 1  # never one by one, as with a prime number of cells
 
 
 def by_chunks(
@@ -30,7 +30,7 @@ def by_chunks(
 
     Args:
       function: takes one chunk; its second result has the chunk's cells on the first axis.
-      zeros: where the sum starts.
+      zeros: start of the sum.
       chunks: arrays with the chunks on the first axis.
     """
     if len(jax.tree.leaves(chunks)[0]) == 1:
@@ -45,19 +45,19 @@ def by_chunks(
 
 
 def over_last(a: Array) -> Array:
-    """Sum over the last axis: on a CPU as a product with ones, which is faster there."""
+    """Sum over the last axis; on a CPU by a product with ones, which is faster there."""
     if not on_cpu():
         return a.sum(-1)
     return jnp.matmul(a, jnp.ones(a.shape[-1], a.dtype), precision="highest")
 
 
 def over_rows(weight: Array, rows: Array) -> Array:
-    """Sum rows [n, G] with weights [n]: on a CPU as a product."""
+    """Sum rows [n, G] with weights [n]; on a CPU by a product."""
     if not on_cpu():
         return (weight[:, None] * rows).sum(0)
     return jnp.matmul(weight, rows, precision="highest")
 
 
 def on_cpu() -> bool:
-    """Return whether jax computes on a CPU."""
+    """Return whether JAX computes on a CPU."""
     return jax.default_backend() == "cpu"

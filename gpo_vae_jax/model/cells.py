@@ -1,8 +1,9 @@
-"""From rows that treatments share to cells: by gathering, where a one-hot product would do."""
+"""From rows of treatments to cells, by gathering instead of a product with the dense dosage."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,26 @@ import jax.numpy as jnp
 from gpo_vae_jax.types import Array, Batch
 
 
-def dosage_sum(rows: Array, batch: Batch) -> Array:
-    """Return D @ rows for the batch's dosage D: the sum of each cell's perturbations' rows.
+class Perturbed(Protocol):
+    """Cells with perturbations: a `Batch`, or the conditions that prediction draws."""
+
+    @property
+    def perturbation(self) -> Array:
+        """Rows of the cell's perturbed genes, [B, K] int32."""
+        ...
+
+    @property
+    def dosage(self) -> Array:
+        """1 where `perturbation` counts and 0 where it only fills the row, [B, K]."""
+        ...
+
+
+def dosage_sum(rows: Array, batch: Perturbed) -> Array:
+    """Return D @ rows for the dosage D of the cells: the sum of the rows of each cell's treatments.
 
     Args:
-      rows: [..., R, F], one row per perturbed treatment.
+      rows: [..., R, F], one row for each perturbed treatment.
+      batch: B cells.
 
     Returns:
       [..., B, F]; zeros for controls.
@@ -23,14 +39,15 @@ def dosage_sum(rows: Array, batch: Batch) -> Array:
 
 
 def share_of_cells(rows: Array, batch: Batch, treatment_cells: Array) -> Array:
-    """Return each cell its share of what its treatments' rows are worth (docs/method.md 5.2).
+    """Divide the value of each treatment among its cells (docs/method.md 5.2).
 
     Args:
-      rows: [P, R], one value per perturbed treatment.
-      treatment_cells: [T] cells of the split with each treatment; 0 gives 0.
+      rows: [P, R], one value for each perturbed treatment.
+      batch: B cells.
+      treatment_cells: [T] cells of the split with each treatment.
 
     Returns:
-      [P, B] sum over the cell's treatments of value / number of cells.
+      [P, B] sum over the cell's treatments of value / number of cells; 0 where that number is 0.
     """
     share = rows_of(_inverse_or_zero(treatment_cells), batch, rows.shape[-1])
     weighted = (rows * share[None, :])[..., None]
@@ -38,22 +55,22 @@ def share_of_cells(rows: Array, batch: Batch, treatment_cells: Array) -> Array:
 
 
 def share_of_failed(columns: Array, batch: Batch, quality_cells: Array) -> Array:
-    """Return each cell its share of what its quality columns are worth: [P, Q] -> [P, B]."""
+    """Divide the value of each quality column among the cells that failed it: [P, Q] -> [P, B]."""
     share = columns * _inverse_or_zero(quality_cells)[None, :]
     return share @ (batch.qc_fail != 0).astype(share.dtype).T
 
 
 def rows_of(of_treatments: Array, batch: Batch, n_rows: int) -> Array:
-    """Return the rows that the batch's perturbations count in: [T, ...] -> [R', ...]."""
+    """Return the rows that the perturbations of a batch index: [T, ...] -> [R', ...]."""
     return of_treatments[:n_rows] if batch.rows is None else of_treatments[batch.rows]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def for_particles(x: Array, n_particles: int) -> Array:
-    """Repeat what does not depend on particles: [...] -> [P, ...].
+    """Repeat an array for every particle: [...] -> [P, ...].
 
-    Its gradient is a chain of additions, which is part of what comes before and after; the
-    reduction that broadcasting would leave is a slow pass of its own on a CPU.
+    Its gradient is a chain of additions, which XLA fuses with its neighbours. The gradient of a
+    broadcast is a reduction, which takes a slow pass of its own on a CPU.
     """
     return jnp.broadcast_to(x[None], (n_particles, *x.shape))
 
@@ -70,7 +87,7 @@ for_particles.defvjp(_for_particles_forward, _for_particles_backward)
 
 
 def failed(batch: Batch) -> Array:
-    """Return the cell's own quality, [B]: 1 if any quality column failed, else 0."""
+    """Return the cell's own quality, [B]: 1 if it failed any quality column, else 0."""
     return (jnp.max(batch.qc_fail, axis=-1) != 0).astype(jnp.float32)
 
 

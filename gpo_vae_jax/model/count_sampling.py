@@ -1,7 +1,8 @@
-"""Exact draws from the likelihood heads, fast enough for billions of counts.
+"""Exact draws of counts, fast enough for billions of them.
 
-Counts come by inversion: one uniform number is chopped down by p(0), p(1), ... until nothing is
-left. Negative binomial and Poisson share it, as both have p(k + 1) = p(k) (a + b k) / (k + 1).
+Counts are drawn by inversion: p(0), p(1), ... are subtracted from a uniform number until nothing
+is left. Negative binomial and Poisson share the search, as both have
+p(k + 1) = p(k) (a + b k) / (k + 1).
 """
 
 from __future__ import annotations
@@ -10,46 +11,45 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
 
-from gpo_vae_jax.config import ModelConfig
-from gpo_vae_jax.model.decoder import CountDistribution
 from gpo_vae_jax.model.row_noise import uniform_rows
 from gpo_vae_jax.types import Array
 
-_UNROLLED = 8  # steps of the search between two looks at whether any number still goes on
-_SMALLEST = -60.0  # log p(0); below, p(0) would vanish: the count becomes a sum of several
-_NEGLIGIBLE = 1e-9  # beyond the mean, what is less probable ends the search
-_LONG = 3000.0  # steps; where more are likely, the Gamma-Poisson mixture is drawn instead
-_TILE = {"cpu": 1 << 16}  # numbers searched at a time: they stay in the cache of a core
+_UNROLLED = 8  # steps of the search between two checks whether any number goes on
+_SMALLEST = -60.0  # log p(0); below, p(0) vanishes and the count is drawn as a sum of several
+_NEGLIGIBLE = 1e-9  # beyond the mean, a smaller probability ends the search
+_LONG = 3000.0  # steps; where more are likely, a Gamma-Poisson mixture is drawn instead
+_TILE = {"cpu": 1 << 16}  # numbers searched at a time: they fit the cache of a core
 _TILE_ELSEWHERE = 1 << 22
 
 
-def sample_counts(
-    keys: Array, given: CountDistribution, genes: Array, config: ModelConfig
-) -> Array:
-    """Draw counts (of the normal heads: values), [P, C, G] float32.
+def sample_normal(keys: Array, mean: Array, variance: Array, genes: Array) -> Array:
+    """Draw Gaussian values, [P, C, G] float32 (arguments: see `sample_counts`)."""
+    normal = ndtri(uniform_rows(jax.random.key_data(keys), genes, jnp.uint32(0)))
+    return mean + jnp.sqrt(variance) * normal
 
-    A number depends on its row's key, its gene's number and its own distribution, on nothing
-    else. Fastest where neighbouring genes have similar means.
+
+def sample_counts(keys: Array, mean: Array, concentration: Array | None, genes: Array) -> Array:
+    """Draw negative binomial counts, or Poisson counts without concentration, [P, C, G] float32.
+
+    A count depends on its row's key, its gene's number and its own distribution only. Fastest
+    where neighbouring genes have similar means.
 
     Args:
-      keys: [P, C] random keys.
-      given: from Decoder.distribution.
+      keys: [P, C] a random key for each row.
+      mean: [P, C, G] expected counts.
+      concentration: [G] of the negative binomial, or None.
       genes: [G] uint32, the number of each gene.
     """
-    if config.likelihood_key not in ("library_nb", "poisson"):
-        normal = ndtri(uniform_rows(jax.random.key_data(keys), genes, jnp.uint32(0)))
-        return given.mean + jnp.sqrt(given.variance) * normal
-    shape = given.mean.shape
+    shape = mean.shape
     n_rows, n_genes = shape[0] * shape[1], shape[2]
     tile = _TILE.get(jax.default_backend(), _TILE_ELSEWHERE)
     width = min(n_genes, max(16, tile // n_rows))
     starts = jnp.arange(-(-n_genes // width)) * width
     keys = keys.reshape(-1)
-    mean = given.mean.reshape(n_rows, n_genes)
-    concentration = given.concentration
+    mean = mean.reshape(n_rows, n_genes)
 
     def one(counts: Array, start: Array) -> tuple[Array, None]:
-        """Draw the genes from `start`; the last tile reaches back over genes drawn before."""
+        """Draw the genes from `start` on; the last tile overlaps the one before."""
 
         def cut(values: Array) -> Array:
             return jax.lax.dynamic_slice_in_dim(values, start, width, values.ndim - 1)
@@ -64,7 +64,7 @@ def sample_counts(
 
 
 def _tile(keys: Array, mean: Array, concentration: Array | None, genes: Array) -> Array:
-    """Draw counts [N, W] of means [N, W]: negative binomial, or Poisson without concentration."""
+    """Draw counts [N, W] with means [N, W]: negative binomial, or Poisson without concentration."""
     if concentration is None:
         log_p0, a, b = -mean, mean, jnp.zeros_like(mean)
         steps = mean
@@ -117,7 +117,7 @@ def _search(uniform: Array, p0: Array, a: Array, b: Array, mean: Array) -> Array
 
 
 def _mixture(keys: Array, mean: Array, concentration: Array | None, genes: Array) -> Array:
-    """Draw Gamma-Poisson (or Poisson) counts [N, W] gene by gene, each from its own key."""
+    """Draw Gamma-Poisson (or Poisson) counts [N, W], each from a key of its own."""
 
     def one(key: Array, gene: Array, mean: Array, concentration: Array | None) -> Array:
         gamma, poisson = jax.random.split(jax.random.fold_in(key, gene))

@@ -1,4 +1,4 @@
-"""Log-densities as they stand in docs/method.md, unreduced; the caller sums."""
+"""The log-densities of docs/method.md, unreduced: the caller sums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG_2_PI = math.log(2 * math.pi)
 
 
 def clamp(x: Array, low: float | None = None, high: float | None = None) -> Array:
-    """Limit x; the gradient is 1 inside AND on the limits, 0 outside."""
+    """Limit x to [low, high]; the gradient is 1 inside and on the limits, 0 outside."""
     inside = jnp.ones(x.shape, bool)
     if low is not None:
         inside &= x >= low
@@ -28,7 +28,7 @@ def clamp(x: Array, low: float | None = None, high: float | None = None) -> Arra
 
 
 def logits_from_probs(probs: Array) -> Array:
-    """Turn probabilities into logits, kept one machine epsilon away from 0 and 1."""
+    """Return the logits of probabilities, which are kept one machine epsilon from 0 and 1."""
     eps = float(jnp.finfo(jnp.float32).eps)
     probs = clamp(probs, eps, 1 - eps)
     return jnp.log(probs) - jnp.log1p(-probs)
@@ -40,11 +40,15 @@ def bernoulli_log_prob(x: Array, logits: Array | float) -> Array:
 
 
 def relaxed_bernoulli(logits: Array, logistic: Array, temperature: float) -> Array:
-    """Sample a Bernoulli: the value is exactly 0 or 1, the gradient that of the relaxation (3).
+    """Sample a Bernoulli with the gradient of its relaxation (docs/method.md 3).
 
     Args:
       logits: log-odds, broadcast against `logistic`.
-      logistic: standard logistic noise; its shape is the result's.
+      logistic: standard logistic noise, in the shape of the result.
+      temperature: of the relaxation.
+
+    Returns:
+      Exactly 0 or 1.
     """
     return _straight_through(jnp.broadcast_to(logits, logistic.shape), logistic, temperature)
 
@@ -75,9 +79,9 @@ def gaussian_sample(posterior: Posterior, noise: Array) -> Array:
 
 @jax.custom_vjp
 def gaussian_sampled(posterior: Posterior, noise: Array) -> tuple[Array, Array]:
-    """Sample, and give the sample's log-density summed over the last axis.
+    """Return a sample and its log-density, summed over the last axis.
 
-    Its gradient is written out: two passes over the variance instead of four.
+    The gradient is written out: it takes two passes over the variance instead of four.
     """
     log_prob = over_last(gaussian_sample_log_prob(posterior, noise))
     return gaussian_sample(posterior, noise), log_prob
@@ -104,20 +108,20 @@ def gaussian_log_prob(x: Array, mean: Array | float, variance: Array | float) ->
 
 
 def gaussian_sample_log_prob(posterior: Posterior, noise: Array) -> Array:
-    """Return log N of the sample that `noise` makes, without going through the sample.
+    """Return log N of the sample that `noise` makes, without computing the sample.
 
-    (sample - mean)^2 / variance is noise^2: exact, and gradients that cancel are never made.
+    (sample - mean)^2 / variance is noise^2: exact, and without gradients that cancel.
     """
     return -0.5 * (jnp.square(noise) + jnp.log(posterior.variance) + _LOG_2_PI)
 
 
 def negative_binomial_gammas(x: Array, concentration: Array) -> Array:
-    """Return the part of the log-probability of counts that no particle changes (2): [B, G]."""
+    """Return the negative-binomial terms independent of the mean, [B, G] (docs/method.md 2)."""
     return gammaln(x + concentration) - gammaln(concentration) - gammaln(x + 1)
 
 
 def negative_binomial_rate_terms(x: Array, rate: Array, concentration: Array) -> Array:
-    """Return the rest of the Gamma-Poisson log-probability of counts, for rates [P, B, G] (2)."""
+    """Return the negative-binomial terms that depend on the mean, for rates [P, B, G]."""
     return concentration * jnp.log(rate) - (x + concentration) * jnp.log1p(rate)
 
 
@@ -127,7 +131,10 @@ def poisson_log_prob(x: Array, rate: Array) -> Array:
 
 
 def gaussian_divergence(p: Posterior, q: Posterior, exact: bool) -> Array:
-    """Return KL(p || q) elementwise; `exact=False` leaves the squared distance undivided (5.4)."""
+    """Return KL(p || q) elementwise (docs/method.md 5.4).
+
+    Unless `exact`, the squared distance of the means is not divided by the variance.
+    """
     distance = jnp.square(p.mean - q.mean)
     if exact:
         distance = distance / q.variance

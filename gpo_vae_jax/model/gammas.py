@@ -1,4 +1,4 @@
-"""Gamma functions of counts: what of the negative binomial does not hang on its mean."""
+"""Gamma functions of counts: the negative-binomial terms independent of the mean."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def log_gammas(x: Array, theta: Array) -> Array:
 
 
 def log_gammas_by_theta(x: Array, theta: Array) -> Array:
-    """Return the derivative of `log_gammas` by theta."""
+    """Return the derivative of `log_gammas` with respect to theta."""
     return jnp.where(x == 0, 0, digamma(x + theta) - digamma(theta))
 
 
 def log_gamma(y: Array) -> Array:
-    """Return log Gamma(y), y > 0: Stirling's series, from y + 8 where y is below 8."""
+    """Return log Gamma(y) for y > 0 by Stirling's series, taken at y + 8 where y < 8."""
     product, _, z = _shifted(y)
     i = 1 / z
     series = i * (1 / 12 - i * i * (1 / 360 - i * i / 1260))
@@ -28,7 +28,7 @@ def log_gamma(y: Array) -> Array:
 
 
 def digamma(y: Array) -> Array:
-    """Return the derivative of log Gamma(y), y > 0, likewise."""
+    """Return the derivative of log Gamma(y) for y > 0, in the same way."""
     _, slope, z = _shifted(y)
     i = 1 / z
     i2 = i * i
@@ -36,7 +36,7 @@ def digamma(y: Array) -> Array:
 
 
 def _shifted(y: Array) -> tuple[Array, Array, Array]:
-    """Return y (y+1) ... (y+7), the slope of its logarithm, and y + 8; from 8 on 1, 0 and y."""
+    """Return y (y+1) ... (y+7), the slope of its logarithm, and y + 8; 1, 0 and y from y = 8 on."""
     small = y < 8
     near = jnp.where(small, y, 1)
     u = near * (near + 7)  # (y+1)(y+6) = u + 6, (y+2)(y+5) = u + 10, (y+3)(y+4) = u + 12

@@ -1,4 +1,4 @@
-"""The whole model: guide and decoder under one parameter tree, its initial values and its noise."""
+"""The whole model: guide and decoder under one parameter tree, and its initial values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model.decoder import Decoder
 from gpo_vae_jax.model.distributions import logits_from_probs
 from gpo_vae_jax.model.guide import Guide
-from gpo_vae_jax.model.row_noise import logistic_rows, normal_rows
+from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.types import Array, Noise, Params, SharedNoise
+from gpo_vae_jax.types import Array, Params
 
 
 class GPOVAE(nn.Module):
@@ -28,11 +28,12 @@ class GPOVAE(nn.Module):
     spec: Spec
 
     def setup(self):
+        """Declare the parameters."""
         self.guide = Guide(self.spec)
         self.decoder = Decoder(self.spec)
 
     def touch(self) -> None:
-        """Reach every parameter once, so that `init` makes them all."""
+        """Use every parameter once, so that `init` creates them all."""
         guide, decoder, s, c = self.guide, self.decoder, self.spec.sizes, self.spec.model
         zeros = jnp.zeros
         guide.embedding_posterior(zeros((1, s.n_perturbed, s.n_treatments)))
@@ -64,6 +65,7 @@ def init_params(
       ConfigError: sizes and settings do not fit together.
     """
     config, sizes = spec.model, spec.sizes
+    head_of(config.likelihood_key)
     if config.sum_mode and config.n_latent != sizes.n_treatments:
         raise ConfigError(
             f"config.model.sum_mode=True adds latents of size n_latent={config.n_latent} to "
@@ -78,52 +80,8 @@ def init_params(
     return {**params, "guide": {**params["guide"], f"mask_{config.logits_or_probs}": mask}}
 
 
-def sample_noise(
-    key: Array,
-    spec: Spec,
-    *,
-    n_particles: int,
-    n_cells: int,
-    rows: Array | None = None,
-) -> Noise:
-    """Draw all the noise of one evaluation of the objective (`rows`: see sample_shared_noise)."""
-    first, second, cells = jax.random.split(key, 3)
-    of_cells = _keys_of_rows(cells, n_particles, jnp.arange(n_cells))
-    return Noise(
-        shared=sample_shared_noise(first, spec, n_particles, rows),
-        basal=normal_rows(of_cells, spec.model.n_latent),
-        counterfactual=sample_shared_noise(second, spec, n_particles, rows),
-    )
-
-
-def sample_shared_noise(
-    key: Array, spec: Spec, n_particles: int, rows: Array | None = None
-) -> SharedNoise:
-    """Draw the noise of the variables shared by cells, for one guide pass: each [P, ...].
-
-    Args:
-      rows: [R'] the treatments whose rows are drawn; absent: the R perturbed ones. A treatment's
-        draws are the same whatever the other rows.
-    """
-    mask, embedding, quality = jax.random.split(key, 3)
-    sizes = spec.sizes
-    rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
-    return SharedNoise(
-        mask=logistic_rows(_keys_of_rows(mask, n_particles, rows), sizes.n_treatments),
-        embedding=normal_rows(_keys_of_rows(embedding, n_particles, rows), sizes.n_treatments),
-        quality=jax.random.normal(quality, (n_particles, sizes.n_quality, spec.model.n_latent)),
-    )
-
-
-def _keys_of_rows(key: Array, n_particles: int, rows: Array) -> Array:
-    """Return a key for every particle and row, [P, R']."""
-    fold = jax.random.fold_in
-    of_rows = jax.vmap(lambda draw: jax.vmap(lambda row: fold(fold(key, draw), row))(rows))
-    return of_rows(jnp.arange(n_particles))
-
-
 def n_parameters(params: Params) -> int:
-    """Count the trainable numbers."""
+    """Return the number of trainable numbers."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 

@@ -1,7 +1,7 @@
-"""The network's effect along paths (docs/method.md 5.5): pure functions of the mask's values.
+"""The effect of the network along paths (docs/method.md 5.5), from the values of the mask.
 
-Row t of the power series S says how strongly a perturbation of t reaches every gene over paths of
-up to hop + 1 edges.
+Row t of the power series S holds how strongly a perturbation of t reaches every gene over paths
+of up to hop + 1 edges.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ def alignment_gap(
     """Return |D S - target|, [B, T].
 
     Args:
-      values: [T, T] logits or probabilities of the edges, as `kind` says.
-      kind: "logits" or "probs".
+      values: [T, T] logits or probabilities of the edges.
+      batch: B cells.
+      kind: "logits" or "probs": what `values` are.
       hop: paths have up to hop + 1 edges.
-      fc_criteria: the change of expression that counts as a response.
+      fc_criteria: change of expression above which a gene has responded.
+      n_perturbed: R.
     """
     if kind == "logits":
         return jnp.abs(_reach_of_cells(values, batch, hop, n_perturbed) - batch.delta + fc_criteria)
@@ -36,11 +38,13 @@ def alignment_gap(
 def reach(start: Array, network: Array, hop: int, shrink: float) -> Array:
     """Return sum over k = 0..hop of start @ (network / shrink)^k, row by row.
 
-    Its gradient by the network is one product over all paths' lengths at once.
+    The gradient with respect to the network is one product over all path lengths at once.
 
     Args:
       start: [n, T] rows to propagate.
       network: [T, T].
+      hop: number of products.
+      shrink: divides every product.
     """
     return _reach_forward(start, network, hop, shrink)[0]
 
@@ -67,7 +71,7 @@ reach.defvjp(_reach_forward, _reach_backward)
 
 
 def scaled_reach(probs: Array, hop: int) -> Array:
-    """Return S of the probs mode, [T, T]: rows sum to 1 before, columns span [0, 1] after."""
+    """Return S for probabilities, [T, T]: rows sum to 1 before, columns span [0, 1] after."""
     mass = probs.sum(axis=1, keepdims=True)
     rows = probs / jnp.where(mass == 0, 1, mass)
     paths = reach(rows, rows, hop, 1.0)
@@ -76,7 +80,7 @@ def scaled_reach(probs: Array, hop: int) -> Array:
 
 
 def _reach_of_cells(logits: Array, batch: Batch, hop: int, n_perturbed: int) -> Array:
-    """Return D S of the logits mode, [B, T], by whichever is fewer: treatments or cells."""
+    """Return D S for logits, [B, T]; rows are treatments or cells, whichever are fewer."""
     n_treatments, n_cells = logits.shape[0], batch.perturbation.shape[0]
     rows = rows_of(logits, batch, n_perturbed)
     if len(rows) <= n_cells:

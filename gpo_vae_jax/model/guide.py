@@ -17,9 +17,9 @@ from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNo
 
 
 class SharedSample(NamedTuple):
-    """Hold one sample per particle of the variables shared by cells, and its log-density.
+    """One sample per particle of the variables that cells share, and its log-density.
 
-    Only the R rows of perturbed treatments are sampled: no cell ever meets another row.
+    Only the R rows of perturbed treatments are sampled: no cell uses another row.
     """
 
     mask: Array  # [P, R, T] 0/1, straight-through
@@ -36,11 +36,12 @@ class SharedSample(NamedTuple):
 
 
 class Guide(nn.Module):
-    """Hold the parameters of q and compute its posteriors."""
+    """The parameters of q, and its posteriors."""
 
     spec: Spec
 
     def setup(self):
+        """Declare the parameters."""
         c, s = self.spec.model, self.spec.sizes
         shape = (s.n_treatments, s.n_treatments)
         name = f"mask_{c.logits_or_probs}"
@@ -58,7 +59,7 @@ class Guide(nn.Module):
         )
 
     def mask_values(self) -> Array:
-        """Return the mask's parameter as it is used, [T, T]: logits, or probabilities in [0, 1]."""
+        """Return the parameter of q(M), [T, T]: finite logits, or probabilities within [0, 1]."""
         values = self.mask_parameter
         values = jnp.where(jnp.isfinite(values), values, 0)
         kind = self.spec.model.logits_or_probs
@@ -82,11 +83,12 @@ class Guide(nn.Module):
         """Sample M ~ q(M), E ~ q(E | M) and qcE ~ q(qcE).
 
         Args:
-          rows: [R] the treatments whose rows are sampled; absent: the perturbed ones.
+          noise: of this guide pass.
+          rows: [R'] the treatments whose rows are sampled; by default the R perturbed ones.
         """
         logits = self.mask_logits()
         logits = logits[: self.spec.sizes.n_perturbed] if rows is None else logits[rows]
-        log_q_nothing = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
+        log_q_empty = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
         logits = for_particles(logits, noise.mask.shape[0])
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.spec.model.temperature)
         embedding = self.embedding_posterior(mask, rows)
@@ -96,13 +98,13 @@ class Guide(nn.Module):
             mask=mask,
             embedding=sample,
             quality=dist.gaussian_sample(quality, noise.quality),
-            log_q_mask=over_last(mask * logits) + log_q_nothing,
+            log_q_mask=over_last(mask * logits) + log_q_empty,
             log_q_embedding=log_q_embedding,
             log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
         )
 
     def embedding_posterior(self, mask: Array, rows: Array | None = None) -> Posterior:
-        """Return q(E | M), [P, R, T], from the rows of M, [P, R, T] (`rows`: see sample_shared)."""
+        """Return q(E | M) from the rows of M, both [P, R, T] (`rows`: see `sample_shared`)."""
         encoder = self.embedding_encoder
         n = self.spec.sizes.n_perturbed if rows is None else self.spec.sizes.n_treatments
         treatment = encoder.rows("treatment", n)
@@ -110,38 +112,48 @@ class Guide(nn.Module):
         return encoder(encoder.project("mask", mask) + for_particles(treatment, mask.shape[0]))
 
     def quality_posterior(self) -> Posterior:
-        """Return q(qcE), [Q, L]: every quality column is encoded from the same constant."""
+        """Return q(qcE), [Q, L]; every quality column is encoded from the same constant."""
         ones = jnp.ones((self.spec.sizes.n_quality, self.spec.model.n_latent))
         return self.quality_encoder(self.quality_encoder.project("constant", ones))
 
     def encode_counts(self, counts: Array, statistics: InputStatistics) -> Array:
-        """Return the counts' share of the basal encoder's first layer, [B, H], once per cell."""
+        """Return what the counts [B, G] add to the basal encoder's first layer, [B, H]."""
         return self.basal_encoder.project("expression", self._normalise(counts, statistics))
 
-    def encode_effects(self, batch: Batch, shared: SharedSample) -> Array:
-        """Return the perturbations' share of that layer, [P, B, H]."""
-        if self.spec.model.mean_field_encoder:
-            return jnp.zeros(())
-        return dosage_sum(self.basal_encoder.project("effect", shared.effect), batch)
-
-    def basal_posterior(
-        self, counts_share: Array, effects_share: Array, qc_fail: Array, shared: SharedSample
-    ) -> Posterior:
-        """Return q(z_basal | ...), [P, B, L] ([1, B, L] for the mean-field encoder).
+    def basal_posteriors(
+        self, encoded: Array, batch: Batch, shared: SharedSample, *told: Array
+    ) -> tuple[Posterior, ...]:
+        """Return q(z_basal | ...) under each quality that it is told.
 
         Args:
-          counts_share: [B, H] from `encode_counts`.
-          effects_share: [P, B, H] from `encode_effects`.
-          qc_fail: [B, Q] the quality that the posterior is told.
+          encoded: [B, H] from `encode_counts`; the counts need not be those of `batch`.
+          batch: the cells; their perturbations enter, counts and quality do not.
+          shared: sample of the variables shared by cells.
+          told: each [B, Q], a quality.
+
+        Returns:
+          A posterior for each of `told`, [P, B, L] ([1, B, L] for the mean-field encoder).
         """
+        encoder = self.basal_encoder
         if self.spec.model.mean_field_encoder:
-            shares = counts_share[None]
-        else:
-            shares = for_particles(counts_share, effects_share.shape[0])
-            quality = self.basal_encoder.project("quality", shared.quality)  # [P, Q, H]
+            return (encoder(encoded[None]),) * len(told)
+        effects = dosage_sum(encoder.project("effect", shared.effect), batch)  # [P, B, H]
+
+        def posterior(qc_fail: Array) -> Posterior:
+            quality = encoder.project("quality", shared.quality)  # [P, Q, H]
             flags = qc_fail.astype(quality.dtype)
-            shares = shares + effects_share + jnp.einsum("bq,pqh->pbh", flags, quality)
-        return self.basal_encoder(shares)
+            shares = for_particles(encoded, effects.shape[0]) + effects
+            return encoder(shares + jnp.einsum("bq,pqh->pbh", flags, quality))
+
+        return tuple(posterior(qc_fail) for qc_fail in told)
+
+    def basal_posterior(
+        self, batch: Batch, statistics: InputStatistics, shared: SharedSample
+    ) -> Posterior:
+        """Return q(z_basal | x, d, c, E, M, C) of cells as they are (see `basal_posteriors`)."""
+        encoded = self.encode_counts(batch.counts, statistics)
+        (posterior,) = self.basal_posteriors(encoded, batch, shared, batch.qc_fail)
+        return posterior
 
     def _normalise(self, counts: Array, statistics: InputStatistics) -> Array:
         x = counts.astype(jnp.float32)

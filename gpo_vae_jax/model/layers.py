@@ -13,12 +13,12 @@ Blocks = tuple[tuple[str, int], ...]  # (name, width) of the parts of a concaten
 
 
 def leaky_relu(x: Array) -> Array:
-    """Apply the activation of every hidden layer; its slope at 0 is 0.01."""
+    """Apply the activation of every hidden layer; its slope is 0.01 up to x = 0."""
     return jnp.where(x > 0, x, 0.01 * x)
 
 
 def uniform_fan_in(fan_in: int):
-    """Return the initialiser of weights and biases: uniform within 1 / sqrt(fan_in)."""
+    """Return the initialiser of weights and biases: uniform within +-1 / sqrt(fan_in)."""
     bound = fan_in**-0.5
 
     def init(key, shape, dtype=jnp.float32):
@@ -28,31 +28,34 @@ def uniform_fan_in(fan_in: int):
 
 
 class Dense(nn.Module):
-    """Apply x W + b."""
+    """A linear layer, x W + b."""
 
     n_inputs: int
     features: int
 
     def setup(self):
+        """Declare the parameters."""
         init = uniform_fan_in(self.n_inputs)
         self.kernel = self.param("kernel", init, (self.n_inputs, self.features))
         self.bias = self.param("bias", init, (self.features,))
 
     def __call__(self, x: Array) -> Array:
         """Map [..., n_inputs] to [..., features]."""
-        return _product(x, self.kernel) + _row(self.bias, x.ndim)
+        return linear(x, self.kernel, self.bias)
 
 
 class BlockDense(nn.Module):
-    """Apply a linear layer to a concatenation that is never made: one kernel per block.
+    """A linear layer on a concatenation that is never built: one kernel per block of inputs.
 
-    What a block does not depend on (particles, cells) it is not computed for; the sum broadcasts.
+    A block that does not depend on particles (or cells) is multiplied once, and the sum of the
+    shares broadcasts.
     """
 
     blocks: Blocks
     features: int
 
     def setup(self):
+        """Declare the parameters."""
         init = uniform_fan_in(sum(width for _, width in self.blocks))
         self.kernels = {
             name: self.param(f"kernel_{name}", init, (width, self.features))
@@ -61,31 +64,32 @@ class BlockDense(nn.Module):
         self.bias = self.param("bias", init, (self.features,))
 
     def project(self, block: str, x: Array) -> Array:
-        """Return the block's share of the layer's output, without the bias."""
+        """Return the share of one block in the layer's output, without the bias."""
         return _product(x, self.kernels[block])
 
     def rows(self, block: str, n: int) -> Array:
-        """Return `project(block, identity)[:n]`: the shares of the first n one-hot inputs."""
+        """Return the shares of the first n one-hot inputs: `project(block, identity)[:n]`."""
         return self.kernels[block][:n]
 
     def add_bias(self, x: Array) -> Array:
-        """Finish a sum of shares."""
+        """Add the bias to a sum of shares."""
         return x + _row(self.bias, x.ndim)
 
 
 class ResidualMLP(nn.Module):
-    """Apply n linear layers of one width: h = act(x W + b), then h = act(h W + b) + h."""
+    """Linear layers of one width: h = act(x W + b), then h = act(h W + b) + h."""
 
     blocks: Blocks
     hidden: int
     n_layers: int
 
     def setup(self):
+        """Declare the parameters."""
         self.first = BlockDense(self.blocks, self.hidden)
         self.later = [Dense(self.hidden, self.hidden) for _ in range(self.n_layers - 1)]
 
     def project(self, block: str, x: Array) -> Array:
-        """Return a block's share of the first layer."""
+        """Return the share of one block in the first layer."""
         return self.first.project(block, x)
 
     def rows(self, block: str, n: int) -> Array:
@@ -101,7 +105,7 @@ class ResidualMLP(nn.Module):
 
 
 class GaussianHead(nn.Module):
-    """Map inputs to a diagonal Gaussian: mean = W h + b, variance = exp(V h + c) + 1e-4."""
+    """A map to a diagonal Gaussian: mean = W h + b, variance = exp(V h + c) + 1e-4."""
 
     blocks: Blocks
     hidden: int
@@ -109,12 +113,13 @@ class GaussianHead(nn.Module):
     features: int
 
     def setup(self):
+        """Declare the parameters."""
         self.mlp = ResidualMLP(self.blocks, self.hidden, self.n_layers)
         self.mean = Dense(self.hidden, self.features)
         self.log_variance = Dense(self.hidden, self.features)
 
     def project(self, block: str, x: Array) -> Array:
-        """Return a block's share of the first layer."""
+        """Return the share of one block in the first layer."""
         return self.mlp.project(block, x)
 
     def rows(self, block: str, n: int) -> Array:
@@ -127,11 +132,16 @@ class GaussianHead(nn.Module):
         return Posterior(self.mean(h), jnp.exp(self.log_variance(h)) + VARIANCE_FLOOR)
 
 
+def linear(x: Array, kernel: Array, bias: Array) -> Array:
+    """Return x @ kernel + bias, [..., n] to [..., m]."""
+    return _product(x, kernel) + _row(bias, x.ndim)
+
+
 def _product(x: Array, kernel: Array) -> Array:
     """Return x @ kernel as one product of two matrices, [..., n] x [n, m] -> [..., m].
 
-    Its gradient by the kernel is then one too: over several axes XLA's CPU backend would first
-    copy the incoming gradient into another order.
+    The gradient with respect to the kernel is then one product, too. Over several axes XLA's CPU
+    backend would first copy the incoming gradient into another order.
     """
     return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 

@@ -1,12 +1,12 @@
-"""The negative binomial head: the log-likelihood of counts, with gradients of its own.
+"""The log-likelihood of the negative binomial head, with gradients written out (docs/method.md 2).
 
-Mathematics: docs/method.md 2. With m = mu + 1e-4 and r = m / theta, the inverse of the rate,
+With m = mu + 1e-4 and r = m / theta, the inverse of the rate,
 
-    log p(x) = log_gammas(x, theta) + x log r - (x + theta) log(1 + r),
+    log p(x) = log_gammas(x, theta) + x log r - (x + theta) log(1 + r).
 
-and its gradients are written out here. Cells go through in chunks that stay in a CPU's cache:
-logits, likelihood, gradients and their products with the weights are done before the next chunk,
-and nothing of the size P x B x G is kept.
+Cells are processed in chunks that fit a CPU's cache: logits, likelihood, gradients and their
+products with the weights are computed before the next chunk, and no array of size P x B x G is
+kept.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from gpo_vae_jax.model.gammas import log_gammas, log_gammas_by_theta
 from gpo_vae_jax.types import Array
 
 MEAN_FLOOR = 1e-4
-_TOGETHER = 5  # particles under one logarithm: (1e-4)^5 and (4e7)^5 are within float32
+_TOGETHER = 5  # particles under one logarithm: (1e-4)^5 and (4e7)^5 fit float32
 
 
 class _Head(NamedTuple):
-    """Hold the head's parameters."""
+    """The parameters of the head."""
 
     kernel: Array  # [H, G]
     bias: Array  # [G]
@@ -37,16 +37,16 @@ class _Head(NamedTuple):
 
 
 class _Cells(NamedTuple):
-    """Hold some cells, the cell on the first axis but one of `hidden`: chunks are views."""
+    """Some cells, on the first axis of all arrays but `hidden`: chunks are views."""
 
-    hidden: Array  # [H, b P], a column for each cell's each particle
+    hidden: Array  # [H, b P], a column for each particle of each cell
     counts: Array  # [b, G]
     library_size: Array  # [b]
     weight: Array  # [b, K] of the particles of each of K groups, in the gradient
 
 
 class _Shares(NamedTuple):
-    """Hold the softmax of the logits, in K groups of n particles: exponential / total."""
+    """The softmax of the logits, exponential / total, in K groups of n particles."""
 
     exponential: Array  # [b, K, n, G]
     total: Array  # [b, K, n]
@@ -61,11 +61,12 @@ def log_likelihood(
     counts: Array,
     library_size: Array,
 ) -> Array:
-    """Return log p(x | z) summed over genes, [P, B]; its gradient takes the logits once more.
+    """Return log p(x | z) summed over genes, [P, B]; its gradient computes the logits again.
 
     Args:
       hidden: [P, B, H] the decoder's last hidden layer.
-      kernel: [H, G] and `bias`: [G], of the logits.
+      kernel: [H, G] of the logits.
+      bias: [G] of the logits.
       log_concentration: [G].
       counts: [B, G] of any type; no gradient.
       library_size: [B]; no gradient.
@@ -95,11 +96,17 @@ def weighted_log_likelihood(
     library_size: Array,
     weight: Array,
 ) -> Array:
-    """Return the sum over cells of weight * log p(x | z), over particles too: a scalar.
+    """Return the sum of weight * log p(x | z) over particles, cells and genes: a scalar.
 
-    Where the weights are known beforehand, value and gradient come out of one pass.
+    As the weights are known beforehand, value and gradient come out of one pass.
 
     Args:
+      hidden: [P, B, H] the decoder's last hidden layer.
+      kernel: [H, G] of the logits.
+      bias: [G] of the logits.
+      log_concentration: [G].
+      counts: [B, G] of any type; no gradient.
+      library_size: [B]; no gradient.
       weight: [B], the same for all particles.
     """
     weights = _of_groups(hidden, weight)
@@ -127,7 +134,7 @@ weighted_log_likelihood.defvjp(_weighted_forward, _weighted_backward)
 
 
 def _of_groups(hidden: Array, weight: Array) -> Array:
-    """Repeat [B] over the fewest equal groups of at most `_TOGETHER` particles, [K, B]."""
+    """Repeat [B] for the fewest equal groups of at most `_TOGETHER` particles, [K, B]."""
     n_particles = hidden.shape[0]
     divisors = [k for k in range(1, n_particles + 1) if n_particles % k == 0]
     n_groups = next(k for k in divisors if n_particles // k <= _TOGETHER)
@@ -149,13 +156,14 @@ def _values(hidden, kernel, bias, log_concentration, counts, library_size, weigh
 def _values_and_gradients(
     hidden, kernel, bias, log_concentration, counts, library_size, weight
 ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
-    """Return `_values` too, and the gradients of the sum of weight * value.
+    """Return `_values` and the gradients of the sum of weight * value.
 
     Args:
-      weight: [K, B] of the particles, in K groups one after the other.
+      hidden: [P, B, H], and all arrays up to `library_size` as in `log_likelihood`.
+      weight: [K, B] of the particles, in K consecutive groups.
 
     Returns:
-      The values [K, B]; the gradients by hidden, kernel, bias and log_concentration.
+      The values [K, B]; the gradients with respect to hidden, kernel, bias and log_concentration.
     """
     head = _Head(kernel, bias, jnp.exp(log_concentration))
     zeros = jax.tree.map(jnp.zeros_like, head)
@@ -166,7 +174,7 @@ def _values_and_gradients(
 
 
 def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
-    """Return the gradients by the parameters of some cells; their values and those by hidden."""
+    """Return the gradients of some cells by the parameters, their values, and those by hidden."""
     shares = _shares(head, cells)
     rates, by_theta = _by_gene(head, cells, shares)
     value = _value(head, cells, rates)
@@ -191,9 +199,9 @@ def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
 
 
 def _shares(head: _Head, cells: _Cells) -> _Shares:
-    """Multiply the hidden layer by the kernel, and take the exponentials.
+    """Multiply the hidden layer by the kernel, and exponentiate.
 
-    The hidden layer comes transposed: XLA's CPU backend would else join product, maximum and
+    The hidden layer comes transposed. Otherwise XLA's CPU backend would fuse product, maximum and
     exponential into one operation that multiplies twice.
     """
     logits = jax.lax.dot_general(cells.hidden, head.kernel, (((0,), (0,)), ((), ())))
@@ -203,7 +211,7 @@ def _shares(head: _Head, cells: _Cells) -> _Shares:
 
 
 def _value(head: _Head, cells: _Cells, rates: Array) -> Array:
-    """Add the gammas and sum over genes, [b, K]."""
+    """Add the gamma terms and sum over genes, [b, K]."""
     n = cells.hidden.shape[1] // cells.weight.size
     x = cells.counts.astype(head.theta.dtype)
     return over_last(rates) + n * over_last(log_gammas(x, head.theta[None]))[:, None]
@@ -212,12 +220,12 @@ def _value(head: _Head, cells: _Cells, rates: Array) -> Array:
 def _by_gene(head: _Head, cells: _Cells, shares: _Shares) -> tuple[Array, Array]:
     """Return x log r - (x + theta) log(1 + r) and minus its derivative by theta, [b, K, G].
 
-    Both are summed over the n particles of a group, whose logarithms are taken of products.
+    Both are summed over the n particles of a group: one logarithm of a product of n factors.
     """
     theta = head.theta[None, None]
     x = cells.counts.astype(theta.dtype)[:, None]
     inverse = 1 / theta
-    per_unit = jnp.maximum(inverse, 1)  # in units of min(theta, 1) no mean is too small or large
+    per_unit = jnp.maximum(inverse, 1)  # in units of min(theta, 1) the product fits float32
     scale = cells.library_size[:, None, None] / shares.total
     product, grown, falls = 1.0, 0.0, 0.0  # of means; of 1 + r, less 1; the sum of `_fall`
     n = shares.total.shape[2]
@@ -233,7 +241,7 @@ def _by_gene(head: _Head, cells: _Cells, shares: _Shares) -> tuple[Array, Array]
 
 
 def _by_mu(head: _Head, cells: _Cells, shares: _Shares) -> Array:
-    """Return mu times the derivative by mu, [b, K, n, G]."""
+    """Return mu times the derivative with respect to mu, [b, K, n, G]."""
     theta = _wide(head.theta)
     x = cells.counts.astype(theta.dtype)[:, None, None]
     scale = cells.library_size[:, None, None] / shares.total
@@ -243,12 +251,12 @@ def _by_mu(head: _Head, cells: _Cells, shares: _Shares) -> Array:
 
 
 def _fall(x: Array, mean: Array, theta: Array) -> Array:
-    """Return (x - m) / (m + theta); 0 where the rate is at its floor and does not move."""
+    """Return (x - m) / (m + theta); 0 where the rate is at its floor, which is constant."""
     return jnp.where(mean <= theta / RATE_FLOOR, (x - mean) / (mean + theta), 0)
 
 
 def _by_chunks(function: Callable, zeros, cells: _Cells, n_genes: int):
-    """Apply blocks.by_chunks to cells whose `hidden` is still [P, B, H]."""
+    """Apply `blocks.by_chunks` to cells whose `hidden` is still [P, B, H]."""
     n_particles, n_cells, n_hidden = cells.hidden.shape
     n_bytes = n_particles * n_cells * n_genes * cells.hidden.dtype.itemsize
     n_chunks = blocks.n_chunks(n_cells, n_bytes)

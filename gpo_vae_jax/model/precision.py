@@ -1,4 +1,4 @@
-"""What a matrix product is rounded to: `config.train.precision` on each backend."""
+"""Precision of matrix products: `config.train.precision` on each backend."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model.blocks import on_cpu
 
 _NAMES = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}  # jax's
-_BF16_ON_GPU = "BF16_BF16_F32"  # what jax calls "bfloat16" multiplies in TF32 there
-_NAMES_IT = (0, 4, 36)  # the first jax that takes this name
+_BF16_ON_GPU = "BF16_BF16_F32"  # "bfloat16" means TF32 there
+_NAMES_IT = (0, 4, 36)  # the first JAX that accepts this name
 _Given, _Result = ParamSpec("_Given"), TypeVar("_Result")
 
 
@@ -22,11 +22,11 @@ def products_at(precision: str) -> AbstractContextManager[None]:
     """Return the context in which matrix products are traced at a precision.
 
     Args:
-      precision: "float32", "tf32" or "bf16": what factors are rounded to, on a GPU. Sums are
-        float32 always, and so is everything on a CPU.
+      precision: "float32", "tf32" or "bf16": what factors are rounded to on a GPU. Sums are always
+        float32, and so is everything on a CPU.
 
     Raises:
-      ConfigError: "bf16" on a GPU, and jax is too old to know it there.
+      ConfigError: "bf16" on a GPU with a JAX that is too old for it.
     """
     name = _NAMES[precision]
     if precision == "bf16" and not on_cpu():
@@ -40,7 +40,7 @@ def products_at(precision: str) -> AbstractContextManager[None]:
 
 
 def exact_products(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """Let the matrix products of a function be traced in float32: a GPU's own default is TF32."""
+    """Trace the matrix products of a function in float32; the default of a GPU is TF32."""
 
     @wraps(function)
     def traced(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:

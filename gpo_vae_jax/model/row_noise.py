@@ -1,7 +1,7 @@
 """Random numbers by rows: a threefry key for each row, a hash along it.
 
-Threefry for every number would take a good part of a training step. What is drawn hangs on a row's
-key and a column's number, not on which other rows are drawn with it.
+Threefry for every number would take a good part of a training step. A number depends on the key of
+its row and the number of its column, not on the rows drawn with it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _TAIL = (
 
 
 def logistic_rows(keys: Array, n_columns: int) -> Array:
-    """Draw standard logistic numbers, keys' shape [...] to [..., n_columns]."""
+    """Draw standard logistic numbers, [..., n_columns], from keys [...]."""
     uniform = _of_columns(keys, n_columns)
     return jnp.log(uniform / (1 - uniform))  # 1 - u is exact
 
 
 def normal_rows(keys: Array, n_columns: int) -> Array:
-    """Draw standard normal numbers, keys' shape [...] to [..., n_columns]."""
+    """Draw standard normal numbers, [..., n_columns], from keys [...]."""
     return normal_quantile(_of_columns(keys, n_columns))
 
 
 def normal_quantile(uniform: Array) -> Array:
-    """Return the standard normal number below which a share `uniform` in (0, 1) of them lies.
+    """Return the quantile of the standard normal distribution at `uniform` in (0, 1).
 
-    sqrt(2) times the inverse error function of x = 2 u - 1 in single precision (Giles 2012), with
-    1 - x^2 taken as 4 u (1 - u), which does not cancel. XLA's own takes longer on a CPU.
+    It is sqrt(2) times the inverse error function of x = 2 u - 1 in single precision (Giles 2012),
+    with 1 - x^2 computed as 4 u (1 - u), which does not cancel. XLA's own is slower on a CPU.
     """
     w = -jnp.log(4 * uniform * (1 - uniform))
     central = _polynomial(_CENTRAL, w - 2.5)
@@ -47,12 +47,12 @@ def normal_quantile(uniform: Array) -> Array:
 
 
 def uniform_rows(words: Array, columns: Array, number: Array) -> Array:
-    """Return uniform numbers in (0, 1), words' shape [..., 2] to [..., n_columns].
+    """Return uniform numbers in (0, 1), [..., n_columns].
 
     Args:
-      words: [..., 2] uint32, random: the hash has to scatter only within a row.
+      words: [..., 2] uint32, random bits of each row; the hash only has to mix within a row.
       columns: [n_columns] uint32, the numbers of the columns.
-      number: uint32 scalar; another one gives other draws of the same columns.
+      number: uint32 scalar; another number makes other draws of the same columns.
     """
     counter = columns * jnp.uint32(0x9E3779B9) + number * jnp.uint32(0x85EBCA6B)
     counter = counter.reshape((1,) * (words.ndim - 1) + counter.shape)
@@ -66,7 +66,7 @@ def _of_columns(keys: Array, n_columns: int) -> Array:
 
 
 def _between_0_and_1(bits: Array) -> Array:
-    """Return the middles of 2^23 equal steps: a 24th bit and the half would round up to 1."""
+    """Return the middles of 2^23 equal steps; with a 24th bit the last would round up to 1."""
     return ((bits >> 9).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)
 
 
@@ -78,7 +78,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
 
 
 def _scatter(bits: Array) -> Array:
-    """Turn uint32 into uint32, one to one, each bit of the result hanging on every bit."""
+    """Map uint32 to uint32, one to one; every bit of the result depends on every bit."""
     bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
     bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
     return bits ^ (bits >> 16)

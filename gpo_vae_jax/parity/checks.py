@@ -1,4 +1,4 @@
-"""The verdict on a recorded run: every number it holds against ours."""
+"""Compare every number of a recorded run with ours."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gpo_vae_jax import torch_port
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import bind
+from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.parity import records
@@ -26,7 +27,7 @@ from gpo_vae_jax.train.step import StepState, train_step
 LOSS, GRADIENT, ZERO = 2e-5, 2e-4, 1e-6
 STEP_LOSS, STEP_NORM, PARAMETER, SHARE = 1e-4, 1e-3, 2e-3, 0.99
 VALUE = 1e-4
-SIGNED_FLOOR = 1e-3  # signed values cross 0: nearer to it than this share of the largest, absolute
+SIGNED_FLOOR = 1e-3  # signed values cross 0: below this share of the largest, errors are absolute
 
 TERMS = {  # recorded name -> ours
     "loss_term_reconstruction": "reconstruction",
@@ -41,20 +42,20 @@ TERMS = {  # recorded name -> ours
 
 
 class Result(NamedTuple):
-    """Hold what a file showed."""
+    """The outcome for one file."""
 
     passed: bool
-    loss_error: float  # relative; of the worst value where there is no loss
-    worst_error: float  # of gradients: relative to the gradient's largest entry
+    loss_error: float  # relative; that of the worst value where there is no loss
+    worst_error: float  # of gradients: relative to the largest entry of the gradient
     worst_name: str  # the parameter or output with that error
     note: str = ""
 
 
 def check(path: str | Path) -> Result:
-    """Compare one file; what it holds is read off its fields. Products are float32 throughout.
+    """Compare one file; its fields say what it holds. Matrix products are float32.
 
     Raises:
-      DataError: the file is not in the format of the recorded numbers.
+      DataError: the file does not have the format of a recorded run.
     """
     record, settings = records.read(path)
     try:
@@ -122,7 +123,7 @@ def _check_decode(record: Record, settings: Settings) -> Result:
     params = torch_port.from_torch(record.under("param/"), spec, decoder_only=True)
     model, batch = bind(params, spec), records.batch_of(record)
     latent, errors = record.under("latent/"), {}
-    counts_mean = spec.model.likelihood_key in ("library_nb", "poisson")
+    counts_mean = head_of(spec.model.likelihood_key).draws_counts
     for quality, flag in (("good", 0.0), ("bad", 1.0)):
         hidden = model.decoder.hidden(
             latent["z_basal"],
@@ -167,17 +168,18 @@ def _kind_of(record: Record) -> Callable[[Record, Settings], Result]:
     for field, kind in kinds.items():
         if field in record:
             return kind
-    raise DataError(f"no recorded run: it has none of the fields {', '.join(kinds)}")
+    raise DataError(f"this is no recorded run: it has none of the fields {', '.join(kinds)}")
 
 
 def _require_gradients(recorded: Record, ours: dict[str, np.ndarray], spec: Spec) -> None:
-    """Check that a gradient is recorded for every parameter that has one, and for no other."""
+    """Check that gradients are recorded for exactly the parameters that have one."""
     expected = {entry.torch for entry in torch_port.entries(spec.model)}
     differ = {name for name in expected - set(recorded) if _largest(ours[name]) > ZERO}
     differ |= set(recorded) - expected
     if differ:
         raise DataError(
-            "gradients and parameters of these settings do not agree: " + ", ".join(sorted(differ))
+            "the recorded gradients are not those of the parameters of these settings: "
+            + ", ".join(sorted(differ))
         )
 
 
@@ -187,7 +189,7 @@ def _of_values(errors: dict[str, float]) -> Result:
 
 
 def _worst(errors: dict[str, float]) -> str:
-    """Name the largest error; one that is not a number is larger than any."""
+    """Return the name of the largest error; nan counts as the largest."""
     return max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
 
 
@@ -201,14 +203,14 @@ def _relative(ours, recorded) -> float:
 
 
 def _of_term(ours, recorded) -> float:
-    """Return the error of a part of the loss; parts near 0 are sums that cancel."""
+    """Return the error of a part of the loss, absolute near 0, where its sum cancels."""
     return abs(float(ours) - float(recorded)) / max(abs(float(recorded)), 1.0)
 
 
 def _largest_relative(ours, recorded, signed: bool) -> float:
     ours, recorded = np.asarray(ours, np.float64), np.asarray(recorded, np.float64)
     if ours.shape != recorded.shape:
-        raise DataError(f"values of shape {ours.shape} are recorded with shape {recorded.shape}")
+        raise DataError(f"our values have shape {ours.shape}, the recorded ones {recorded.shape}")
     size = np.abs(recorded)
     floor = SIGNED_FLOOR * size.max() if signed else 1e-30
     return _largest((ours - recorded) / np.maximum(size, floor))

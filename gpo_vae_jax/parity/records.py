@@ -1,4 +1,4 @@
-"""What a recorded run holds: its settings, batches, noise and statistics, as our types."""
+"""The contents of a recorded run as our types: settings, batches, noise and statistics."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from gpo_vae_jax import config_io, torch_port
 from gpo_vae_jax.config import TrainConfig
 from gpo_vae_jax.errors import ConfigError, DataError
+from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Batch, Context, InputStatistics, Noise, SharedNoise, Sizes
 
@@ -21,18 +22,18 @@ Settings = dict[str, Any]
 
 
 class Record(dict):
-    """Map names to arrays; a missing name is a DataError that says which."""
+    """Arrays by name; a missing name is a DataError."""
 
     def __missing__(self, name: str):
         raise DataError(f"the recorded run has no {name!r}")
 
     def under(self, prefix: str) -> Record:
-        """Return what stands under a prefix, without it."""
+        """Return the entries whose names begin with a prefix, without the prefix."""
         return Record({k[len(prefix) :]: v for k, v in self.items() if k.startswith(prefix)})
 
 
 def read(path: str | Path) -> tuple[Record, Settings]:
-    """Read a file (raises DataError where it is no recorded run)."""
+    """Read a recorded run and its settings (raises DataError)."""
     try:
         with np.load(path, allow_pickle=False) as file:
             record = Record({name: file[name] for name in file.files})
@@ -71,6 +72,7 @@ def spec_of(settings: Settings, qc: np.ndarray) -> Spec:
             "penalty_coeff": s["pen"],
         }
         config = config_io.from_dict({"model": model, "objective": objective})
+        head_of(config.model.likelihood_key)
         return Spec.of(config, Sizes(s["G"], s["T"], s["T"], qc.shape[1]))
     except KeyError as error:
         raise DataError(f"the recorded settings have no {error}") from error
@@ -79,9 +81,9 @@ def spec_of(settings: Settings, qc: np.ndarray) -> Spec:
 
 
 def optimiser_of(record: Record, settings: Settings) -> TrainConfig:
-    """Tell Adam from cyclic SGD by the recorded learning rates (raises DataError).
+    """Infer the optimiser from the recorded learning rates (raises DataError).
 
-    Adam keeps the rate of the settings; SGD starts below it and climbs to it.
+    Adam keeps the rate of the settings; cyclic SGD starts below it and climbs to it.
     """
     rates, rate = np.asarray(record["lrs"], float), settings["lr"]
     train = TrainConfig(gradient_clip_norm=settings["clip"])
@@ -136,13 +138,13 @@ def shared_noise_of(record: Record, at: str) -> SharedNoise:
 
 
 def context_of(record: Record, params: str, sizes: Sizes) -> Context:
-    """Return the counts of the split and the statistics, from wherever the file has them."""
+    """Return the counts of the split, and its statistics from wherever the file has them."""
     cells = (jnp.asarray(record[f"counts/{name}"], jnp.float32) for name in ("D", "qc"))
     return Context(statistics_of(record, params, sizes), *cells, jnp.ones(sizes.n_treatments))
 
 
 def statistics_of(record: Record, params: str, sizes: Sizes) -> InputStatistics:
-    """Return the input statistics: recorded, or among the parameters, or none needed."""
+    """Return the input statistics: recorded, among the parameters, or neutral ones."""
     if "stats/x_mean" in record:
         names = ("x_mean", "x_std", "log_x_mean", "log_x_std")
         found = InputStatistics(*(record[f"stats/{name}"] for name in names))

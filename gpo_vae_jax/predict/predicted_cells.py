@@ -13,8 +13,10 @@ from scipy import sparse
 
 from gpo_vae_jax import __version__, data
 from gpo_vae_jax.errors import ConfigError, DataError
+from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.predict import sampling
+from gpo_vae_jax.predict.conditions import conditions_of
 from gpo_vae_jax.predict.library_sizes import observed_library_sizes
 from gpo_vae_jax.predict.perturbation_names import (
     Perturbation,
@@ -101,7 +103,7 @@ def predict_cells(
     perturbations = [one for one in perturbations if one.genes or not request.control]
     if request.control:
         perturbations = [*perturbations, control_of(dataset)]
-    conditions = sampling.conditions_of([one.genes for one in perturbations], dataset.treatments)
+    conditions = conditions_of([one.genes for one in perturbations], dataset.treatments)
     library = _library_sizes(dataset, request)
     draw = Draw(
         request.seed,
@@ -119,7 +121,7 @@ def predict_cells(
         repeats, sizes = 1, np.full(shape[0], library.mean())
         names = [one.label for one in perturbations]
     else:
-        whole = trained.config.model.likelihood_key in ("library_nb", "poisson")
+        whole = head_of(trained.config.model.likelihood_key).draws_counts
         values, repeats = _cells(chunks, shape[0], whole), request.n_cells
         sizes = np.tile(library, shape[0])
         names = [f"{one.label}_{i}" for one in perturbations for i in range(repeats)]

@@ -1,4 +1,4 @@
-"""One epoch, compiled whole: shuffle, scan over batches, validate, keep the best parameters."""
+"""One epoch as one program: shuffle, scan over batches, validate, keep the best parameters."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gpo_vae_jax.types import Array, Batch, Metrics, Noise, Params, Split
 
 
 class EpochReport(NamedTuple):
-    """Hold what an epoch showed, still on the device."""
+    """The numbers of an epoch, on the device."""
 
-    steps: Metrics  # each [n_steps]: the parts of the loss and "gradient_norm"
-    validation: Metrics  # scalars: the parts of the validation loss
+    steps: Metrics  # each [n_steps]: the loss, its parts and "gradient_norm"
+    validation: Metrics  # scalars: the validation loss and its parts
     network: Metrics  # scalars: shares, edges and mean Wasserstein distances
 
 
@@ -42,9 +42,13 @@ def run_epoch(
     Pure: `vmap` over `state` trains many seeds on the same data.
 
     Args:
-      tables: Wasserstein distances [R, T] by split name (`Dataset.tables`).
-      n_rows: perturbations that a batch seldom exceeds (`present.rows_of_batches`); it changes the
-        time and not the result. None: all.
+      state: at the end of the previous epoch.
+      train: the training split.
+      validation: the validation split.
+      tables: Wasserstein distances [R, T] by name of the split (`Dataset.tables`).
+      spec: sizes and settings.
+      n_rows: number of perturbations that a batch seldom exceeds (`present.rows_of_batches`), or
+        None for all of them. It changes the time, not the result.
     """
     current, steps = _train(state, train, spec, n_rows)
     n_steps = steps["loss"].shape[0]
@@ -78,10 +82,10 @@ def validate(
     spec: Spec,
     n_rows: int | None = None,
 ) -> Metrics:
-    """Return the parts of the loss over a split, batches weighted by their size."""
+    """Return the loss over a split and its parts, batches weighted by their size."""
     index, filled = _batches(jnp.arange(split.cells.weight.shape[0]), spec.train.batch_size)
 
-    def body(totals, at):
+    def body(_, at):
         number, rows, fills = at
         batch = _gather(split.cells, rows, fills)
 
@@ -91,30 +95,15 @@ def validate(
                 return loss(params, split.context, batch, noise, spec=spec)[1]
 
         parts = with_rows_present(parts_of, batch, n_rows, spec.sizes.n_perturbed)
-        weight = batch.weight.sum()
-        return jax.tree.map(lambda total, part: total + part * weight, totals, parts), weight
+        return None, (parts, batch.weight.sum())
 
     numbers = jnp.arange(index.shape[0])
-    zeros = {name: jnp.zeros(()) for name in PARTS}
-    totals, weights = jax.lax.scan(body, zeros, (numbers, index, filled))
-    return {name: total / weights.sum() for name, total in totals.items()}
-
-
-PARTS = (
-    "loss",
-    "reconstruction",
-    "mask",
-    "embedding",
-    "quality",
-    "basal",
-    "counterfactual_kl",
-    "grn",
-    "penalty",
-)
+    _, (parts, weights) = jax.lax.scan(body, None, (numbers, index, filled))
+    return jax.tree.map(lambda part: (part * weights).sum() / weights.sum(), parts)
 
 
 def n_batches(n_cells: int, batch_size: int) -> int:
-    """Count the batches of an epoch; the last may be partial."""
+    """Return the number of batches of an epoch; the last may be partial."""
     return -(-n_cells // min(batch_size, n_cells))
 
 
@@ -149,12 +138,17 @@ def run_steps(
     """Take a step on each batch.
 
     Args:
-      rows: [n_steps, B] the cells of each batch; `filled`: [n_steps, B] False for those that only
-        fill it.
-      seed: of the noise; `first`: the number of the first step, which the noise follows.
+      current: parameters and state of the optimiser.
+      split: the training split.
+      rows: [n_steps, B] the cells of each batch.
+      filled: [n_steps, B] False for cells that only fill a batch.
+      seed: of the noise.
+      first: number of the first step; the noise of a step depends on its number.
+      spec: sizes and settings.
+      n_rows: see `run_epoch`.
 
     Returns:
-      The new state, and the parts of each step's loss, [n_steps].
+      The new state, and the loss of each step and its parts, [n_steps].
     """
 
     def body(current, at):
@@ -173,7 +167,7 @@ def run_steps(
 
 
 def _batches(order: Array, batch_size: int) -> tuple[Array, Array]:
-    """Cut rows into equal batches; the last is filled up with rows that do not count."""
+    """Cut rows into equal batches; the last is filled up with rows of weight 0."""
     n_cells = order.shape[0]
     size = min(batch_size, n_cells)
     number = n_batches(n_cells, batch_size)

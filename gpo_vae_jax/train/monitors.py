@@ -1,4 +1,4 @@
-"""What is watched of the network while it is learned (docs/method.md 6)."""
+"""Monitors of the network during training (docs/method.md 6)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ THRESHOLDS = (0.2, 0.5, 0.8)
 def network_monitors(params: Params, tables: dict[str, Array], *, spec: Spec) -> Metrics:
     """Return shares of edge probabilities, numbers of edges and their mean Wasserstein distances.
 
-    As in evaluation, self edges are not counted. "block" counts edges between perturbed treatments
-    only. A mean is nan where there is no edge. Shares are over all entries.
+    Edges from a gene to itself are not counted, as in evaluation; shares are over all entries.
+    Names with "block" count edges between perturbed treatments only. A mean over no edges is nan.
 
     Args:
+      params: of the model.
       tables: Wasserstein distances [R, T] by split, nan where there is nothing to compare.
+      spec: sizes and settings of the model.
     """
     probs, n = bind(params, spec).guide.mask_probs(), spec.sizes.n_perturbed
     found = {

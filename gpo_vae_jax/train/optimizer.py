@@ -15,9 +15,9 @@ MOMENTUM_HIGH, MOMENTUM_LOW = 0.9, 0.8  # at the lowest and at the highest rate
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """Build the whole chain, learning rate and sign included.
+    """Return the whole chain of transformations, with learning rate and sign.
 
-    The decay is added to the clipped gradient, before the moments: coupled L2.
+    Weight decay is added to the clipped gradient, before the moments: coupled L2.
     """
     first = (
         clip_by_global_norm(config.gradient_clip_norm),
@@ -46,16 +46,16 @@ def global_norm(gradients: optax.Updates) -> Array:
 
 
 class CyclicSGDState(NamedTuple):
-    """Hold the steps taken and the momentum buffer."""
+    """Steps taken and momentum buffer."""
 
     count: Array
     buffer: optax.Updates
 
 
 def cyclic_sgd(config: TrainConfig) -> optax.GradientTransformation:
-    """Descend with momentum; the rate goes up and down in a triangle, the momentum against it.
+    """Descend with momentum under a triangular cycle of the learning rate.
 
-    The first step's buffer is the gradient itself.
+    The momentum is lowest where the rate is highest. The buffer of the first step is its gradient.
     """
     low, high, up = config.cyclic_low, config.cyclic_high, config.cyclic_step_size_up
 
@@ -74,6 +74,6 @@ def cyclic_sgd(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def triangle(step: Array, up: int) -> Array:
-    """Return the height, 0 to 1, of a triangular cycle: `up` steps up, as many down."""
+    """Return the height, 0 to 1, of a triangular cycle: `up` steps up and as many down."""
     within = step % (2 * up)
     return 1 - jnp.abs(within / up - 1)

@@ -1,7 +1,7 @@
-"""Work on the rows of the network that a batch meets, not on all of them.
+"""Compute only the rows of the network that a batch uses.
 
-A batch of 512 cells holds some 264 of the 383 perturbations of a genome-scale screen. Rows of the
-others would be sampled, encoded and followed along the network for nothing: no cell asks for them.
+A batch of 512 cells holds some 264 of the 383 perturbations of a genome-scale screen. Sampling and
+encoding the rows of the others, and following them along the network, would be wasted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _Result = TypeVar("_Result")
 
 
 def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | None:
-    """Return how many rows the batches of a split seldom exceed; None where there is little to save.
+    """Return a number of rows that batches seldom exceed; None where it would save little.
 
-    Computed on the host: it decides what is compiled.
+    It is computed on the host, because it decides what is compiled.
     """
     n_cells = len(split.cells.weight)
     cells = np.asarray(split.context.treatment_cells)[:n_perturbed]
@@ -39,11 +39,13 @@ def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | No
 def rows_met(cells: np.ndarray, n_cells: int, batch_size: int) -> tuple[float, float]:
     """Return mean and standard deviation of the number of perturbations that a batch meets.
 
-    A batch is drawn without replacement. Which perturbations it misses hangs together: one cell is
-    of one, so their covariance is negative (to first order of a perturbation's share of the cells).
+    A batch is drawn without replacement. The perturbations that it misses are negatively
+    correlated, as each cell has one (to first order of a perturbation's share of the cells).
 
     Args:
       cells: [R] cells of each perturbation.
+      n_cells: N.
+      batch_size: B.
     """
     cells, left = np.asarray(cells, np.float64), n_cells - batch_size
     if left == 0:
@@ -61,14 +63,15 @@ def rows_met(cells: np.ndarray, n_cells: int, batch_size: int) -> tuple[float, f
 def with_rows_present(
     function: Callable[[Batch], _Result], batch: Batch, n_rows: int | None, n_perturbed: int
 ) -> _Result:
-    """Return function(batch), with rows for the batch's own perturbations only, if they are few.
+    """Return function(batch), computed for the batch's own perturbations if they are few enough.
 
-    `function` is compiled twice, for `n_rows` rows and for all, and the batch decides which runs.
-    The result is the same: rows that no cell meets enter nothing.
+    `function` is compiled twice, for `n_rows` rows and for all; the batch decides which one runs.
+    The result is the same, because rows without cells contribute nothing.
 
     Args:
       function: must respect `Batch.rows`.
-      n_rows: from `rows_of_batches`; None: all rows.
+      batch: B cells.
+      n_rows: from `rows_of_batches`; None for all rows.
       n_perturbed: R.
     """
     if n_rows is None or n_rows >= n_perturbed:
@@ -80,9 +83,9 @@ def with_rows_present(
 
 
 def present(batch: Batch, n_perturbed: int, most: int) -> tuple[Batch, Array]:
-    """Return the batch with `rows` set, [most], and how many of them are needed.
+    """Return the batch with `rows` set, [most], and the number of rows that it needs.
 
-    Where more than `most` are needed the batch is not usable.
+    The batch is not usable where that number is above `most`.
     """
     used = jnp.zeros(n_perturbed, bool).at[batch.perturbation].max(batch.dosage != 0)
     place = jnp.maximum(jnp.cumsum(used) - 1, 0)
@@ -93,7 +96,7 @@ def present(batch: Batch, n_perturbed: int, most: int) -> tuple[Batch, Array]:
 
 @custom_vmap
 def _in_every_lane(condition: Array) -> Array:
-    """Let all lanes of a vmap take the same branch: both would run in every lane otherwise."""
+    """Make all lanes of a vmap take the same branch; otherwise every lane would run both."""
     return condition
 
 

@@ -1,4 +1,4 @@
-"""The state of a run: everything that a later epoch depends on, as a tuple of arrays."""
+"""The state of a run: everything that later epochs depend on, as a tuple of arrays."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ INIT, NOISE, SHUFFLE, VALIDATION = range(4)
 
 
 class TrainState(NamedTuple):
-    """Hold a run between two epochs."""
+    """A run between two epochs."""
 
     current: StepState
-    seed: Array  # uint32 scalar: a number instead of a key, so that it can be stored and vmapped
+    seed: Array  # uint32 scalar: unlike a key, it can be stored and vmapped
     step: Array  # int32 scalar, optimiser steps taken
     epoch: Array  # int32 scalar, epochs finished
     best_params: Params
@@ -37,7 +37,7 @@ def init_state(
     mask_init: float = 0.0,
     knowledge: np.ndarray | None = None,
 ) -> TrainState:
-    """Start a run; a pure function of the seed, so `vmap` starts many.
+    """Return the initial state of a run; a pure function of the seed, so `vmap` starts many.
 
     Args:
       seed: of every random number of the run.
@@ -62,7 +62,7 @@ def init_state(
 
 
 def stream(seed: Array, name: int, *at: Array) -> Array:
-    """Return the key of a random stream at some point of the run (an epoch, a step)."""
+    """Return the key of a random stream at a point of the run, such as an epoch or a step."""
     key = jax.random.fold_in(jax.random.key(seed), name)
     for number in at:
         key = jax.random.fold_in(key, number)

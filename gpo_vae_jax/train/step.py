@@ -15,7 +15,7 @@ from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params
 
 
 class StepState(NamedTuple):
-    """Hold what a step changes."""
+    """What a step changes."""
 
     params: Params
     optimizer: optax.OptState
@@ -27,8 +27,7 @@ def train_step(
     """Update the parameters once.
 
     Returns:
-      The new state, and the parts of the loss before the update with "gradient_norm" before
-      clipping.
+      The new state; the loss before the update, its parts, and "gradient_norm" before clipping.
     """
     gradients, parts = gradients_of(state.params, context, batch, noise, spec=spec)
     return apply_gradients(state, gradients, parts, spec=spec)
@@ -37,7 +36,7 @@ def train_step(
 def gradients_of(
     params: Params, context: Context, batch: Batch, noise: Noise, *, spec: Spec
 ) -> tuple[Params, Metrics]:
-    """Return the gradients of the loss and its parts, at the precision of `spec.train`."""
+    """Return the gradients of the loss, and its parts, at the precision of `spec.train`."""
     with products_at(spec.train.precision):
         gradient = jax.grad(loss, has_aux=True)
         return gradient(params, context, batch, noise, spec=spec)
@@ -46,7 +45,7 @@ def gradients_of(
 def apply_gradients(
     state: StepState, gradients: Params, parts: Metrics, *, spec: Spec
 ) -> tuple[StepState, Metrics]:
-    """Update the parameters by the gradients of the loss; add "gradient_norm" to its parts."""
+    """Update the parameters, and add "gradient_norm" to the parts of the loss."""
     updates, optimizer = make_optimizer(spec.train).update(gradients, state.optimizer, state.params)
     parts = {**parts, "gradient_norm": global_norm(gradients)}
     return StepState(optax.apply_updates(state.params, updates), optimizer), parts

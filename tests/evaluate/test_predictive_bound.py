@@ -42,7 +42,7 @@ def test_cells_are_scored_independently_of_each_other():
     dataset = tiny_dataset()
     spec, split = Spec(dataset.sizes, CONFIG), dataset.splits["test"]
     params = init_params(jax.random.key(0), spec)
-    shared = sample_shared_noise(jax.random.key(1), spec, 5)
+    shared = sample_shared_noise(jax.random.key(1), spec, np.arange(5))
     shared = sample_shared(params, shared, spec=spec)
     basal = np.random.default_rng(0).normal(size=(5, 10, 3)).astype(np.float32)
     batch = jax.tree.map(lambda a: a[:10], split.cells)

@@ -41,8 +41,7 @@ def initial_mask(spec=SPEC, **start):
 def basal_of(case: Case, batch):
     guide = guide_of(case)
     shared = guide.sample_shared(case.noise.shared)
-    counts = guide.encode_counts(batch.counts, case.context.statistics)
-    return guide.basal_posterior(counts, guide.encode_effects(batch, shared), batch.qc_fail, shared)
+    return guide.basal_posterior(batch, case.context.statistics, shared)
 
 
 def test_rows_of_perturbed_treatments_do_not_depend_on_sampling_the_others():

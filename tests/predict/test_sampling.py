@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.model import bind
-from gpo_vae_jax.model.count_sampling import sample_counts
-from gpo_vae_jax.model.decoder import CountDistribution
+from gpo_vae_jax.model.count_sampling import sample_counts, sample_normal
 from gpo_vae_jax.predict import sampling
+from gpo_vae_jax.predict.conditions import conditions_of
 from gpo_vae_jax.predict.sampling import Draw
 from tests import builders
 
@@ -28,7 +27,7 @@ def trained():
 
 
 def cells(trained, groups, draw):
-    conditions = sampling.conditions_of(groups, NAMES)
+    conditions = conditions_of(groups, NAMES)
     found = np.full((draw.n_particles, len(groups), trained.spec.sizes.n_genes), np.nan)
     for chunk in sampling.draw_cells(trained.params, conditions, draw, spec=trained.spec):
         assert np.isnan(found[chunk.particles, chunk.conditions]).all()
@@ -37,20 +36,22 @@ def cells(trained, groups, draw):
     return found
 
 
-def counts_of(given, genes, seed, kind, n):
+draw_counts = jax.jit(sample_counts)
+
+
+def counts_of(mean, concentration, genes, seed):
+    """Draw a row for each row of `mean`, [N, G]."""
+    n = len(mean)
     keys = jax.random.split(jax.random.key(seed), n).reshape(1, n)
-    draw = jax.jit(lambda k, d, g: sample_counts(k, d, g, ModelConfig(likelihood_key=kind)))
-    return np.asarray(draw(keys, given, genes))[0]
+    mean = jnp.asarray(mean, jnp.float32)[None]
+    return np.asarray(draw_counts(keys, mean, concentration, genes))[0]
 
 
 @pytest.mark.parametrize("kind", ["library_nb", "poisson"])
 def test_counts_follow_their_probabilities(kind):
     n, genes = 8_000, jnp.arange(len(MEANS), dtype=jnp.uint32)
-    mean = jnp.broadcast_to(MEANS, (1, n, len(MEANS)))
-    given = CountDistribution(
-        mean, mean, None, jnp.asarray(CONCENTRATION) if kind == "library_nb" else None
-    )
-    drawn = counts_of(given, genes, 1, kind, n)
+    concentration = jnp.asarray(CONCENTRATION) if kind == "library_nb" else None
+    drawn = counts_of(np.broadcast_to(MEANS, (n, len(MEANS))), concentration, genes, 1)
     assert (drawn == np.rint(drawn)).all() and drawn.min() >= 0
     for values, mu, theta in zip(drawn.T, MEANS, CONCENTRATION, strict=True):
         law = stats.poisson(mu) if kind == "poisson" else stats.nbinom(theta, theta / (theta + mu))
@@ -64,9 +65,7 @@ def test_counts_follow_their_probabilities(kind):
 
 def test_counts_of_genes_and_rows_are_independent():
     n, g = 20_000, 30
-    mean = jnp.full((1, n, g), 1.5)
-    given = CountDistribution(mean, mean, None, jnp.full(g, 2.0))
-    drawn = counts_of(given, jnp.arange(g, dtype=jnp.uint32), 0, "library_nb", n)
+    drawn = counts_of(np.full((n, g), 1.5), jnp.full(g, 2.0), jnp.arange(g, dtype=jnp.uint32), 0)
     between_genes = np.corrcoef(drawn.T)[np.triu_indices(g, 1)] * np.sqrt(n)
     assert np.abs(between_genes).max() < 4.5  # 435 standard normals
     neighbours = np.array([np.corrcoef(column[:-1], column[1:])[0, 1] for column in drawn.T])
@@ -76,22 +75,20 @@ def test_counts_of_genes_and_rows_are_independent():
 def test_count_hangs_on_its_gene_and_row_alone():
     n, g = 5, 40
     rng = np.random.default_rng(0)
-    mean = jnp.asarray(rng.gamma(1, 5, (1, n, g)), jnp.float32)
+    mean = rng.gamma(1, 5, (n, g))
     theta, genes = jnp.asarray(rng.gamma(2, 1, g), jnp.float32), np.arange(g, dtype=np.uint32)
-    whole = counts_of(CountDistribution(mean, mean, None, theta), genes, 3, "library_nb", n)
+    whole = counts_of(mean, theta, genes, 3)
     order = rng.permutation(g)[:17]
-    given = CountDistribution(mean[..., order], mean, None, theta[order])
-    np.testing.assert_array_equal(
-        counts_of(given, genes[order], 3, "library_nb", n), whole[:, order]
-    )
+    some = counts_of(mean[:, order], theta[order], genes[order], 3)
+    np.testing.assert_array_equal(some, whole[:, order])
 
 
-@pytest.mark.parametrize("kind", ["normal", "normal_fixed_variance"])
-def test_values_of_normal_heads(kind):
+def test_values_of_normal_heads():
     n, mean = 20_000, np.array([-2.0, 0.5, 30.0], np.float32)
     variance = np.array([0.2, 4.0, 9.0], np.float32)
-    given = CountDistribution(*(jnp.broadcast_to(v, (1, n, 3)) for v in (mean, variance)))
-    drawn = counts_of(given, jnp.arange(3, dtype=jnp.uint32), 0, kind, n)
+    keys = jax.random.split(jax.random.key(0), n).reshape(1, n)
+    given = (jnp.broadcast_to(v, (1, n, 3)) for v in (mean, variance))
+    drawn = np.asarray(sample_normal(keys, *given, jnp.arange(3, dtype=jnp.uint32)))[0]
     for values, m, v in zip(drawn.T, mean, variance, strict=True):
         assert stats.kstest((values - m) / np.sqrt(v), "norm").pvalue > 1e-3
 
@@ -104,7 +101,7 @@ def test_chunks_change_no_number(trained, expected, monkeypatch):
     monkeypatch.setattr(sampling, "_CPU_ROWS", 10)
     in_two = cells(trained, groups, draw)
     one_by_one = cells(trained, groups, draw._replace(memory_gib=1e-9))
-    conditions = sampling.conditions_of(groups, NAMES)
+    conditions = conditions_of(groups, NAMES)
     assert sampling.chunk_sizes(conditions, 1e-9, spec=trained.spec) == (1, 1)
     for other in (in_two, one_by_one):
         np.testing.assert_allclose(other, whole, rtol=1e-5 if expected else 0)
@@ -172,4 +169,4 @@ def test_values_can_be_drawn_too():
 
 def test_unknown_treatment_is_named():
     with pytest.raises(DataError, match=r"'E' is no treatment of this model"):
-        sampling.conditions_of([("A",), ("E",)], NAMES)
+        conditions_of([("A",), ("E",)], NAMES)

@@ -1,14 +1,12 @@
-"""Average treatment effects of the model beside those of the data (docs/method.md 8)."""
+"""Average treatment effects of the model beside those of the data (docs/method.md 8.2)."""
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects import baselines
@@ -22,9 +20,12 @@ from gpo_vae_jax.evaluate.effects.observed_effects import (
     split_sums,
 )
 from gpo_vae_jax.evaluate.results import Effects
+from gpo_vae_jax.model.decoder import in_gene_order
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.predict import sampling
-from gpo_vae_jax.predict.sampling import Conditions, Draw
+from gpo_vae_jax.predict.conditions import Conditions, cut, with_control
+from gpo_vae_jax.predict.sampling import Draw
+from gpo_vae_jax.progress import bar as progress_bar
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Dataset, Params
 
@@ -40,6 +41,13 @@ def average_effects(
     progress: bool = True,
 ) -> tuple[Effects, dict[str, dict]]:
     """Return the effects of every perturbation of the data, and their metrics.
+
+    Args:
+      params: of the model.
+      dataset: the data that it was trained on.
+      settings: of the evaluation.
+      spec: sizes and settings of the model.
+      progress: whether a bar is shown on standard error.
 
     Returns:
       The effects, and by transform, then by `reference` (all cells) and `held_out` (test cells),
@@ -69,7 +77,17 @@ def average_effects(
 
 
 def metrics_of(effects: Effects, halves: tuple, settings: EvaluateConfig) -> dict[str, dict]:
-    """Compare the model and the baselines with the data; the ceiling is half against half."""
+    """Compare the model and the baselines with the data.
+
+    Args:
+      effects: of the model, the data and the baselines.
+      halves: effects in two halves of the training cells, by transform; their agreement is the
+        ceiling.
+      settings: of the evaluation.
+
+    Returns:
+      Metrics by transform, then by cells (`reference`, `held_out`), then by source.
+    """
     found: dict[str, dict] = {}
     compare = partial(effect_metrics, top=settings.top, top_sets=settings.top_sets)
     for transform in TRANSFORMS:
@@ -91,34 +109,37 @@ def model_effects(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the model's effect of each condition and its standard deviation over particles.
 
-    Every condition is compared with the control of the same particle: M, E, qcE and z_basal are
-    shared, the noise of counts is not.
+    Every condition is compared with the control of the same particle: they share M, E, qcE and
+    z_basal, but not the noise of counts.
+
+    Args:
+      params: of the model.
+      conditions: C perturbations, without the control.
+      draw: what is drawn of each; `library_size` is one number.
+      spec: sizes and settings of the model.
+      progress: whether a bar is shown on standard error.
 
     Returns:
-      Two dicts by transform of [C, G] float64.
+      Two dictionaries by transform of [C, G] float64.
     """
     spec = spec.of_model
     order = sampling.gene_order(params, draw, spec=spec)
-    params, genes = sampling.in_order(params, order), jnp.asarray(order)
-    with_control = sampling.with_control(conditions)
-    step, width = sampling.chunk_sizes(with_control, draw.memory_gib, spec=spec)
+    params, genes = in_gene_order(params, order, spec=spec), jnp.asarray(order)
+    step, width = sampling.chunk_sizes(with_control(conditions), draw.memory_gib, spec=spec)
     width = max(width, 2)
     shape = (len(TRANSFORMS), len(conditions.number), len(order))
     total, squares = np.zeros(shape), np.zeros(shape)
-    parts = list(sampling.cut(conditions, min(width - 1, shape[1])))
+    parts = list(cut(conditions, min(width - 1, shape[1])))
     starts = range(0, draw.n_particles, _BLOCK)
-    with tqdm(
-        total=draw.n_particles * len(parts), desc="effects", unit="particle",
-        disable=not progress, file=sys.stderr, dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else 15.0,
-    ) as bar:  # fmt: skip
+    n_draws = draw.n_particles * len(parts)
+    with progress_bar(n_draws, "particle", label="effects", shown=progress) as bar:
         for part, which in parts:
             new = int((which == np.arange(which[0], which[0] + len(which))).sum())
             at = slice(which[0], which[0] + new)
             for start in starts:
                 stop = min(start + _BLOCK, draw.n_particles)
                 sums = _block_sums(
-                    params, sampling.with_control(part), start, stop,
+                    params, with_control(part), start, stop,
                     jnp.float32(draw.library_size), draw.seed, genes,
                     step=step, failed=draw.failed, spec=spec,
                 )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
-from gpo_vae_jax.predict.sampling import Conditions, conditions_of
+from gpo_vae_jax.predict.conditions import Conditions, conditions_of
 from gpo_vae_jax.types import Dataset, Split
 
 TRANSFORMS = ("perturbseq", "mean")

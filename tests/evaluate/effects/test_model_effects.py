@@ -11,6 +11,7 @@ from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects import model_effects
 from gpo_vae_jax.evaluate.effects import observed_effects as data_effects
 from gpo_vae_jax.predict import sampling
+from gpo_vae_jax.predict.conditions import with_control
 from gpo_vae_jax.predict.sampling import Draw
 from gpo_vae_jax.types import Conventions
 from tests import builders
@@ -21,7 +22,7 @@ SETTINGS = EvaluateConfig(effect_particles=40, top=3, top_sets=(2, 4), library_s
 
 
 def make(order=None, change=None, names=None):
-    """Return cells of 4 labels and controls; `change` edits the counts, `order` shuffles the rows."""
+    """Return cells of 4 labels and controls; `change` edits the counts, `order` shuffles rows."""
     rng = np.random.default_rng(0)
     n = 120
     label = np.array(["non-targeting", "A", "B", "7", "A+B"])[np.arange(n) % 5]
@@ -115,7 +116,7 @@ def test_model_effects_are_those_of_drawn_cells(trained, found):
     conditions = data_effects.conditions_of_labels(make(), table.labels)
     chunks = sampling.draw_cells(
         trained.params,
-        sampling.with_control(conditions),
+        with_control(conditions),
         Draw(n_particles=40, library_size=200.0),
         spec=trained.spec,
     )

@@ -1,0 +1,132 @@
+"""The contract of a likelihood head: p(x | z) from the decoder's last hidden layer."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.model.layers import linear
+from gpo_vae_jax.types import Array, Params
+
+
+class Linear(NamedTuple):
+    """The parameters of a linear layer from the last hidden layer to genes."""
+
+    kernel: Array  # [H, G]
+    bias: Array  # [G]
+
+    def __call__(self, hidden: Array) -> Array:
+        """Map [..., H] to [..., G]."""
+        return linear(hidden, self.kernel, self.bias)
+
+
+class Distribution(Protocol):
+    """What every head returns as p(x | z): a NamedTuple with these fields among others."""
+
+    @property
+    def mean(self) -> Array:
+        """Expected count of each cell and gene, [P, B, G]."""
+        ...
+
+    @property
+    def variance(self) -> Array:
+        """Variance of the count, [P, B, G]."""
+        ...
+
+
+HeadParams = Mapping[str, Any]  # by declared name: a Linear, or an array
+_D = TypeVar("_D", bound=Distribution)
+
+
+class Head(abc.ABC, Generic[_D]):
+    """A likelihood head: declared parameters and pure functions of them (docs/method.md 2).
+
+    A subclass declares its parameters by name and implements `distribution`, `log_prob` and
+    `sample`. The functions receive the declared parameters as `params`. Genes are the last axis of
+    every linear layer and every per-gene parameter: prediction reorders exactly these. Parameters
+    other than linear layers start at 0.
+    """
+
+    linear: ClassVar[tuple[str, ...]] = ()  # layers from H to G
+    per_gene: ClassVar[tuple[str, ...]] = ()  # parameters [G]
+    shared: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # shapes of parameters without genes
+    draws_counts: ClassVar[bool] = True  # whether `sample` returns whole numbers from 0 up
+    in_pytorch: ClassVar[Mapping[str, str]] = {}  # the original's name of each; empty: none there
+
+    @abc.abstractmethod
+    def distribution(self, params: HeadParams, hidden: Array, library_size: Array) -> _D:
+        """Return p(x | z).
+
+        Args:
+          params: the declared parameters.
+          hidden: [P, B, H] the decoder's last hidden layer.
+          library_size: [P, B] or [1, B] total counts of each cell.
+        """
+
+    @abc.abstractmethod
+    def log_prob(self, counts: Array, given: _D) -> Array:
+        """Return log p(x | z) of every gene, [P, B, G], for float32 counts [B, G]."""
+
+    @abc.abstractmethod
+    def sample(self, keys: Array, given: _D, genes: Array) -> Array:
+        """Draw a value for every cell and gene, [P, B, G] float32.
+
+        A value must depend on its cell's key, its gene's number and its own distribution only:
+        the order of cells and genes must not matter.
+
+        Args:
+          keys: [P, B] a random key for each cell.
+          given: from `distribution`.
+          genes: [G] uint32, the number of each gene.
+        """
+
+    def log_likelihood(
+        self, params: HeadParams, hidden: Array, counts: Array, library_size: Array
+    ) -> Array:
+        """Return log p(x | z) summed over genes, [P, B].
+
+        Args:
+          params: the declared parameters.
+          hidden: [P, B, H] the decoder's last hidden layer.
+          counts: [B, G] of any numeric type.
+          library_size: [B] float32.
+        """
+        given = self.distribution(params, hidden, library_size[None])
+        return self.log_prob(counts.astype(jnp.float32), given).sum(-1)
+
+    def weighted_log_likelihood(
+        self, params: HeadParams, hidden: Array, counts: Array, library_size: Array, weight: Array
+    ) -> Array:
+        """Return the sum of weight * log p(x | z) over particles, cells and genes: a scalar.
+
+        Training calls this one. A head may override it where value and gradient are cheaper to
+        compute together.
+
+        Args:
+          params: the declared parameters.
+          hidden: [P, B, H] the decoder's last hidden layer.
+          counts: [B, G] of any numeric type.
+          library_size: [B] float32.
+          weight: [B] of each cell, the same for all particles.
+        """
+        return jnp.sum(weight[None] * self.log_likelihood(params, hidden, counts, library_size))
+
+    def in_gene_order(self, params: Params, order: Array) -> Params:
+        """Return the decoder's parameters with the genes reordered.
+
+        Args:
+          params: of the decoder, by name; those that the head did not declare are returned as
+            they are.
+          order: [G] positions of the genes.
+        """
+
+        def reordered(name: str, value: Any) -> Any:
+            if name in (*self.linear, *self.per_gene):
+                return jax.tree.map(lambda leaf: leaf[..., order], value)
+            return value
+
+        return {name: reordered(name, value) for name, value in params.items()}

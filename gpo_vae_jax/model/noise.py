@@ -1,0 +1,92 @@
+"""The noise of training, evaluation and prediction: every number has an address.
+
+A draw depends on its key, the number of its particle, the number of its row (a treatment, a cell,
+a condition) and its column. So it is the same whichever particles and rows are drawn with it:
+chunking changes no number.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.model.row_noise import logistic_rows, normal_rows
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array, Noise, SharedNoise
+
+
+def sample_noise(
+    key: Array, spec: Spec, *, n_particles: int, n_cells: int, rows: Array | None = None
+) -> Noise:
+    """Draw all the noise of one evaluation of the objective.
+
+    Args:
+      key: of this evaluation.
+      spec: sizes and settings of the model.
+      n_particles: P.
+      n_cells: B; the cells of a batch are numbered by their position.
+      rows: see `sample_shared_noise`.
+    """
+    first, second, cells = jax.random.split(key, 3)
+    particles = jnp.arange(n_particles)
+
+    def of_pass(key: Array) -> SharedNoise:
+        mask, embedding, quality = jax.random.split(key, 3)
+        # All particles in one draw, unlike below: the numbers of every run trained so far.
+        shape = (n_particles, spec.sizes.n_quality, spec.model.n_latent)
+        return SharedNoise(
+            *_noise_of_network(mask, embedding, spec, particles, rows),
+            jax.random.normal(quality, shape),
+        )
+
+    return Noise(
+        shared=of_pass(first),
+        basal=sample_basal_noise(cells, spec, particles, jnp.arange(n_cells)),
+        counterfactual=of_pass(second),
+    )
+
+
+def sample_shared_noise(
+    key: Array, spec: Spec, particles: Array, rows: Array | None = None
+) -> SharedNoise:
+    """Draw the noise of the variables that cells share, for one guide pass.
+
+    Args:
+      key: of this pass.
+      spec: sizes and settings of the model.
+      particles: [P] numbers of the particles.
+      rows: [R'] the treatments whose rows are drawn; by default the R perturbed ones.
+
+    Returns:
+      Mask and embedding [P, R', T], quality [P, Q, L].
+    """
+    mask, embedding, quality = jax.random.split(key, 3)
+    columns = row_keys(quality, particles, jnp.arange(spec.sizes.n_quality))
+    return SharedNoise(
+        *_noise_of_network(mask, embedding, spec, particles, rows),
+        normal_rows(columns, spec.model.n_latent),
+    )
+
+
+def sample_basal_noise(key: Array, spec: Spec, particles: Array, rows: Array) -> Array:
+    """Draw the noise of z_basal, [P, B, L], of numbered particles [P] and cells [B]."""
+    return normal_rows(row_keys(key, particles, rows), spec.model.n_latent)
+
+
+def row_keys(key: Array, particles: Array, rows: Array) -> Array:
+    """Return the key of every particle [P] and row [R], [P, R]."""
+    fold = jax.random.fold_in
+    of_rows = jax.vmap(lambda draw: jax.vmap(lambda row: fold(fold(key, draw), row))(rows))
+    return of_rows(particles)
+
+
+def _noise_of_network(
+    mask: Array, embedding: Array, spec: Spec, particles: Array, rows: Array | None
+) -> tuple[Array, Array]:
+    """Draw the noise of M (logistic) and E (normal), each [P, R', T]."""
+    sizes = spec.sizes
+    rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
+    return (
+        logistic_rows(row_keys(mask, particles, rows), sizes.n_treatments),
+        normal_rows(row_keys(embedding, particles, rows), sizes.n_treatments),
+    )
