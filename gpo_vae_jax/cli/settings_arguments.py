@@ -84,7 +84,9 @@ def _of_file(name: str) -> Mapping[str, Any]:
     if path.is_dir():
         raise ConfigError(f"--config={name} is a folder; name a file in it, such as config.json")
     if not path.is_file():
-        hint = f"--preset {path.stem}" if path.stem in PRESETS else f"presets: {', '.join(PRESETS)}"
+        hint = f"presets are {', '.join(PRESETS)}"
+        if path.stem in PRESETS:
+            hint = f"the preset of that name is --preset {path.stem}"
         raise ConfigError(f"--config={name}: there is no such file in {Path.cwd()}; {hint}")
     if path.suffix == ".py":
         return _of_python(path)

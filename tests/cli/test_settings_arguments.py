@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, name, text, says):
             {"config": "elsewhere/rpe1.py"},
             "elsewhere/rpe1.py: there is no such file in .*--preset rpe1",
         ),
-        ({"config": "nosuch.py"}, "nosuch.py: there is no such file .*presets: demo, anndata"),
+        ({"config": "nosuch.py"}, "nosuch.py: there is no such file .*presets are demo, anndata"),
         ({"config": str(ROOT / "configs")}, "is a folder; name a file in it"),
     ],
 )
