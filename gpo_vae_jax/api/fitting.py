@@ -10,6 +10,7 @@ from gpo_vae_jax import config_io, presets
 from gpo_vae_jax.api.inputs import Prepared, dataset
 from gpo_vae_jax.compilation_cache import use_compilation_cache
 from gpo_vae_jax.config import Config
+from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.runs.watch import Watch, stop_on_signal
 from gpo_vae_jax.train.training import EpochEnd, OnEpoch
@@ -51,6 +52,7 @@ def train(
     use_compilation_cache()
     config = presets.anndata() if config is None else config
     config = config_io.from_dict(config_io.to_dict(config))
+    head_of(config.model.likelihood_key)  # refused before the data is read
     arrays = dataset(prepared, config.data)
     n_members = 1 if seeds is None or isinstance(seeds, (int, np.integer)) else len(seeds)
     watch = Watch(config, n_members=n_members, shown=progress)

@@ -35,9 +35,11 @@ def run(args: argparse.Namespace, invocation: Invocation) -> int:
     config, workdir = config_of(args), workdir_of(args)
     from gpo_vae_jax import data
     from gpo_vae_jax.compilation_cache import use_compilation_cache
+    from gpo_vae_jax.model.heads import head_of
     from gpo_vae_jax.runs.fit import fit
 
     use_compilation_cache()
+    head_of(config.model.likelihood_key)  # refused before the data is read
     dataset = data.from_config(config)
     trained = fit(dataset, config, workdir, resume=args.resume, overwrite=args.overwrite)
     best = trained.best
