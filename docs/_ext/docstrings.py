@@ -1,8 +1,7 @@
 """Docstrings of the package, written to be read in an editor, made ready for autodoc.
 
 Backticks mean code, indented blocks are code, and asterisks and bars mean themselves. Fields of
-dataclasses and named tuples are documented by the comment on their line; here it becomes the
-description of an attribute.
+dataclasses and named tuples are documented by the comment on their line; here they become a list.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Listen to autodoc, before napoleon does."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=400)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True}
 
@@ -57,12 +57,21 @@ def _has_fields(thing: Any) -> bool:
 def _process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     ready = list(_as_rst(lines))
     if what == "class" and _has_fields(thing):
-        ready += ["", "Attributes:"]
+        ready += ["", "**Fields**", ""]
         for field, annotation, default, comment in fields(thing):
             kind = annotation + (f" = {default}" if default else "")
-            ready.append(f"    {field} (``{kind}``): {_escaped(comment)}")
+            ready.append(
+                f"- **{field}** ``{kind}``" + (f": {_escaped(comment)}" if comment else "")
+            )
         ready.append("")
     lines[:] = ready
+
+
+def _signature(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Leave out the arguments of a class that has fields: they are the fields."""
+    return ("", "") if what == "class" and _has_fields(thing) else None
 
 
 def _skip(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:

@@ -15,7 +15,9 @@ import gpo_vae_jax as gv
 
 adata = gv.simulate(n_cells=4000, n_genes=80, n_perturbed=16, n_extended=8, seed=3)
 prepared = gv.prepare(adata, extended_log_fold_change=1.0, progress=False)
-data = gv.dataset(prepared)  # made once: five trainings and five evaluations read it
+data = gv.dataset(
+    prepared
+)  # made once: five trainings and five evaluations read it
 
 # %% [markdown]
 # ## Train five seeds in one call
@@ -38,7 +40,11 @@ config = dataclasses.replace(
     ),
     objective=dataclasses.replace(preset.objective, fc_criteria=0.8),
     train=dataclasses.replace(
-        preset.train, batch_size=256, n_particles=2, learning_rate=2e-3, max_epochs=60
+        preset.train,
+        batch_size=256,
+        n_particles=2,
+        learning_rate=2e-3,
+        max_epochs=60,
     ),
 )
 trained = gv.train(data, config, seeds=range(5), progress=False)
@@ -96,12 +102,16 @@ plt.show()
 
 # %%
 results = {
-    f"seed {one.best.seed}": gv.evaluate(one, data, effect_particles=200, iwelbo_particles=20)
+    f"seed {one.best.seed}": gv.evaluate(
+        one, data, effect_particles=200, iwelbo_particles=20
+    )
     for one in trained
 }
 comparison = gv.compare(results)
 called = comparison.edges[comparison.edges["edges"] == "called"]
-called[["run_a", "run_b", "n_shared", "jaccard", "random_jaccard", "spearman"]].round(2)
+called[
+    ["run_a", "run_b", "n_shared", "jaccard", "random_jaccard", "spearman"]
+].round(2)
 
 # %% [markdown]
 # `metrics` has every metric with its mean and its spread, and the comparison shows the main ones.
@@ -116,8 +126,13 @@ comparison
 # The screen is simulated, so we can look: of the edges that k seeds call, how many exist?
 
 # %%
-truth = pd.DataFrame(data.true_network, index=data.treatments, columns=data.treatments) != 0
-network["true edge"] = [truth.loc[a, b] for a, b in network[["source", "target"]].to_numpy()]
+truth = (
+    pd.DataFrame(data.true_network, index=data.treatments, columns=data.treatments)
+    != 0
+)
+network["true edge"] = [
+    truth.loc[a, b] for a, b in network[["source", "target"]].to_numpy()
+]
 table = network.groupby("n_called")["true edge"].agg(["size", "mean"])
 table.columns = ["edges", "share that exists"]
 table.round(2)
