@@ -20,19 +20,19 @@ from gpo_vae_jax.errors import DataError
 BACKENDS = ("auto", "scanpy", "rapids")
 
 
-def choose_backend(asked: str) -> str:
+def choose_backend(backend: str) -> str:
     """Return "scanpy" or "rapids"; "auto" means rapids if it is installed and finds a GPU.
 
     Raises DataError for "rapids" if it cannot run; the message says what to install.
     """
-    if asked not in BACKENDS:
+    if backend not in BACKENDS:
         raise DataError(
-            f"config.prepare.backend={asked!r} is not possible; there are: {', '.join(BACKENDS)}"
+            f"config.prepare.backend={backend!r} is not possible; there are: {', '.join(BACKENDS)}"
         )
-    problem = "" if asked == "scanpy" else _why_not_rapids()
-    if problem and asked == "rapids":
+    problem = "" if backend == "scanpy" else _why_not_rapids()
+    if problem and backend == "rapids":
         raise DataError(f"config.prepare.backend='rapids' cannot be used: {problem}")
-    return "scanpy" if problem or asked == "scanpy" else "rapids"
+    return "scanpy" if problem or backend == "scanpy" else "rapids"
 
 
 def cell_sums(

@@ -50,30 +50,30 @@ def check_values(values: np.ndarray, where: str) -> None:
     if values.dtype.kind in "ub":
         return
     if values.dtype.kind not in "if":
-        raise DataError(f"{where} holds {values.dtype} values, not numbers")
+        raise DataError(f"{where} has {values.dtype} values, not numbers")
     if values.dtype.kind == "f":
         bad = ~np.isfinite(values)
         if bad.any():
-            raise DataError(f"{where} holds {int(bad.sum())} values that are NaN or infinite")
+            raise DataError(f"{where} has {int(bad.sum())} values that are NaN or infinite")
     if values.size and values.min() < 0:
         raise DataError(
-            f"{where} holds negative values (down to {values.min():g}): raw counts are needed, not "
+            f"{where} has negative values (down to {values.min():g}): raw counts are needed, not "
             "scaled or centred expression"
         )
     if values.dtype.kind == "f":
         fraction = values != np.floor(values)
         if fraction.any():
             raise DataError(
-                f"{where} holds values that are not whole numbers (such as {values[fraction][0]:g})"
-                ": raw UMI counts are needed, not normalised expression; if a layer holds them, "
+                f"{where} has values that are not whole numbers (such as {values[fraction][0]:g})"
+                ": raw UMI counts are needed, not normalised expression; if a layer has them, "
                 "name it in config.prepare.layer"
             )
     if values.size and values.max() > _LARGEST:
-        raise DataError(f"{where} holds a count above {_LARGEST}")
+        raise DataError(f"{where} has a count above {_LARGEST}")
 
 
 def check_counts(matrix: CountMatrix, where: str = "X") -> None:
-    """Raise DataError unless the whole matrix holds counts (see check_values).
+    """Raise DataError unless every value of the matrix is a count (see check_values).
 
     A sparse matrix is not made dense.
     """

@@ -168,7 +168,7 @@ def _check_values(
     unknown = sorted(set(split) - set(SPLITS))
     if unknown:
         raise DataError(
-            f"split holds {listed(unknown)}; each cell must be in 'train', 'val' or 'test'"
+            f"split has the values {listed(unknown)}; each cell must be in 'train', 'val' or 'test'"
         )
     for name in SPLITS:
         if not (split == name).any():

@@ -66,7 +66,7 @@ def symbols(var: pd.DataFrame, key: str = "") -> tuple[list[str], str]:
         if not _are_ids(values):
             return values, f"mitochondrial and other genes are identified by var[{column!r}]"
     return names, (
-        "var names are Ensembl ids and no column holds symbols: mitochondrial, ribosomal and "
+        "var names are Ensembl ids and no column has symbols: mitochondrial, ribosomal and "
         "haemoglobin shares are 0; name the column of symbols in config.prepare.gene_name_key"
     )
 

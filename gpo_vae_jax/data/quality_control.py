@@ -74,8 +74,7 @@ def passed_by_limits(
 ) -> dict[str, np.ndarray]:
     """Return which cells pass the limits of a data set, by MADs, [N] bool each.
 
-    Only metrics with a limit can fail a cell. Doublets are not sought: they cannot be told by a
-    limit.
+    Only metrics with a limit can fail a cell. Doublets are not sought.
 
     Args:
       counts: [N, G].

@@ -1,4 +1,4 @@
-"""Ways to spoil a good raw file, for hypothesis to combine with sizes, forms and conventions."""
+"""Ways to spoil good raw data, which hypothesis combines with sizes, formats and conventions."""
 
 import anndata
 import numpy as np
@@ -21,7 +21,7 @@ CONVENTIONS = {  # obs column, control, what joins names
 
 
 def good(rng, n_cells, n_genes, form, convention):
-    """Return a small file that can be prepared, in float32 counts as files have them."""
+    """Return a small data set that can be prepared, with float32 counts as in most files."""
     key, control, joint = CONVENTIONS[convention]
     kinds = ["G0", "G1", f"G0{joint}G1", control, control]
     label = np.array(kinds)[np.arange(n_cells) % len(kinds)]
@@ -34,7 +34,7 @@ def good(rng, n_cells, n_genes, form, convention):
 
 
 def _with_value(values):
-    """Put one value that is no count somewhere into the matrix."""
+    """Put one value that is not a count into the matrix."""
 
     def spoil(adata, draw, key, control):
         value = draw(values)
@@ -105,7 +105,7 @@ def _without_controls(label, draw, control):
 
 
 def _setting(**choices):
-    """Ask for something that the file has not, or that is out of range."""
+    """Choose settings that the data does not have or that are out of range."""
 
     def spoil(adata, draw, key, control):
         return adata, {name: draw(values) for name, values in choices.items()}

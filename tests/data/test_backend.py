@@ -1,4 +1,4 @@
-"""The choice between scanpy and rapids-singlecell; the latter is played by a stand-in."""
+"""The choice between scanpy and rapids-singlecell, of which a fake stands in."""
 
 import sys
 import types
@@ -17,7 +17,7 @@ GENES = ["MT-CO1", "RPS3", "HBB", "ACTB"]
 
 @pytest.fixture
 def rapids(monkeypatch):
-    """Install a stand-in that works by scanpy and records what it was asked, and one GPU."""
+    """Install a fake package that calls scanpy and records its calls, and one GPU."""
     calls = []
 
     def recorded(name, function):

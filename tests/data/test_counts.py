@@ -1,4 +1,4 @@
-"""Matrices of counts: narrow types, checks, log-normalisation."""
+"""Count matrices: narrow types, checks, log-normalisation."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Names that were probably meant."""
+"""Suggestions for unknown gene names."""
 
 import pytest
 

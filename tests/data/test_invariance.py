@@ -1,4 +1,4 @@
-"""Results follow the names of the cells, and the seed decides only what is drawn."""
+"""Results depend on cell names, not on row order; the seed only changes what is drawn."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def raw():
-    """Return counts of which one perturbed gene is not measured and one has few cells."""
+    """Return counts where one perturbed gene is not measured and another has few cells."""
     adata = simulate(
         SimulateConfig(
             n_cells=420, n_genes=40, n_perturbed=5, n_extended=3, fail_fraction=0.15,
@@ -41,7 +41,7 @@ def results(raw):
 
 
 def assert_same(one, two):
-    """Compare all but the order of rows, which is that of `two` already."""
+    """Compare everything; the rows are in the same order already."""
     assert one.obs.equals(two.obs) and one.var.equals(two.var)
     assert one.obsm["delta_x"].tobytes() == two.obsm["delta_x"].tobytes()
     for have, want in (

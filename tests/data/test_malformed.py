@@ -1,4 +1,4 @@
-"""Input that cannot be used ends in a clear DataError, with nothing written."""
+"""Unusable input raises a clear DataError, and nothing is written."""
 
 import anndata
 import numpy as np
@@ -79,7 +79,7 @@ CASES = {
     "numbers as labels": (
         with_labels(lambda values: np.arange(len(values)) / 7),
         {},
-        "no control cells|holds numbers",
+        "no control cells|has numbers",
     ),
     "cell names": (duplicate("obs_names"), {}, "cell names are not unique: c0"),
     "gene names": (duplicate("var_names"), {}, "gene names are not unique: A"),
@@ -161,7 +161,7 @@ PREPARED = {
     "no counterfactual": (drop("layers", "counterfactual"), "layers lacks counterfactual"),
     "no delta": (drop("obsm", "delta_x"), r"obsm lacks delta_x \(it has: nothing\)"),
     "delta of other width": (put("obsm", "delta_x", np.zeros((300, 2))), r"delta has shape"),
-    "split of another name": (put("obs", "split", "holdout"), "split holds holdout"),
+    "split of another name": (put("obs", "split", "holdout"), "split has the values holdout"),
     "quality beyond 0 and 1": (put("obs", "qc_fail", 3), "qc_fail must hold"),
     "quality as text": (put("obs", "qc_fail", "failed"), "qc_fail must hold"),
     "matched to nobody": (put("obs", "matched_control", "nobody"), "'nobody', which is not a cell"),

@@ -1,4 +1,4 @@
-"""Data that cannot be prepared, by the hundred: a clear error each, and nothing written."""
+"""Hundreds of inputs that cannot be prepared: a clear error each, and nothing written."""
 
 import dataclasses
 import errno
@@ -105,7 +105,7 @@ def test_the_cases_are_many():
     )
 )
 def test_a_file_that_is_no_h5ad(what):
-    """Return text, HDF5 signatures, cut files and HDF5 that is no AnnData."""
+    """Text, HDF5 signatures, truncated files, and HDF5 that is not an AnnData."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "raw.h5ad"
         if isinstance(what, bytes):

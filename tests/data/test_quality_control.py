@@ -115,7 +115,7 @@ def test_each_batch_is_judged_by_itself(monkeypatch):
 
 @pytest.mark.slow
 def test_scrublet_on_more_cells_than_scanpy_compares_exactly_by_itself():
-    """With its default, scanpy 1.11.5 fails here beside scipy 1.17 and pynndescent 0.7."""
+    """The default of scanpy 1.11.5 fails here with scipy 1.17 and pynndescent 0.7."""
     pytest.importorskip("skimage", reason="Scrublet needs scikit-image")
     rng = np.random.default_rng(0)
     counts = rng.poisson(

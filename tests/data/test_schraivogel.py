@@ -1,4 +1,4 @@
-"""Real data: TAP-seq in K562 (Schraivogel 2020) against what was recorded from upstream."""
+"""Real data: TAP-seq in K562 (Schraivogel 2020) against recorded results of the original."""
 
 import anndata
 import numpy as np
@@ -12,7 +12,7 @@ CONFIG = PrepareConfig(
     perturbation_key="gene",
     split="reference",
     extended_genes="none",
-    # three haemoglobin genes and one of the ribosome are no shares of a transcriptome
+    # three haemoglobin genes and one ribosomal gene say nothing about the whole transcriptome
     qc_metrics=("UMI_count", "ngenes"),
 )
 
@@ -55,7 +55,7 @@ def test_split_quality_matches_and_delta_are_the_recorded_ones(prepared, recorde
 
 
 def test_delta_of_all_recorded_treatments(recorded):
-    """The recorded extended genes were chosen otherwise, but their delta is by this definition."""
+    """The recorded extended genes were chosen differently, but their delta is defined alike."""
     factor = counts.normalisation(counts.library_size(recorded["X"]))
     columns = counts.gene_columns(recorded["T"], recorded["var"])
     expression = counts.log_normalised(recorded["X"][:, columns], factor)
@@ -64,7 +64,7 @@ def test_delta_of_all_recorded_treatments(recorded):
 
 
 def test_counterfactuals_have_the_recorded_distribution(prepared, recorded):
-    """Upstream's draws were not seeded: only their distribution can be compared."""
+    """The original did not seed its draws: only their distribution can be compared."""
     ours = prepared.layers["counterfactual"].toarray()
     np.testing.assert_array_equal(ours.any(axis=1), recorded["cfX"].any(axis=1))
     np.testing.assert_allclose(ours.mean(axis=0), recorded["cfX"].mean(axis=0), rtol=0.1, atol=0.05)

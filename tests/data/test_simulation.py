@@ -1,4 +1,4 @@
-"""Simulated data: deterministic, stable, and with a network that shows in the counts."""
+"""Simulated data: deterministic, stable, and with a network that is visible in the counts."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A sparse matrix put together from rows in any order."""
+"""A sparse matrix assembled from rows in any order."""
 
 import numpy as np
 from hypothesis import given

@@ -24,7 +24,7 @@ def one_by_one(expression, controls, perturbation, dosage, n_perturbed):
 
 
 def draw(rng, kind, shape):
-    """Return values that are sparse counts, of either sign, of few kinds, or all the same."""
+    """Return sparse counts, values of either sign, of few kinds, or all the same."""
     if kind == "counts":
         return np.log1p(rng.poisson(0.8, shape) * rng.uniform(0.5, 2, (shape[0], 1)))
     if kind == "signed":

@@ -1,4 +1,4 @@
-"""Downloads, with archives made here and no network."""
+"""Downloads, without a network."""
 
 import io
 import sys
@@ -51,7 +51,7 @@ def workbook(sheet=b"x" * 20_000):
 
 
 def sending(**contents):
-    """Return a downloader that sends these bytes, and the ids it was asked for."""
+    """Return a download function that writes these bytes, and the ids it was called with."""
     asked = []
 
     def send(file_id, target):
@@ -196,12 +196,12 @@ def test_a_name_that_is_no_data_set(tmp_path):
 
 
 class Dead(Exception):
-    """Stands for gdown's error."""
+    """A fake of gdown's error."""
 
 
 @pytest.fixture
 def gdown(monkeypatch):
-    """Install a stand-in whose `download` each test sets."""
+    """Install a fake gdown whose `download` each test sets."""
     module = types.ModuleType("gdown")
     module.exceptions = types.SimpleNamespace(FileURLRetrievalError=Dead)
     monkeypatch.setitem(sys.modules, "gdown", module)

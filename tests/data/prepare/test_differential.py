@@ -31,7 +31,7 @@ def by_scanpy(expression, label, control, names):
 
 
 def check_against_scanpy(counts, label, control):
-    """Compare scores, changes, p and the order of genes; ties may stand in any order there."""
+    """Compare scores, changes, p and the order of genes, in which ties may be in any order."""
     names = np.unique(label[label != control])
     group = np.where(label == control, -1, np.searchsorted(names, label))
     factor = count_matrix.normalisation(count_matrix.library_size(counts))
@@ -68,7 +68,7 @@ def test_real_counts_as_scanpy(shared):
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9), st.sampled_from([0.3, 5]))
 def test_scores_are_rank_sums(seed, n, m, mean):
-    """The score by scipy's ranks, ties shared; cells in no group do not matter."""
+    """Scores follow from scipy's average ranks; cells in no group do not matter."""
     rng = np.random.default_rng(seed)
     values = np.log1p(rng.poisson(mean, (n + m + 3, 4)) * np.float32(0.7)).astype(np.float32)
     group = np.repeat([0, -1, -1], [n, m, 3])

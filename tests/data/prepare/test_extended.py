@@ -1,4 +1,4 @@
-"""Extended genes: the rule, and the whole stage on a built example."""
+"""Extended genes: the rule, and the whole stage on a small example."""
 
 import numpy as np
 import pytest

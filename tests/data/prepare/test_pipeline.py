@@ -1,4 +1,4 @@
-"""The whole preparation, and the prepared file there and back."""
+"""The whole preparation, and the round trip through a prepared file."""
 
 import dataclasses
 import json
@@ -117,7 +117,7 @@ def test_shuffled_cells_give_the_same_by_name(raw, prepared, seed):
 
 
 def test_another_seed_changes_only_what_is_random(raw):
-    """With the file's own split the seed decides the counterfactual draws alone."""
+    """If the data has a split, the seed only changes the counterfactual draws."""
     split = np.array(["train", "train", "val", "test"])[np.arange(raw.n_obs) % 4]
     raw = raw.copy()
     raw.obs["fold"] = split

@@ -1,4 +1,4 @@
-"""Which cells are kept: the recorded filters, and small cases by hand."""
+"""The cells that are kept: recorded filters, and small cases by hand."""
 
 import numpy as np
 import pandas as pd

@@ -191,7 +191,7 @@ def _text(obs: pd.DataFrame, key: str, setting: str, advice: str = "") -> pd.Ser
     column = _column(obs, key, setting, advice)
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
     if pd.api.types.is_numeric_dtype(values.dtype):  # booleans are numeric too
-        raise DataError(f"obs[{key!r}] holds numbers, not names{advice}")
+        raise DataError(f"obs[{key!r}] has numbers, not names{advice}")
     return column.astype(str)
 
 

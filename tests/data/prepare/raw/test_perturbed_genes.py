@@ -1,4 +1,4 @@
-"""Labels of cells: where they are cut, and which gene a name means."""
+"""Cell labels: how they are split, and which gene a name means."""
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,7 @@ def test_ids_name_genes_whose_var_names_are_symbols():
 
 
 def test_an_id_beside_the_label_tells_what_a_name_alone_does_not():
-    """Replogle's files have gene and gene_id in obs; a symbol of two genes means neither."""
+    """Replogle's files have gene and gene_id in obs; a symbol shared by two genes means neither."""
     config = PrepareConfig(perturbation_key="gene")
     labels = ["twice", "alone", "non-targeting"]
     assert genes_of_cells(read(labels, IDS, config))[0] == ("twice",)

@@ -1,4 +1,4 @@
-"""Files as published: their annotation, extended genes and matches are reused."""
+"""Published files: their annotation, extended genes and matches are reused."""
 
 import json
 
@@ -16,7 +16,7 @@ CONFIG = PrepareConfig(split="reference", strong_table="absent.xlsx", knockdown=
 
 @pytest.fixture(scope="module")
 def published():
-    """Return simulated counts with records that no computation would give."""
+    """Return simulated counts with recorded columns that no computation would produce."""
     adata = simulate(SimulateConfig(n_cells=300, n_genes=40, n_perturbed=4, fail_fraction=0.1))
     rng = np.random.default_rng(0)
     n = adata.n_obs

@@ -1,4 +1,4 @@
-"""Strong perturbations of a summary table."""
+"""Strong perturbations from a summary table."""
 
 import json
 
