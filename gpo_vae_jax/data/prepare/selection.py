@@ -147,9 +147,13 @@ def _check_left(
         return
     stages = [done for done in log.stages if "perturbations" in done]
     trail = ", ".join(f"{done['perturbations'][1]} after {done['stage']!r}" for done in stages)
-    absent = f" (not measured: {listed(missing, 5)})" if missing else ""
-    raise DataError(
-        f"no perturbation of a measured gene is left: {trail}{absent}; the names in "
-        f"obs[{config.perturbation_key!r}] must be var names or in a column of var "
-        "(config.prepare.gene_name_key), and filters can be relaxed (docs/data.md)"
-    )
+    if missing:
+        advice = (
+            f"not measured: {listed(missing, 5)}; the names in obs[{config.perturbation_key!r}] "
+            "must be var names or in a column of var (config.prepare.gene_name_key)"
+        )
+    elif stages[0]["perturbations"][1]:
+        advice = "relax the filters (docs/data.md)"
+    else:
+        advice = f"obs[{config.perturbation_key!r}] has only control cells"
+    raise DataError(f"no perturbation of a measured gene is left: {trail}; {advice}")
