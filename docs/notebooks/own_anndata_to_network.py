@@ -21,9 +21,8 @@ from sklearn.metrics import average_precision_score
 import gpo_vae_jax as gv
 
 adata = gv.simulate(n_cells=4000, n_genes=80, n_perturbed=16, n_extended=8, seed=3)
-adata.obs = adata.obs.rename(
-    columns={"perturbation": "gene"}
-)  # as many real files call it
+# many real files call the column "gene"
+adata.obs = adata.obs.rename(columns={"perturbation": "gene"})
 adata
 
 # %% [markdown]
@@ -96,15 +95,12 @@ trained
 # %%
 history = trained.history
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-for axis, term, title in zip(
-    axes, ("loss", "grn"), ("loss", "network alignment"), strict=True
-):
+for axis, term in zip(axes, ("loss", "grn"), strict=True):
     axis.plot(history["epoch"], history[f"train_{term}"], label="training")
     axis.plot(history["epoch"], history[f"val_{term}"], label="validation")
-    axis.axvline(
-        trained.best.best_epoch, color="grey", linestyle=":", label="best epoch"
-    )
-    axis.set(title=title, xlabel="epoch")
+    best = trained.best.best_epoch
+    axis.axvline(best, color="grey", linestyle=":", label="best epoch")
+    axis.set(title=term, xlabel="epoch")
 axes[0].legend()
 plt.show()
 
@@ -132,17 +128,14 @@ network.head(8)
 data = gv.dataset(prepared)
 change = pd.DataFrame(data.splits["train"].cells.delta, columns=data.treatments)
 median = change.groupby(data.labels["train"]).median()
-network["median change"] = [
-    median.loc[a, b] for a, b in network[["source", "target"]].to_numpy()
-]
+pairs = network[["source", "target"]].to_numpy()
+network["median change"] = [median.loc[a, b] for a, b in pairs]
 
 figure, axis = plt.subplots(figsize=(5, 3.4), layout="constrained")
 axis.scatter(network["median change"], network["probability"], s=12)
 axis.axhline(0.5, color="grey", linestyle=":")
 axis.axvline(config.objective.fc_criteria, color="grey", linestyle=":")
-axis.set(
-    xlabel="median change over the perturbation's cells", ylabel="edge probability"
-)
+axis.set(xlabel="median change in cells", ylabel="edge probability")
 plt.show()
 expected = (network["median change"] > config.objective.fc_criteria).sum()
 print(f"{expected} pairs change by more than fc_criteria in most cells")
@@ -162,26 +155,19 @@ training = (prepared.obs["split"] == "train").to_numpy()
 labels = prepared.obs["perturbation"].astype(str).to_numpy()
 means = expression[training].groupby(labels[training]).mean()
 fold_change = (means - means.loc["non-targeting"]).abs()
-edges = network[["source", "target"]].to_numpy()
-network["fold change"] = [fold_change.loc[a, b] for a, b in edges]
+network["fold change"] = [fold_change.loc[a, b] for a, b in pairs]
 
-truth = (
-    pd.DataFrame(data.true_network, index=data.treatments, columns=data.treatments)
-    != 0
-)
-is_edge = np.array([truth.loc[a, b] for a, b in edges])
-pd.Series(
-    {
-        "edge probability": average_precision_score(
-            is_edge, network["probability"]
-        ),
-        "absolute log fold change": average_precision_score(
-            is_edge, network["fold change"]
-        ),
-        "chance": is_edge.mean(),
-    },
-    name="area under the precision-recall curve",
-).round(2).to_frame()
+names = list(data.treatments)
+truth = pd.DataFrame(data.true_network != 0, index=names, columns=names)
+is_edge = np.array([truth.loc[a, b] for a, b in pairs])
+rankings = {
+    "edge probability": network["probability"],
+    "absolute log fold change": network["fold change"],
+}
+auprc = {
+    name: average_precision_score(is_edge, by) for name, by in rankings.items()
+}
+pd.DataFrame({"AUPRC": {**auprc, "chance": is_edge.mean()}}).round(2)
 
 # %% [markdown]
 # Both are far above chance, and **the fold change ranks the edges better**. That is no accident of
@@ -198,18 +184,15 @@ pd.Series(
 # %%
 a, b = network.loc[0, "source"], network.loc[3, "source"]
 cells = gv.predict(trained, prepared, [a, b, f"{a}+{b}"], n_cells=300)
-cells.obs.groupby(["perturbation", "kind"], observed=True).size().rename(
-    "cells"
-).to_frame()
+cells.obs[["perturbation", "kind"]].value_counts().to_frame()
 
 # %%
 of_perturbation = cells.obs["perturbation"].astype(str)
 drawn = np.log1p(cells.to_df()).groupby(of_perturbation).mean()
 effect = drawn - drawn.loc["non-targeting"]
 top = effect.loc[f"{a}+{b}"].abs().nlargest(8).index
-effect.loc[[a, b, f"{a}+{b}"], top].T.plot.bar(
-    figsize=(8, 3), ylabel="predicted change"
-)
+shown = effect.loc[[a, b, f"{a}+{b}"], top].T
+shown.plot.bar(figsize=(8, 3), ylabel="predicted change")
 plt.tight_layout()
 plt.show()
 
