@@ -19,9 +19,9 @@ class Spec:
     """
 
     sizes: Sizes
-    model: ModelConfig = ModelConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
-    train: TrainConfig = TrainConfig()
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
     @classmethod
     def of(cls, config: Config, sizes: Sizes) -> Spec:

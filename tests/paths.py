@@ -8,7 +8,7 @@ GOLDEN = ROOT / "tests" / "golden"
 
 
 def shared_folder() -> Path:
-    """Return the folder of optional real data: $GPO_VAE_JAX_DATA, else `shared` beside the clone."""
+    """Return the folder of real data: $GPO_VAE_JAX_DATA, else `shared` beside the clone."""
     return Path(os.environ.get("GPO_VAE_JAX_DATA") or ROOT.parent / "shared")
 
 

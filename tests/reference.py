@@ -178,10 +178,8 @@ class _Reference:
             "quality": _normal(shared["quality"], *shared["q_quality"]).sum(1),
             "basal": _normal(basal, mean, variance).sum(1),
         }
-        if self.o.objective == "reweighted_elbo":
-            w = self.o.reweight
-        else:
-            w = type(self.o.reweight)()
+        reweighted = self.o.objective == "reweighted_elbo"
+        w = self.o.reweight if reweighted else type(self.o.reweight)()
         result = {}
         for i, name in enumerate(log_p):
             gap = w.term[i] * (w.prior[i] * log_p[name] - log_q[name])
