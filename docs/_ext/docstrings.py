@@ -56,6 +56,8 @@ def _has_fields(thing: Any) -> bool:
 
 def _process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     ready = list(_as_rst(lines))
+    if what == "property" and ready:
+        ready[0] = f": {ready[0]}"  # or napoleon takes what precedes a colon for a type
     if what == "class" and _has_fields(thing):
         ready += ["", "**Fields**", ""]
         for field, annotation, default, comment in fields(thing):
@@ -80,7 +82,7 @@ def _skip(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: An
 
 
 def _as_rst(lines: list[str]) -> Iterator[str]:
-    in_code, in_section, blank = False, False, True
+    in_code, in_section, blank, returned = False, False, True, False
     for line in lines:
         indent = len(line) - len(line.lstrip())
         if line.strip() and indent == 0:
@@ -92,6 +94,9 @@ def _as_rst(lines: list[str]) -> Iterator[str]:
                 yield ""
             in_code = starts or (in_code and indent >= 4)
         blank = not line.strip()
+        if returned:  # a colon in what is returned does not end a type: types are annotated
+            line = line[:indent] + ": " + line[indent:]
+        returned = line.strip() == "Returns:"
         yield line if in_code else _escaped(line)
 
 
@@ -104,4 +109,5 @@ def _escaped(line: str) -> str:
             parts[i] = "``" + part.strip("`") + "``" + ("\\ " if touches else "")
         else:
             parts[i] = re.sub(r"([*|\\])", r"\\\1", re.sub(r"(\w)_(?=\W|$)", r"\1\\_", part))
-    return "".join(parts)
+    text = "".join(parts)
+    return re.sub(r"(?<=: )([A-Z]\.)", r"\\\1", text)  # "P." begins no enumeration
