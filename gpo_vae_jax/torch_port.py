@@ -163,9 +163,11 @@ def infer(state: State) -> Spec:
         logits_or_probs=kind,
         temperature=_decimal(temperature),
     )
-    priors = {"embedding_prior_scale": "model.p_E_scale", "mask_prior": f"model.p_mask_{kind}"}
-    found = {k: _decimal(state[name]) for k, name in priors.items() if name in state}
-    config = dataclasses.replace(config, **found)
+    if "model.p_E_scale" in state:
+        scale = _decimal(state["model.p_E_scale"])
+        config = dataclasses.replace(config, embedding_prior_scale=scale)
+    if f"model.p_mask_{kind}" in state:
+        config = dataclasses.replace(config, mask_prior=_decimal(state[f"model.p_mask_{kind}"]))
     n_treatments = mask.shape[0]
     n_quality = state.get("model.p_qc_E_loc", np.zeros((1, 1))).shape[0]
     return Spec(Sizes(n_genes, n_treatments, n_treatments, n_quality), config)

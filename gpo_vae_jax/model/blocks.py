@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from gpo_vae_jax.types import Array
 
 CHUNK_BYTES = 12 << 20  # of one block: fits a cache
-_Sum, _Found = TypeVar("_Sum"), TypeVar("_Found")
+_Sum = TypeVar("_Sum")
+_Found = TypeVar("_Found")
 
 
 def n_chunks(n_cells: int, n_bytes: int) -> int:
@@ -24,7 +25,7 @@ def n_chunks(n_cells: int, n_bytes: int) -> int:
 
 
 def by_chunks(
-    function: Callable[..., tuple[_Sum, _Found]], zeros: _Sum, chunks
+    function: Callable[..., tuple[_Sum, _Found]], zeros: _Sum, chunks: Any
 ) -> tuple[_Sum, _Found]:
     """Return the sum of `function`'s first result over chunks of cells, and its second for all.
 

@@ -110,7 +110,7 @@ def _search(uniform: Array, p0: Array, a: Array, b: Array, mean: Array) -> Array
         return first + _UNROLLED, left, p, counts
 
     def goes_on(state: tuple[Array, Array, Array, Array]) -> Array:
-        return (state[1] > 0).any()
+        return jnp.any(state[1] > 0)
 
     start = (jnp.float32(0), uniform, p0, jnp.zeros_like(p0))
     return jax.lax.while_loop(goes_on, step, start)[3]

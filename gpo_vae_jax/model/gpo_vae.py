@@ -49,7 +49,7 @@ def bind(params: Params, spec: Spec) -> GPOVAE:
 
 
 def init_params(
-    key: Array, spec: Spec, *, mask_init: float = 0.0, knowledge: np.ndarray | None = None
+    key: jax.Array, spec: Spec, *, mask_init: float = 0.0, knowledge: np.ndarray | None = None
 ) -> Params:
     """Draw initial parameters (docs/method.md 4).
 
@@ -86,7 +86,7 @@ def n_parameters(params: Params) -> int:
 
 
 @partial(jax.jit, static_argnames="spec")
-def _drawn_params(key: Array, spec: Spec) -> Params:
+def _drawn_params(key: jax.Array, spec: Spec) -> Params:
     return GPOVAE(spec).init(key, method="touch")["params"]
 
 

@@ -80,7 +80,11 @@ def _likelihood_forward(*arrays: Array) -> tuple[Array, tuple[Array, ...]]:
 
 
 def _likelihood_backward(arrays: tuple[Array, ...], cotangent: Array) -> tuple[Array | None, ...]:
-    return *_values_and_gradients(*arrays, cotangent)[1], None, None
+    hidden, kernel, bias, log_concentration, counts, library_size = arrays
+    _, gradients = _values_and_gradients(
+        hidden, kernel, bias, log_concentration, counts, library_size, cotangent
+    )
+    return *gradients, None, None
 
 
 log_likelihood.defvjp(_likelihood_forward, _likelihood_backward)
@@ -116,9 +120,11 @@ def weighted_log_likelihood(
 
 
 def _weighted_forward(*arrays: Array) -> tuple[Array, tuple[tuple[Array, ...], Array]]:
-    *given, weight = arrays
-    weights = _of_groups(given[0], weight)
-    values, gradients = _values_and_gradients(*given, weights)
+    hidden, kernel, bias, log_concentration, counts, library_size, weight = arrays
+    weights = _of_groups(hidden, weight)
+    values, gradients = _values_and_gradients(
+        hidden, kernel, bias, log_concentration, counts, library_size, weights
+    )
     return jnp.sum(weights * values), (gradients, values.sum(0))
 
 
@@ -141,7 +147,15 @@ def _of_groups(hidden: Array, weight: Array) -> Array:
     return jnp.broadcast_to(weight[None], (n_groups, *weight.shape))
 
 
-def _values(hidden, kernel, bias, log_concentration, counts, library_size, weight) -> Array:
+def _values(
+    hidden: Array,
+    kernel: Array,
+    bias: Array,
+    log_concentration: Array,
+    counts: Array,
+    library_size: Array,
+    weight: Array,
+) -> Array:
     """Return log p(x | z) summed over genes and over the particles of each group, [K, B]."""
     head = _Head(kernel, bias, jnp.exp(log_concentration))
 
@@ -154,7 +168,13 @@ def _values(hidden, kernel, bias, log_concentration, counts, library_size, weigh
 
 
 def _values_and_gradients(
-    hidden, kernel, bias, log_concentration, counts, library_size, weight
+    hidden: Array,
+    kernel: Array,
+    bias: Array,
+    log_concentration: Array,
+    counts: Array,
+    library_size: Array,
+    weight: Array,
 ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
     """Return `_values` and the gradients of the sum of weight * value.
 

@@ -15,7 +15,8 @@ from gpo_vae_jax.model.blocks import on_cpu
 _NAMES = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}  # jax's
 _BF16_ON_GPU = "BF16_BF16_F32"  # "bfloat16" means TF32 there
 _NAMES_IT = (0, 4, 36)  # the first JAX that accepts this name
-_Given, _Result = ParamSpec("_Given"), TypeVar("_Result")
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 
 
 def products_at(precision: str) -> AbstractContextManager[None]:

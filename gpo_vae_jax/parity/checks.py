@@ -41,6 +41,10 @@ TERMS = {  # recorded name -> ours
 }
 
 
+_gradients = jax.jit(jax.grad(loss, has_aux=True), static_argnames="spec")
+_step = jax.jit(train_step, static_argnames="spec")
+
+
 class Result(NamedTuple):
     """The outcome for one file."""
 
@@ -70,8 +74,7 @@ def _check_loss(record: Record, settings: Settings) -> Result:
     params = torch_port.from_torch(record.under("param/"), spec)
     context = records.context_of(record, "param/", spec.sizes)
     batch, noise = records.batch_of(record, "batch/"), records.noise_of(record, "noise/")
-    function = jax.jit(jax.grad(loss, has_aux=True), static_argnames="spec")
-    gradients, parts = function(params, context, batch, noise, spec=spec)
+    gradients, parts = _gradients(params, context, batch, noise, spec=spec)
     ours = torch_port.to_torch(gradients, spec)
 
     recorded = record.under("grad/")
@@ -98,12 +101,11 @@ def _check_train(record: Record, settings: Settings) -> Result:
     params = jax.tree.map(jnp.asarray, params)
     context = records.context_of(record, "param0/", spec.sizes)
     state = StepState(params, make_optimizer(train).init(params))
-    step = jax.jit(train_step, static_argnames="spec")
     losses, norms, n_steps = [], [], len(record["losses"])
     for i in range(n_steps):
         batch = records.batch_of(record, f"batch{i}/")
         noise = records.noise_of(record, f"noise{i}/")
-        state, parts = step(state, context, batch, noise, spec=spec)
+        state, parts = _step(state, context, batch, noise, spec=spec)
         losses.append(_relative(parts["loss"], record["losses"][i]))
         norms.append(_relative(parts["gradient_norm"], record["grad_norms_before_clip"][i]))
     ours = torch_port.to_torch(state.params, spec)

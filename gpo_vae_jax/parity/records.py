@@ -139,8 +139,12 @@ def shared_noise_of(record: Record, at: str) -> SharedNoise:
 
 def context_of(record: Record, params: str, sizes: Sizes) -> Context:
     """Return the counts of the split, and its statistics from wherever the file has them."""
-    cells = (jnp.asarray(record[f"counts/{name}"], jnp.float32) for name in ("D", "qc"))
-    return Context(statistics_of(record, params, sizes), *cells, jnp.ones(sizes.n_treatments))
+    return Context(
+        statistics=statistics_of(record, params, sizes),
+        treatment_cells=jnp.asarray(record["counts/D"], jnp.float32),
+        quality_cells=jnp.asarray(record["counts/qc"], jnp.float32),
+        measured=jnp.ones(sizes.n_treatments),
+    )
 
 
 def statistics_of(record: Record, params: str, sizes: Sizes) -> InputStatistics:

@@ -23,7 +23,7 @@ def network_monitors(params: Params, tables: dict[str, Array], *, spec: Spec) ->
       spec: sizes and settings of the model.
     """
     probs, n = bind(params, spec).guide.mask_probs(), spec.sizes.n_perturbed
-    found = {
+    found: Metrics = {
         "share_ge_0.5": jnp.mean(probs >= 0.5),
         "share_ge_0.8": jnp.mean(probs >= 0.8),
         "share_le_0.2": jnp.mean(probs <= 0.2),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,10 +32,12 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
 def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     """Scale the gradient by min(1, max_norm / (norm + 1e-6))."""
 
-    def update(gradients, state, params=None):
+    def update(
+        updates: Any, state: optax.OptState, params: Any = None
+    ) -> tuple[Any, optax.OptState]:
         del params
-        factor = jnp.minimum(1.0, max_norm / (global_norm(gradients) + 1e-6))
-        return jax.tree.map(lambda g: g * factor, gradients), state
+        factor = jnp.minimum(1.0, max_norm / (global_norm(updates) + 1e-6))
+        return jax.tree.map(lambda g: g * factor, updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
@@ -59,15 +61,15 @@ def cyclic_sgd(config: TrainConfig) -> optax.GradientTransformation:
     """
     low, high, up = config.cyclic_low, config.cyclic_high, config.cyclic_step_size_up
 
-    def init(params):
+    def init(params: Any) -> CyclicSGDState:
         return CyclicSGDState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
 
-    def update(gradients, state, params=None):
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, CyclicSGDState]:
         del params
         height = triangle(state.count, up)
         rate = low + (high - low) * height
         momentum = MOMENTUM_HIGH - (MOMENTUM_HIGH - MOMENTUM_LOW) * height
-        buffer = jax.tree.map(lambda b, g: momentum * b + g, state.buffer, gradients)
+        buffer = jax.tree.map(lambda b, g: momentum * b + g, state.buffer, updates)
         return jax.tree.map(lambda b: -rate * b, buffer), CyclicSGDState(state.count + 1, buffer)
 
     return optax.GradientTransformation(init, update)

@@ -61,7 +61,7 @@ def init_state(
     )
 
 
-def stream(seed: Array, name: int, *at: Array) -> Array:
+def stream(seed: Array, name: int, *at: Array) -> jax.Array:
     """Return the key of a random stream at a point of the run, such as an epoch or a step."""
     key = jax.random.fold_in(jax.random.key(seed), name)
     for number in at:

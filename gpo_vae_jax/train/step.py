@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -48,4 +48,5 @@ def apply_gradients(
     """Update the parameters, and add "gradient_norm" to the parts of the loss."""
     updates, optimizer = make_optimizer(spec.train).update(gradients, state.optimizer, state.params)
     parts = {**parts, "gradient_norm": global_norm(gradients)}
-    return StepState(optax.apply_updates(state.params, updates), optimizer), parts
+    params: Any = optax.apply_updates(state.params, updates)
+    return StepState(params, optimizer), parts

@@ -159,5 +159,5 @@ def test_prior_knowledge_that_cannot_be_is_refused(knowledge, message):
 
 
 def test_sum_mode_needs_as_many_latents_as_treatments():
-    with pytest.raises(ConfigError, match="n_latent=3.*T=4.*n_latent=4"):
+    with pytest.raises(ConfigError, match=r"n_latent=3.*T=4.*n_latent=4"):
         init_params(jax.random.key(0), Spec(SIZES, configure({"sum_mode": True}).model))

@@ -48,64 +48,76 @@ def single(arrays):
     return (*(jnp.float32(a) for a in floats), counts.astype(jnp.uint16), jnp.float32(library))
 
 
+likelihood, of_equation = jax.jit(log_likelihood), jax.jit(plain)
+
+
 @settings(max_examples=20)
 @given(
     seed=st.integers(0, 1000), n_cells=st.sampled_from([1, 6]), spread=st.sampled_from([0.1, 1, 4])
 )
 def test_value_is_that_of_the_equation(seed, n_cells, spread):
     arrays = single(draw_head(seed, n_cells=n_cells, spread=spread))
-    np.testing.assert_allclose(log_likelihood(*arrays), plain(*arrays), rtol=2e-5, atol=1e-3)
+    np.testing.assert_allclose(likelihood(*arrays), of_equation(*arrays), rtol=2e-5, atol=1e-3)
 
 
-@pytest.mark.parametrize("chunk_bytes", [1 << 30, 2000])
-def test_gradients_equal_autodiff_of_the_equation_in_float64(chunk_bytes):
-    program = f"""
+def test_gradients_equal_autodiff_of_the_equation_in_float64():
+    program = """
 from gpo_vae_jax.model import blocks, negative_binomial
 from tests.model.test_negative_binomial import draw_head, plain
-blocks.CHUNK_BYTES = {chunk_bytes}
-for seed in range(6):
-    *floats, counts, library = draw_head(seed, spread=(0.1, 1, 8)[seed % 3])
-    library = library * (1e8 if seed == 5 else 1)  # rates reach their floor
-    floats[3] = floats[3] - (4 if seed == 5 else 0)
-    weight = jnp.asarray(np.random.default_rng(seed).normal(size=(3, 12)))
-    def total(head, floats):
+def functions():
+    def total(head, floats, counts, library, weight):
         return (weight * head(*floats, counts, library)).sum()
-    ours = jax.grad(lambda f: total(negative_binomial.log_likelihood, f))(floats)
-    expected = jax.grad(lambda f: total(plain, f))(floats)
-    for a, b in zip(ours, expected, strict=True):
-        assert a.dtype == jnp.float64
-        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
-    value = total(negative_binomial.log_likelihood, floats)
-    np.testing.assert_allclose(value, total(plain, floats), rtol=1e-8)
-
-    def known(head, floats, weight):
-        return head(*floats, counts, library, weight)
-    def plainly(*arrays):
-        return (arrays[-1][None] * plain(*arrays[:-1])).sum()
-    given = (floats, weight[0])
-    ours = jax.value_and_grad(lambda g: 3 * known(negative_binomial.weighted_log_likelihood, *g))
-    expected = jax.value_and_grad(lambda g: 3 * known(plainly, *g))
-    for a, b in zip(*(jax.tree.leaves(f(given)) for f in (ours, expected)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
+    def known(floats, weight, counts, library):
+        return 3 * negative_binomial.weighted_log_likelihood(*floats, counts, library, weight)
+    def plainly(floats, weight, counts, library):
+        return 3 * (weight[None] * plain(*floats, counts, library)).sum()
+    def of(head):
+        return jax.jit(jax.value_and_grad(lambda *a: total(head, *a)))
+    weighted = tuple(jax.jit(jax.value_and_grad(f, (0, 1))) for f in (known, plainly))
+    return (of(negative_binomial.log_likelihood), of(plain)), weighted
+for chunk_bytes in (1 << 30, 2000):
+    blocks.CHUNK_BYTES = chunk_bytes
+    each, weighted = functions()
+    for seed in range(6):
+        *floats, counts, library = draw_head(seed, spread=(0.1, 1, 8)[seed % 3])
+        library = library * (1e8 if seed == 5 else 1)  # rates reach their floor
+        floats[3] = floats[3] - (4 if seed == 5 else 0)
+        weight = jnp.asarray(np.random.default_rng(seed).normal(size=(3, 12)))
+        for (ours, expected), arguments in (
+            (each, (floats, counts, library, weight)),
+            (weighted, (floats, weight[0], counts, library)),
+        ):
+            found = (jax.tree.leaves(f(*arguments)) for f in (ours, expected))
+            for a, b in zip(*found, strict=True):
+                assert a.dtype == jnp.float64
+                np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
 """
     run_in_float64(program)
 
 
-@settings(max_examples=12)
-@given(seed=st.integers(0, 1000), n_particles=st.sampled_from([1, 2, 5, 6, 7, 10]))
-def test_weights_known_beforehand_give_what_weighting_afterwards_gives(seed, n_particles):
-    """Whatever the number of particles: they share logarithms in groups of at most five."""
-    arrays = single(draw_head(seed, n_particles=n_particles, n_cells=6))
-    weight = jnp.float32(np.random.default_rng(seed).uniform(0, 1, 6))
+def known_and_after(*arrays_and_weight):
+    """Return value and gradients of the weighted sum, weighted beforehand and afterwards."""
+    *arrays, weight = arrays_and_weight
     numbers = (0, 1, 2, 3)
     known = jax.value_and_grad(lambda *a: weighted_log_likelihood(*a, weight), numbers)
     after = jax.value_and_grad(lambda *a: (weight[None] * log_likelihood(*a)).sum(), numbers)
-    value, gradients = known(*arrays)
-    expected_value, expected = after(*arrays)
-    assert value == weighted_log_likelihood(*arrays, weight)
-    np.testing.assert_allclose(value, expected_value, rtol=1e-5)
-    for a, b in zip(gradients, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * float(jnp.abs(b).max()))
+    return known(*arrays), after(*arrays), weighted_log_likelihood(*arrays, weight)
+
+
+both_ways = jax.jit(known_and_after)
+
+
+@pytest.mark.parametrize("n_particles", [1, 5, 6, 7])
+def test_weights_known_beforehand_give_what_weighting_afterwards_gives(n_particles):
+    """Whatever the number of particles: they share logarithms in groups of at most five."""
+    for seed in range(3):
+        arrays = single(draw_head(seed, n_particles=n_particles, n_cells=6))
+        weight = jnp.float32(np.random.default_rng(seed).uniform(0, 1, 6))
+        (value, gradients), (expected_value, expected), alone = both_ways(*arrays, weight)
+        np.testing.assert_allclose(value, alone, rtol=1e-6)
+        np.testing.assert_allclose(value, expected_value, rtol=1e-5)
+        for a, b in zip(gradients, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * float(jnp.abs(b).max()))
 
 
 def test_groups_hold_five_particles_at_most():
@@ -118,14 +130,22 @@ def test_groups_hold_five_particles_at_most():
 def test_chunks_change_nothing(n_cells, monkeypatch):
     arrays = single(draw_head(n_cells=n_cells))
     weight = jnp.linspace(0.5, 2, n_cells)
-    whole = jax.value_and_grad(lambda *a: weighted_log_likelihood(*a, weight), (0, 1, 2, 3))
-    value, gradients = whole(*arrays)
-    one_by_one = log_likelihood(*arrays)
+
+    def computed():
+        def weighted(*a):
+            return weighted_log_likelihood(*a, weight)
+
+        def all_of_it(*a):
+            return jax.value_and_grad(weighted, (0, 1, 2, 3))(*a), log_likelihood(*a)
+
+        return jax.jit(all_of_it)(*arrays)
+
+    (value, gradients), each = computed()
     monkeypatch.setattr(blocks, "CHUNK_BYTES", 3 * 17 * 4 * 3)  # three cells
     assert blocks.n_chunks(n_cells, 3 * 17 * 4 * n_cells) == {12: 4, 13: 13}[n_cells]
-    in_chunks, gradients_in_chunks = whole(*arrays)
+    (in_chunks, gradients_in_chunks), each_in_chunks = computed()
     np.testing.assert_allclose(value, in_chunks, rtol=1e-6)
-    np.testing.assert_allclose(log_likelihood(*arrays), one_by_one, rtol=2e-5)
+    np.testing.assert_allclose(each_in_chunks, each, rtol=2e-5)
     for a, b in zip(gradients, gradients_in_chunks, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * float(jnp.abs(a).max()))
 
@@ -146,8 +166,8 @@ def test_cells_without_counts_and_extreme_concentrations_stay_finite():
         lambda *a: log_likelihood(*a).sum(),
         lambda *a: weighted_log_likelihood(*a, ones),
     ):
-        value, gradients = jax.value_and_grad(head, (0, 1, 2, 3))(*arrays)
-        np.testing.assert_allclose(value, log_likelihood(*arrays).sum(), rtol=1e-5)
+        value, gradients = jax.jit(jax.value_and_grad(head, (0, 1, 2, 3)))(*arrays)
+        np.testing.assert_allclose(value, likelihood(*arrays).sum(), rtol=1e-5)
         assert np.isfinite(value)
         for gradient in gradients:
             assert np.isfinite(gradient).all()
@@ -156,7 +176,7 @@ def test_cells_without_counts_and_extreme_concentrations_stay_finite():
 def test_vmap_over_parameters_is_a_loop():
     hidden, *rest = single(draw_head())
     stacked = jnp.stack([hidden, 0.5 * hidden])
-    gradient = jax.grad(lambda h: log_likelihood(h, *rest).sum())
-    together = jax.vmap(gradient)(stacked)
+    gradient = jax.jit(jax.grad(lambda h: log_likelihood(h, *rest).sum()))
+    together = jax.jit(jax.vmap(gradient))(stacked)
     for i in range(2):
         np.testing.assert_allclose(together[i], gradient(stacked[i]), rtol=1e-5, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Cells drawn from a model: the counts' distribution, and what a draw hangs on."""
+"""Cells drawn from a model: the distribution of counts, and what a draw depends on."""
 
 import dataclasses
 
@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from gpo_vae_jax.errors import DataError
-from gpo_vae_jax.model import bind
+from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model.count_sampling import sample_counts, sample_normal
+from gpo_vae_jax.model.noise import sample_basal_noise
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.predict.conditions import conditions_of
 from gpo_vae_jax.predict.sampling import Draw
@@ -72,7 +73,7 @@ def test_counts_of_genes_and_rows_are_independent():
     assert np.abs(neighbours * np.sqrt(n)).max() < 4
 
 
-def test_count_hangs_on_its_gene_and_row_alone():
+def test_a_count_depends_on_its_gene_and_row_alone():
     n, g = 5, 40
     rng = np.random.default_rng(0)
     mean = rng.gamma(1, 5, (n, g))
@@ -96,7 +97,7 @@ def test_values_of_normal_heads():
 @pytest.mark.parametrize("expected", [True, False])
 def test_chunks_change_no_number(trained, expected, monkeypatch):
     groups = [(), ("A",), ("B", "D"), ("A", "C"), ("D",)]
-    draw = Draw(n_particles=11, library_size=300.0, expected=expected)
+    draw = Draw(n_particles=5, library_size=300.0, expected=expected)
     whole = cells(trained, groups, draw)
     monkeypatch.setattr(sampling, "_CPU_ROWS", 10)
     in_two = cells(trained, groups, draw)
@@ -120,30 +121,17 @@ def test_what_else_is_asked_for_changes_nothing(trained):
 
 def test_expected_counts_are_the_decoded_latents(trained):
     """Conditions of a particle share its latents: M, E, qcE from q, z from the prior."""
-    sizes = dataclasses.replace(builders.SIZES, n_perturbed=4)
+    sizes = dataclasses.replace(builders.SIZES, n_perturbed=4)  # D is drawn as well
+    spec, particles = dataclasses.replace(trained.spec, sizes=sizes), jnp.arange(3)
     draw = Draw(n_particles=3, library_size=500.0, expected=True)
-    key = jax.vmap(lambda n: jax.random.split(jax.random.fold_in(jax.random.key(0), n), 5))
-    keys = key(jnp.arange(3))
+    dosage = jnp.asarray([[0.0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1]])
 
-    def rows(kind, keys):
-        return jnp.stack(
-            [
-                jnp.stack([kind(jax.random.fold_in(key, row), (4,)) for row in range(4)])
-                for key in keys
-            ]
-        )
-
-    model = bind(trained.params, dataclasses.replace(trained.spec, sizes=sizes))
-    noise = builders.SharedNoise(
-        rows(jax.random.logistic, keys[:, 0]),
-        rows(jax.random.normal, keys[:, 1]),
-        jnp.stack([jax.random.normal(key, (1, 3)) for key in keys[:, 2]]),
-    )
-    shared = model.guide.sample_shared(noise)
-    basal = jnp.stack([jax.random.normal(key, (1, 3)) for key in keys[:, 3]])
-    for failed in (False, True):
-        found = cells(trained, [(), ("B",), ("A", "D")], draw._replace(failed=failed))
-        dosage = jnp.asarray([[0.0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1]])
+    @jax.jit
+    def decoded(failed):
+        model = bind(trained.params, spec)
+        shared_key, basal_key, _ = jax.random.split(jax.random.key(0), 3)
+        shared = model.guide.sample_shared(sample_shared_noise(shared_key, spec, particles))
+        basal = sample_basal_noise(basal_key, spec, particles, jnp.arange(1))
         bad = shared.quality * failed
         parts = (jnp.repeat(basal, 3, 1), dosage @ shared.effect, jnp.repeat(bad, 3, 1))
         blocks = trained.params["decoder"]["mlp"]["first"]
@@ -151,8 +139,11 @@ def test_expected_counts_are_the_decoded_latents(trained):
         first = sum(
             part @ blocks[f"kernel_{name}"] for part, name in zip(parts, names, strict=True)
         )
-        given = model.decoder.distribution(model.decoder.mlp(first), jnp.full(3, 500.0))
-        np.testing.assert_allclose(found, given.mean, rtol=2e-4)
+        return model.decoder.distribution(model.decoder.mlp(first), jnp.full(3, 500.0)).mean
+
+    for failed in (False, True):
+        found = cells(trained, [(), ("B",), ("A", "D")], draw._replace(failed=failed))
+        np.testing.assert_allclose(found, decoded(float(failed)), rtol=2e-4)
 
 
 def test_library_size_of_each_cell(trained):

@@ -18,7 +18,7 @@ with_algorithms = pytest.mark.skipif(
 
 def epoch_text(dataset, config, precision, platform="cpu"):
     spec = Spec.of(config(precision=precision), dataset.sizes)
-    state = init_state(0, spec=spec)
+    state = jax.eval_shape(lambda: init_state(0, spec=spec))
     args = (state, *on_device(dataset))
     if platform == "cpu":
         return run_epoch.lower(*args, spec=spec).as_text()

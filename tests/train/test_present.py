@@ -25,8 +25,7 @@ def gradients_of(case, batch, noise_key):
     return jax.jit(function)(case.params, case.context, batch, noise)
 
 
-@pytest.mark.parametrize("kind", ["logits", "probs"])
-@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize(("kind", "width"), [("logits", 1), ("probs", 2)])
 def test_loss_and_gradients_are_those_of_all_rows(kind, width):
     config = builders.configure({"logits_or_probs": kind, "mask_init": 0.3})
     case = builders.make_case(config, SIZES, n_cells=9, width=width)
@@ -35,19 +34,24 @@ def test_loss_and_gradients_are_those_of_all_rows(kind, width):
     key = jax.random.key(1)
     (value, parts), expected = gradients_of(case, case.batch, key)
     (ours, our_parts), gradients = gradients_of(case, few, key)
-    np.testing.assert_allclose(ours, value, rtol=1e-6)
+    np.testing.assert_allclose(ours, value, rtol=1e-5)
     for name, part in parts.items():
         np.testing.assert_allclose(our_parts[name], part, rtol=1e-5, atol=1e-6, err_msg=name)
     for a, b in zip(jax.tree.leaves(gradients), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6 * max(1, float(jnp.abs(b).max())))
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * max(1, float(jnp.abs(b).max())))
+
+
+present_in = jax.jit(present.present, static_argnums=(1, 2))
 
 
 @settings(max_examples=30)
-@given(seed=st.integers(0, 1000), width=st.integers(1, 3), n_cells=st.integers(1, 12))
+@given(
+    seed=st.integers(0, 1000), width=st.sampled_from([1, 3]), n_cells=st.sampled_from([1, 5, 12])
+)
 def test_rows_are_the_perturbations_of_the_batch(seed, width, n_cells):
     batch = builders.make_batch(np.random.default_rng(seed), SIZES, n_cells, width)
     used = np.unique(np.asarray(batch.perturbation)[np.asarray(batch.dosage) != 0])
-    few, number = present.present(batch, SIZES.n_perturbed, 40)
+    few, number = present_in(batch, SIZES.n_perturbed, 40)
     assert number == len(used)
     np.testing.assert_array_equal(few.rows[: len(used)], used)
     where = np.asarray(batch.dosage) != 0
