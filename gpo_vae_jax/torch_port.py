@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,7 +145,6 @@ def infer(state: State) -> Spec:
     deep_hidden = state[f"{guide}.embedding_encoder.mean_encoder.weight"].shape[1]
     buffers = {k.rsplit(".", 1)[1] for k in state if "normalization_module" in k}
     normalisation = "none" if not buffers else "standardize"
-    temperature = state.get(f"{guide}.gs_temperature", np.ones(1))
     config = ModelConfig(
         n_latent=n_latent,
         basal_encoder_n_layers=_depth(state, f"{guide}.z_basal_encoder"),
@@ -161,13 +159,10 @@ def infer(state: State) -> Spec:
         mean_field_encoder=state[f"{guide}.z_basal_encoder.mlp.layers.0.0.weight"].shape[1]
         == n_genes,
         logits_or_probs=kind,
-        temperature=_decimal(temperature),
+        temperature=_setting(state, f"{guide}.gs_temperature", ModelConfig.temperature),
+        mask_prior=_setting(state, f"model.p_mask_{kind}", ModelConfig.mask_prior),
+        embedding_prior_scale=_setting(state, "model.p_E_scale", ModelConfig.embedding_prior_scale),
     )
-    if "model.p_E_scale" in state:
-        scale = _decimal(state["model.p_E_scale"])
-        config = dataclasses.replace(config, embedding_prior_scale=scale)
-    if f"model.p_mask_{kind}" in state:
-        config = dataclasses.replace(config, mask_prior=_decimal(state[f"model.p_mask_{kind}"]))
     n_treatments = mask.shape[0]
     n_quality = state.get("model.p_qc_E_loc", np.zeros((1, 1))).shape[0]
     return Spec(Sizes(n_genes, n_treatments, n_treatments, n_quality), config)
@@ -263,9 +258,9 @@ def _buffers(spec: Spec, statistics: InputStatistics | None) -> dict[str, np.nda
     return {name: np.asarray(value, np.float32) for name, value in full.items()}
 
 
-def _decimal(values: np.ndarray) -> float:
-    """Return the setting that the first value was rounded from: 0.3, not 0.30000001."""
-    return float(str(np.float32(np.ravel(values)[0])))
+def _setting(state: State, name: str, default: float) -> float:
+    """Return the setting that a buffer was rounded from: 0.3, not 0.30000001."""
+    return float(str(np.float32(np.ravel(state[name])[0]))) if name in state else default
 
 
 def _depth(state: State, at: str) -> int:
