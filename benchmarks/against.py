@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -43,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = options.parsed(parser, arguments)
     if not (asked.other / "gpo_vae_jax").is_dir():
         parser.error(f"{asked.other} holds no gpo_vae_jax: name the root of a checkout")
-    os.environ["JAX_PLATFORMS"] = options.PLATFORMS[asked.device]
     entry = measure(shapes.SHAPES[asked.shape], asked)
     results_file.add(asked.results, "against", entry, ("shape", "device", "precision", "other"))
     print(text(entry))
@@ -54,7 +52,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         n_train = write_inputs(Path(folder), shape, asked)
         roots = {OLD: asked.other.resolve(), NEW: ROOT}
-        ready, answers = take_turns(roots, Path(folder), asked.rounds)
+        ready, answers = take_turns(roots, Path(folder), asked)
     return {
         "shape": shape.name,
         "device": asked.device,
@@ -82,7 +80,7 @@ def write_inputs(folder: Path, shape: shapes.Shape, asked: argparse.Namespace) -
 
 
 def take_turns(
-    roots: Mapping[str, Path], folder: Path, rounds: int
+    roots: Mapping[str, Path], folder: Path, asked: argparse.Namespace
 ) -> tuple[dict[str, Any], dict[tuple[str, str], list[dict[str, Any]]]]:
     """Return the first answer of each checkout, and its answers by name and by step or epoch."""
     workers: list[Worker] = []
@@ -90,19 +88,20 @@ def take_turns(
     try:
         for name, root in roots.items():
             command = [sys.executable, "-P", str(WORKER), str(folder)]
-            worker = Worker(name, command, cwd=root, env=alternating.environment(root))
+            environment = alternating.environment(root, asked.device)
+            worker = Worker(name, command, cwd=root, env=environment)
             workers.append(worker)
             if Path(worker.ready["package"]).parent != root:
                 raise alternating.WorkerError(
                     f"the worker of {root} imported {worker.ready['package']}"
                 )
             to_stderr(f"{name} is ready")
-        for number in range(rounds):
+        for number in range(asked.rounds):
             for what in WHAT:
                 for worker in workers if number % 2 == 0 else workers[::-1]:
                     answer = worker.ask(1, what=what)
                     answers.setdefault((worker.name, what), []).append(answer)
-            to_stderr(f"round {number + 1} of {rounds}")
+            to_stderr(f"round {number + 1} of {asked.rounds}")
         for worker in workers:
             worker.stop()
     finally:

@@ -87,7 +87,8 @@ def trained(
     train = dataclasses.replace(config.train, precision=precision)
     spec = Spec.of(dataclasses.replace(config, train=train), dataset.sizes)
     epoch = partial(run_epoch, spec=spec)
-    epoch = jax.jit(rounded(epoch) if asked.device == "cpu" else epoch)
+    if asked.device == "cpu" and precision != "float32":
+        epoch = jax.jit(rounded(epoch))
     splits = jax.device_put((dataset.splits["train"], dataset.splits["val"]))
     tables = {name: jnp.asarray(table, jnp.float32) for name, table in dataset.tables.items()}
     runs = []

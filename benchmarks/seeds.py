@@ -70,9 +70,10 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     active = jnp.ones(asked.seeds, bool)
 
     begin = time.perf_counter()
-    single = run_epoch.lower(singles[0], *data, spec=spec).compile()
+    single = run_epoch.lower(*program.kinds((singles[0], *data)), spec=spec).compile()
     between = time.perf_counter()
-    several = run_epoch_of_members.lower(at_once, active, *data, spec=spec).compile()
+    arguments = program.kinds((at_once, active, *data))
+    several = run_epoch_of_members.lower(*arguments, spec=spec).compile()
     compile_s = {"one": between - begin, "all": time.perf_counter() - between}
 
     seconds: dict[str, list[float]] = {"at_once": [], "one_by_one": []}

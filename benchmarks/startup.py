@@ -12,7 +12,6 @@ printed. Without --quick it also goes into benchmarks/results/startup.json.
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
 import sys
 import tempfile
@@ -39,13 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_rounds(parser, 3)
     options.add_device(parser, precision=False)
     asked = options.parsed(parser, arguments)
-    os.environ["JAX_PLATFORMS"] = options.PLATFORMS[asked.device]
     command = [*TRAIN, *SMALL * asked.quick]
-    entry = {"preset": "demo", "device": asked.device, **measure(command, asked.rounds)}
+    entry = {
+        "preset": "demo",
+        "device": asked.device,
+        **measure(command, asked.rounds, asked.device),
+    }
     results_file.add(results_file.folder_of(asked), "startup", entry, ("device",))
 
 
-def measure(command: Sequence[str], rounds: int) -> dict[str, Any]:
+def measure(command: Sequence[str], rounds: int, device: str = "cpu") -> dict[str, Any]:
     """Start the command three times a round: without a cache, with an empty one, with a full one.
 
     Args:
@@ -57,7 +59,7 @@ def measure(command: Sequence[str], rounds: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             for name in seconds:
                 cache = "off" if name == "off" else f"{folder}/cache"
-                took, epoch = first_epoch(command, Path(folder) / name, cache)
+                took, epoch = first_epoch(command, Path(folder) / name, cache, device)
                 seconds[name].append(took)
                 epochs[name].append(epoch)
                 to_stderr(f"round {number + 1} of {rounds}, {name}: {took:.3g} s")
@@ -70,13 +72,16 @@ def measure(command: Sequence[str], rounds: int) -> dict[str, Any]:
     }
 
 
-def first_epoch(command: Sequence[str], workdir: Path, cache: str) -> tuple[float, float]:
+def first_epoch(
+    command: Sequence[str], workdir: Path, cache: str, device: str
+) -> tuple[float, float]:
     """Start a training; return the seconds until its first epoch has ended, and of that epoch.
 
     Raises:
       RuntimeError: the command fails, or ends without an epoch.
     """
-    chosen = {k: v for k, v in environment().items() if not k.startswith("JAX_COMPILATION_CACHE")}
+    inherited = environment(device=device).items()
+    chosen = {k: v for k, v in inherited if not k.startswith("JAX_COMPILATION_CACHE")}
     metrics = workdir / "metrics.csv"
     with tempfile.TemporaryFile("w+") as said:
         start = time.perf_counter()

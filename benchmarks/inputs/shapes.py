@@ -29,7 +29,7 @@ SHAPES = {
     "rpe1": Shape("rpe1", 8749, 655, 383, 91_891, "rpe1"),
     "k562": Shape("k562", 8563, 1546, 622, 129_478, "replogle"),
     "adamson": Shape("adamson", 8000, 415, 68, 46_236, "adamson"),
-    "tiny": Shape("tiny", 60, 12, 8, 600, "rpe1"),
+    "tiny": Shape("tiny", 60, 12, 8, 800, "rpe1"),
 }
 PUBLISHED_BATCH, PUBLISHED_PARTICLES = 512, 5  # of every preset; test_shapes.py checks it
 TINY_BATCH, TINY_LATENT, TINY_HIDDEN = 64, 6, 16

@@ -101,9 +101,14 @@ def compiled_steps(current: StepState, split: Split, k: int, batch_size: int, *,
     program = jax.jit(partial(scan_steps, spec=spec, n_rows=n_rows), donate_argnums=0)
     rows = jax.ShapeDtypeStruct((k, batch_size), jnp.int32)
     first = jax.ShapeDtypeStruct((), jnp.int32)
-    compiled = program.lower(current, split, rows, first).compile()
+    compiled = program.lower(*kinds((current, split)), rows, first).compile()
     give_memory_back()  # as training does
     return compiled
+
+
+def kinds(tree: Any) -> Any:
+    """Return the shapes and types of arrays: all that a program is compiled for."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree)
 
 
 def initial(spec: Spec, seed: int = 0) -> StepState:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import options
 from benchmarks.measuring.summary import summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,10 +29,16 @@ class WorkerError(RuntimeError):
     """A worker that exited or broke the protocol; the message ends with its stderr."""
 
 
-def environment(root: Path = ROOT) -> dict[str, str]:
-    """Return this process's environment, in which Python imports from `root` first."""
+def environment(root: Path = ROOT, device: str | None = None) -> dict[str, str]:
+    """Return this process's environment for a child process.
+
+    Args:
+      root: where Python imports from first.
+      device: on which jax runs; by default as in this process.
+    """
     path = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+    platforms = {"JAX_PLATFORMS": options.PLATFORMS[device]} if device else {}
+    return os.environ | platforms | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def module(name: str, *options: str, python: str = sys.executable) -> list[str]:

@@ -16,9 +16,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 import jax.numpy as jnp
@@ -51,14 +52,15 @@ class Runner:
         self.rows = jnp.arange(self.k * size, dtype=jnp.int32).reshape(self.k, size)
         self.rows %= asked["n_train"]
 
-        arguments = {k: v for k, v in self.static.items() if k != "n_rows"}
-        self.of_epoch = jax.device_put(init_state(0, **arguments))
+        settings = {k: v for k, v in self.static.items() if k != "n_rows"}
+        self.of_epoch = jax.device_put(init_state(0, **settings))
         self.of_steps = jax.tree.map(jnp.copy, self.of_epoch.current)
         start = time.perf_counter()
-        self.epoch = run_epoch.lower(self.of_epoch, *self.data, **self.static).compile()
+        self.epoch = run_epoch.lower(*kinds((self.of_epoch, *self.data)), **self.static).compile()
         compiled = time.perf_counter()
-        steps = jax.jit(partial(scan, **self.static), donate_argnums=0)
-        self.steps = steps.lower(self.of_steps, train, self.rows).compile()
+        steps = jax.jit(partial(scan_steps, **self.static), donate_argnums=0)
+        arguments = (self.of_steps, train, self.rows, jnp.int32(0))
+        self.steps = steps.lower(*kinds(arguments)).compile()
         give_memory_back()
         self.ready = {
             "package": str(Path(gpo_vae_jax.__file__).resolve().parent),
@@ -68,8 +70,8 @@ class Runner:
                 "step": round(time.perf_counter() - compiled, 2),
             },
         }
-        self.first = {what: self.run(what)["loss"] for what in ("step", "epoch")}
-        self.ready["loss"] = self.first
+        for what in ("step", "epoch"):  # warm up
+            self.run(what)
 
     def run(self, what: str) -> dict[str, Any]:
         """Run an epoch, or k steps; return the seconds of one, and the last loss."""
@@ -78,9 +80,8 @@ class Runner:
             self.of_epoch, report = jax.block_until_ready(self.epoch(self.of_epoch, *self.data))
             seconds, loss = time.perf_counter() - start, report.validation["loss"]
         else:
-            self.of_steps, parts = jax.block_until_ready(
-                self.steps(self.of_steps, self.data[0], self.rows)
-            )
+            arguments = (self.of_steps, self.data[0], self.rows, jnp.int32(0))
+            self.of_steps, parts = jax.block_until_ready(self.steps(*arguments))
             seconds, loss = (time.perf_counter() - start) / self.k, parts["loss"][-1]
         return {"seconds": [seconds], "loss": float(loss)}
 
@@ -109,10 +110,15 @@ def static_arguments(config: configs.Config, sizes: Sizes) -> dict[str, Any]:
     return {"config": configs.compiled_part(config), "sizes": sizes}
 
 
-def scan(current: Any, split: Split, rows: Any, **static: Any) -> Any:
-    """Take a step on each row of `rows`, [k, B]."""
+def kinds(tree: Any) -> Any:
+    """Return the shapes and types of arrays."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree)
+
+
+def scan_steps(current: Any, split: Split, rows: Any, first: Any, **static: Any) -> Any:
+    """Take a step on each row of `rows`, [k, B], as programs/jax_program.py does."""
     filled = jnp.ones(rows.shape, bool)
-    return run_steps(current, split, rows, filled, jnp.uint32(0), jnp.int32(0), **static)
+    return run_steps(current, split, rows, filled, jnp.uint32(0), first, **static)
 
 
 def split_of(arrays: dict[str, np.ndarray], sizes: Sizes) -> Split:
@@ -149,12 +155,16 @@ def tables(sizes: Sizes) -> dict[str, jax.Array]:
 
 
 def main() -> None:
-    """Serve requests, as benchmarks/workers/alternating.py describes."""
+    """Read inputs and compile, then serve requests."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anything else prints goes to stderr
-    runner = Runner(Path(sys.argv[1]))
+    serve(Runner(Path(sys.argv[1])), sys.stdin, answers)
+
+
+def serve(runner: Runner, requests: Iterable[str], answers: TextIO) -> None:
+    """Answer requests line by line, as benchmarks/workers/alternating.py describes."""
     print(json.dumps({"ready": True, **runner.ready}), file=answers, flush=True)
-    for line in sys.stdin:
+    for line in requests:
         request = json.loads(line)
         if request.get("stop"):
             break

@@ -17,7 +17,7 @@ from tests.benchmarks.programs import FAKE_TORCH
 def test_a_step_beside_a_worker_that_takes_half_a_second(quick, tmp_path):
     worker = tmp_path / "worker.py"
     worker.write_text(FAKE_TORCH)
-    (entry,) = quick("step", "--torch-worker", worker, "--steps=2")
+    (entry,) = quick("step", "--torch-worker", worker, "--steps=8")
     assert (entry["shape"], entry["device"], entry["precision"]) == ("tiny", "cpu", "float32")
     assert entry["torch"]["step_s"]["median"] == 0.5 and entry["torch"]["peak_gib"] == 100
     assert entry["times_faster"] > 1 and 0 < entry["memory_share"] < 1
