@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from gpo_vae_jax.parity.records import Record, Settings
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.optimizer import make_optimizer
 from gpo_vae_jax.train.step import StepState, train_step
+from gpo_vae_jax.types import Array, Batch, Params
 
 LOSS, GRADIENT, ZERO = 2e-5, 2e-4, 1e-6
 STEP_LOSS, STEP_NORM, PARAMETER, SHARE = 1e-4, 1e-3, 2e-3, 0.99
@@ -43,6 +45,18 @@ TERMS = {  # recorded name -> ours
 
 _gradients = jax.jit(jax.grad(loss, has_aux=True), static_argnames="spec")
 _step = jax.jit(train_step, static_argnames="spec")
+
+
+@partial(jax.jit, static_argnames="spec")
+def _decoded(
+    params: Params, latent: dict[str, Array], batch: Batch, failed: Array, *, spec: Spec
+) -> tuple[Array, Array, Array]:
+    """Return mean, variance and log-probability of the counts of every cell and gene."""
+    decoder = bind(params, spec).decoder
+    effect = latent["E"] * latent["mask"]
+    hidden = decoder.hidden(latent["z_basal"], effect, latent["qc_E"], failed, batch)
+    given = decoder.distribution(hidden, batch.library_size)
+    return given.mean, given.variance, decoder.log_prob(batch.counts, given)
 
 
 class Result(NamedTuple):
@@ -123,22 +137,15 @@ def _check_train(record: Record, settings: Settings) -> Result:
 def _check_decode(record: Record, settings: Settings) -> Result:
     spec = records.spec_of(settings, record["qc"])
     params = torch_port.from_torch(record.under("param/"), spec, decoder_only=True)
-    model, batch = bind(params, spec), records.batch_of(record)
-    latent, errors = record.under("latent/"), {}
+    batch, errors = records.batch_of(record), {}
+    latent = {name: record[f"latent/{name}"] for name in ("z_basal", "E", "mask", "qc_E")}
     counts_mean = head_of(spec.model.likelihood_key).draws_counts
     for quality, flag in (("good", 0.0), ("bad", 1.0)):
-        hidden = model.decoder.hidden(
-            latent["z_basal"],
-            latent["E"] * latent["mask"],
-            latent["qc_E"],
-            jnp.full(batch.weight.shape, flag),
-            batch,
-        )
-        given = model.decoder.distribution(hidden, batch.library_size)
-        log_prob = model.decoder.log_prob(batch.counts, given)
+        failed = jnp.full(batch.weight.shape, flag)
+        mean, variance, log_prob = _decoded(params, latent, batch, failed, spec=spec)
         for name, value, signed in (
-            ("mean", given.mean, not counts_mean),
-            ("variance", given.variance, False),
+            ("mean", mean, not counts_mean),
+            ("variance", variance, False),
             ("log_prob", log_prob, True),
         ):
             name = f"{quality}_{name}"
