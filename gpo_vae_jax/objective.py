@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from gpo_vae_jax.config import ObjectiveConfig
 from gpo_vae_jax.model import bind
@@ -56,10 +57,15 @@ class Gaps(NamedTuple):
     quality: Array
     basal: Array
 
+    @property
+    def total(self) -> Array:
+        """Return the sum over variables, [P, B]."""
+        return self.mask + self.embedding + self.quality + self.basal
+
 
 def loss(
     params: Params, context: Context, batch: Batch, noise: Noise, *, spec: Spec
-) -> tuple[Array, Metrics]:
+) -> tuple[Float[Array, ""], Metrics]:
     """Return the loss of a batch and its parts.
 
     The loss is minus the evidence bound plus the terms of `TERMS`.
@@ -124,7 +130,7 @@ def prior_gaps(given: Given) -> Gaps:
     )
 
 
-def evidence_bound(given: Given, gaps: Gaps) -> tuple[Array, Array]:
+def evidence_bound(given: Given, gaps: Gaps) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Return the bound that is maximised (docs/method.md 5.3), and the mean reconstruction (5.1).
 
     All bounds but the importance-weighted one know the weight of every cell beforehand.
@@ -132,7 +138,7 @@ def evidence_bound(given: Given, gaps: Gaps) -> tuple[Array, Array]:
     batch, decoder = given.batch, given.model.decoder
     quality = reconstruction_weight(batch, given.settings)
     hidden = last_hidden(given.model, batch, given.guided.basal_sample, given.guided.shared)
-    n_particles, others = hidden.shape[0], sum(gaps)
+    n_particles, others = hidden.shape[0], gaps.total
     if given.settings.objective == "iwelbo":
         reconstruction = quality[None] * decoder.log_likelihood(hidden, batch)
         per_cell = jax.nn.logsumexp(reconstruction + others, axis=0) - math.log(n_particles)
@@ -142,7 +148,7 @@ def evidence_bound(given: Given, gaps: Gaps) -> tuple[Array, Array]:
     return reconstruction + mean_over_cells(others, batch), reconstruction
 
 
-def reconstruction_weight(batch: Batch, settings: ObjectiveConfig) -> Array:
+def reconstruction_weight(batch: Batch, settings: ObjectiveConfig) -> Float[Array, " B"]:
     """Return the weight of each cell, [B]: alpha if it passed quality control, else 1 - alpha."""
     bad, alpha = failed(batch), settings.alpha
     if alpha is None:
@@ -150,17 +156,21 @@ def reconstruction_weight(batch: Batch, settings: ObjectiveConfig) -> Array:
     return jnp.where(bad, 1 - alpha, alpha)
 
 
-def log_likelihood(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
+def log_likelihood(
+    model: GPOVAE, batch: Batch, basal: Float[Array, "P B L"], shared: SharedSample
+) -> Float[Array, "P B"]:
     """Return log p(x | z) under each cell's own quality, summed over genes, [P, B]."""
     return model.decoder.log_likelihood(last_hidden(model, batch, basal, shared), batch)
 
 
-def last_hidden(model: GPOVAE, batch: Batch, basal: Array, shared: SharedSample) -> Array:
+def last_hidden(
+    model: GPOVAE, batch: Batch, basal: Float[Array, "P B L"], shared: SharedSample
+) -> Float[Array, "P B H"]:
     """Return the decoder's last hidden layer under each cell's own quality, [P, B, H]."""
     return model.decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
 
 
-def counterfactual_kl(given: Given) -> Array:
+def counterfactual_kl(given: Given) -> Float[Array, ""]:
     """Return beta times the divergence of q2 from q_cf, summed over cells (docs/method.md 5.4)."""
     batch, guided = given.batch, given.guided
     (q2,) = given.model.guide.basal_posteriors(
@@ -173,7 +183,7 @@ def counterfactual_kl(given: Given) -> Array:
     return given.settings.beta * total
 
 
-def grn_alignment(given: Given) -> Array:
+def grn_alignment(given: Given) -> Float[Array, ""]:
     """Return how far the network's reach is from the observed changes (docs/method.md 5.5)."""
     spec, measured = given.model.spec, given.context.measured
     gap = alignment_gap(
@@ -188,7 +198,7 @@ def grn_alignment(given: Given) -> Array:
     return given.settings.gloss_coeff * mean_over_cells(per_cell[None], given.batch)
 
 
-def edge_penalty(given: Given) -> Array:
+def edge_penalty(given: Given) -> Float[Array, ""]:
     """Return the penalty on the mean edge probability (docs/method.md 5.6)."""
     return given.settings.penalty_coeff * given.model.guide.mask_probs().mean()
 
@@ -202,7 +212,7 @@ TERMS: dict[str, Callable[[Given], Array]] = {
 }
 
 
-def mean_over_cells(values: Array, batch: Batch) -> Array:
+def mean_over_cells(values: Float[Array, "P B"], batch: Batch) -> Float[Array, ""]:
     """Average [P, B] over particles and over the cells that count."""
     return jnp.sum(values.mean(0) * batch.weight) / jnp.sum(batch.weight)
 

@@ -21,8 +21,13 @@ import hypothesis
 import jax
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
 from tests import paths
+
+# Shapes on the signatures of these modules are checked at every call.
+TYPED = ("objective", "model.cells", "model.grn", "model.noise", "predict.conditions")
+install_import_hook([f"gpo_vae_jax.{name}" for name in TYPED], "beartype.beartype")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", False)  # tests provoke losses that are not finite

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Shaped
 
 from gpo_vae_jax.types import Array, Batch
 
 
+@runtime_checkable
 class Perturbed(Protocol):
     """Cells with perturbations: a `Batch`, or the conditions that prediction draws."""
 
@@ -25,7 +27,7 @@ class Perturbed(Protocol):
         ...
 
 
-def dosage_sum(rows: Array, batch: Perturbed) -> Array:
+def dosage_sum(rows: Float[Array, "*p R F"], batch: Perturbed) -> Float[Array, "*p B F"]:
     """Return D @ rows for the dosage D of the cells: the sum of the rows of each cell's treatments.
 
     Args:
@@ -38,7 +40,9 @@ def dosage_sum(rows: Array, batch: Perturbed) -> Array:
     return _gathered_sum(rows, batch.perturbation, batch.dosage)
 
 
-def share_of_cells(rows: Array, batch: Batch, treatment_cells: Array) -> Array:
+def share_of_cells(
+    rows: Float[Array, "P R"], batch: Batch, treatment_cells: Shaped[Array, " T"]
+) -> Float[Array, "P B"]:
     """Divide the value of each treatment among its cells (docs/method.md 5.2).
 
     Args:
@@ -54,19 +58,23 @@ def share_of_cells(rows: Array, batch: Batch, treatment_cells: Array) -> Array:
     return _gathered_sum(weighted, batch.perturbation, batch.dosage != 0)[..., 0]
 
 
-def share_of_failed(columns: Array, batch: Batch, quality_cells: Array) -> Array:
+def share_of_failed(
+    columns: Float[Array, "P Q"], batch: Batch, quality_cells: Shaped[Array, " Q"]
+) -> Float[Array, "P B"]:
     """Divide the value of each quality column among the cells that failed it: [P, Q] -> [P, B]."""
     share = columns * _inverse_or_zero(quality_cells)[None, :]
     return share @ (batch.qc_fail != 0).astype(share.dtype).T
 
 
-def rows_of(of_treatments: Array, batch: Batch, n_rows: int) -> Array:
+def rows_of(
+    of_treatments: Shaped[Array, " T *f"], batch: Batch, n_rows: int
+) -> Shaped[Array, " R *f"]:
     """Return the rows that the perturbations of a batch index: [T, ...] -> [R', ...]."""
     return of_treatments[:n_rows] if batch.rows is None else of_treatments[batch.rows]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
-def for_particles(x: Array, n_particles: int) -> Array:
+def for_particles(x: Float[Array, "*s"], n_particles: int) -> Float[Array, " P *s"]:
     """Repeat an array for every particle: [...] -> [P, ...].
 
     Its gradient is a chain of additions, which XLA fuses with its neighbours. The gradient of a
@@ -86,7 +94,7 @@ def _for_particles_backward(n_particles: int, _: None, cotangent: Array) -> tupl
 for_particles.defvjp(_for_particles_forward, _for_particles_backward)
 
 
-def failed(batch: Batch) -> Array:
+def failed(batch: Batch) -> Float[Array, " B"]:
     """Return the cell's own quality, [B]: 1 if it failed any quality column, else 0."""
     return (jnp.max(batch.qc_fail, axis=-1) != 0).astype(jnp.float32)
 

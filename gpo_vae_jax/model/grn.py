@@ -10,14 +10,21 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from gpo_vae_jax.model.cells import dosage_sum, rows_of
 from gpo_vae_jax.types import Array, Batch
 
 
 def alignment_gap(
-    values: Array, batch: Batch, kind: str, *, hop: int, fc_criteria: float, n_perturbed: int
-) -> Array:
+    values: Float[Array, "T T"],
+    batch: Batch,
+    kind: str,
+    *,
+    hop: int,
+    fc_criteria: float,
+    n_perturbed: int,
+) -> Float[Array, "B T"]:
     """Return |D S - target|, [B, T].
 
     Args:
@@ -35,7 +42,9 @@ def alignment_gap(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def reach(start: Array, network: Array, hop: int, shrink: float) -> Array:
+def reach(
+    start: Float[Array, "n T"], network: Float[Array, "T T"], hop: int, shrink: int | float
+) -> Float[Array, "n T"]:
     """Return sum over k = 0..hop of start @ (network / shrink)^k, row by row.
 
     The gradient with respect to the network is one product over all path lengths at once.
@@ -49,14 +58,14 @@ def reach(start: Array, network: Array, hop: int, shrink: float) -> Array:
     return _reach_forward(start, network, hop, shrink)[0]
 
 
-def _reach_forward(start: Array, network: Array, hop: int, shrink: float):
+def _reach_forward(start: Array, network: Array, hop: int, shrink: int | float):
     steps = [start]
     for _ in range(hop):
         steps.append((steps[-1] @ network) / shrink)
     return sum(steps[1:], start), (steps[:-1], network)
 
 
-def _reach_backward(hop: int, shrink: float, kept, cotangent: Array) -> tuple[Array, Array]:
+def _reach_backward(hop: int, shrink: int | float, kept, cotangent: Array) -> tuple[Array, Array]:
     steps, network = kept
     returned = [cotangent]
     for _ in range(hop):
@@ -70,7 +79,7 @@ def _reach_backward(hop: int, shrink: float, kept, cotangent: Array) -> tuple[Ar
 reach.defvjp(_reach_forward, _reach_backward)
 
 
-def scaled_reach(probs: Array, hop: int) -> Array:
+def scaled_reach(probs: Float[Array, "T T"], hop: int) -> Float[Array, "T T"]:
     """Return S for probabilities, [T, T]: rows sum to 1 before, columns span [0, 1] after."""
     mass = probs.sum(axis=1, keepdims=True)
     rows = probs / jnp.where(mass == 0, 1, mass)

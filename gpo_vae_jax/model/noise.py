@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Integer, Shaped
 
 from gpo_vae_jax.model.row_noise import logistic_rows, normal_rows
 from gpo_vae_jax.spec import Spec
@@ -16,7 +17,12 @@ from gpo_vae_jax.types import Array, Noise, SharedNoise
 
 
 def sample_noise(
-    key: Array, spec: Spec, *, n_particles: int, n_cells: int, rows: Array | None = None
+    key: Array,
+    spec: Spec,
+    *,
+    n_particles: int,
+    n_cells: int,
+    rows: Integer[Array, " R"] | None = None,
 ) -> Noise:
     """Draw all the noise of one evaluation of the objective.
 
@@ -47,7 +53,10 @@ def sample_noise(
 
 
 def sample_shared_noise(
-    key: Array, spec: Spec, particles: Array, rows: Array | None = None
+    key: Array,
+    spec: Spec,
+    particles: Integer[Array, " P"],
+    rows: Integer[Array, " R"] | None = None,
 ) -> SharedNoise:
     """Draw the noise of the variables that cells share, for one guide pass.
 
@@ -68,12 +77,16 @@ def sample_shared_noise(
     )
 
 
-def sample_basal_noise(key: Array, spec: Spec, particles: Array, rows: Array) -> Array:
+def sample_basal_noise(
+    key: Array, spec: Spec, particles: Integer[Array, " P"], rows: Integer[Array, " B"]
+) -> Float[Array, "P B L"]:
     """Draw the noise of z_basal, [P, B, L], of numbered particles [P] and cells [B]."""
     return normal_rows(row_keys(key, particles, rows), spec.model.n_latent)
 
 
-def row_keys(key: Array, particles: Array, rows: Array) -> Array:
+def row_keys(
+    key: Array, particles: Integer[Array, " P"], rows: Integer[Array, " R"]
+) -> Shaped[Array, "P R"]:
     """Return the key of every particle [P] and row [R], [P, R]."""
     fold = jax.random.fold_in
     of_rows = jax.vmap(lambda draw: jax.vmap(lambda row: fold(fold(key, draw), row))(rows))
