@@ -108,7 +108,7 @@ def test_chunks_change_no_number(trained, expected, monkeypatch):
         np.testing.assert_allclose(other, whole, rtol=1e-5 if expected else 0)
 
 
-def test_what_else_is_asked_for_changes_nothing(trained):
+def test_other_conditions_change_nothing(trained):
     draw = Draw(n_particles=6)
     alone = cells(trained, [("B", "A")], draw)
     among = cells(trained, [("D",), (), ("A", "B"), ("C",)], draw)

@@ -1,4 +1,4 @@
-"""Rows of a batch's own perturbations give what all rows give."""
+"""The rows of a batch's own perturbations lead to the same result as all rows."""
 
 from functools import partial
 
