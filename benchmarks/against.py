@@ -36,51 +36,52 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print the comparison."""
     parser = options.parser_of(__doc__)
     parser.add_argument("other", type=Path, help="root of the other checkout")
-    options.add_all(parser, rounds=7)
+    options.add_results(parser, default="none")
+    options.add_common(parser, rounds=7)
     parser.add_argument("--cells", type=int, help="training cells (default: 8 batches)")
     parser.add_argument("--steps", type=int, default=8, help="in one scan")
-    asked = options.parsed(parser, arguments)
-    if not (asked.other / "gpo_vae_jax").is_dir():
-        parser.error(f"{asked.other} holds no gpo_vae_jax: name the root of a checkout")
-    entry = measure(shapes.SHAPES[asked.shape], asked)
-    results_file.add(asked.results, "against", entry, ("shape", "device", "precision", "other"))
+    args = options.parsed(parser, arguments)
+    if not (args.other / "gpo_vae_jax").is_dir():
+        parser.error(f"{args.other} holds no gpo_vae_jax: name the root of a checkout")
+    entry = measure(shapes.SHAPES[args.shape], args)
+    results_file.add(args.results, "against", entry, ("shape", "device", "precision", "other"))
     print(text(entry))
 
 
-def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
     """Let both checkouts take turns."""
     with tempfile.TemporaryDirectory() as folder:
-        n_train = write_inputs(Path(folder), shape, asked)
-        roots = {OLD: asked.other.resolve(), NEW: ROOT}
-        ready, answers = take_turns(roots, Path(folder), asked)
+        n_train = write_inputs(Path(folder), shape, args)
+        roots = {OLD: args.other.resolve(), NEW: ROOT}
+        ready, answers = take_turns(roots, Path(folder), args)
     return {
         "shape": shape.name,
-        "device": asked.device,
+        "device": args.device,
         "device_kind": ready[NEW]["device_kind"],
-        "precision": asked.precision,
-        "other": machine.commit(asked.other),
+        "precision": args.precision,
+        "other": machine.commit(args.other),
         "train_cells": n_train,
-        "rounds": asked.rounds,
+        "rounds": args.rounds,
         "compile_s": {name: ready[name]["compile_s"] for name in roots},
         **{what: compared(answers, what) for what in WHAT},
     }
 
 
-def write_inputs(folder: Path, shape: shapes.Shape, asked: argparse.Namespace) -> int:
+def write_inputs(folder: Path, shape: shapes.Shape, args: argparse.Namespace) -> int:
     """Write cells and settings for both checkouts; return the number of training cells."""
-    spec = shapes.spec_of(shape, precision=asked.precision)
-    n_train = asked.cells or 8 * spec.train.batch_size
+    spec = shapes.spec_of(shape, precision=args.precision)
+    n_train = args.cells or 8 * spec.train.batch_size
     made = cells.cells(shape, n_train + max(1, n_train // 4))
     made |= cells.statistics(made["counts"][:n_train])
     for name, array in made.items():
         np.save(folder / f"{name}.npy", array)
-    settings = dataclasses.asdict(spec) | {"n_train": n_train, "steps": asked.steps}
+    settings = dataclasses.asdict(spec) | {"n_train": n_train, "steps": args.steps}
     (folder / "settings.json").write_text(json.dumps(settings))
     return n_train
 
 
 def take_turns(
-    roots: Mapping[str, Path], folder: Path, asked: argparse.Namespace
+    roots: Mapping[str, Path], folder: Path, args: argparse.Namespace
 ) -> tuple[dict[str, Any], dict[tuple[str, str], list[dict[str, Any]]]]:
     """Return the first answer of each checkout, and its answers by name and by step or epoch."""
     workers: list[Worker] = []
@@ -88,7 +89,7 @@ def take_turns(
     try:
         for name, root in roots.items():
             command = [sys.executable, "-P", str(WORKER), str(folder)]
-            environment = alternating.environment(root, asked.device)
+            environment = alternating.environment(root, args.device)
             worker = Worker(name, command, cwd=root, env=environment)
             workers.append(worker)
             if Path(worker.ready["package"]).parent != root:
@@ -96,12 +97,12 @@ def take_turns(
                     f"the worker of {root} imported {worker.ready['package']}"
                 )
             to_stderr(f"{name} is ready")
-        for number in range(asked.rounds):
+        for number in range(args.rounds):
             for what in WHAT:
                 for worker in workers if number % 2 == 0 else workers[::-1]:
                     answer = worker.ask(1, what=what)
                     answers.setdefault((worker.name, what), []).append(answer)
-            to_stderr(f"round {number + 1} of {asked.rounds}")
+            to_stderr(f"round {number + 1} of {args.rounds}")
         for worker in workers:
             worker.stop()
     finally:

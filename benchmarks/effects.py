@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--memory-gib", type=float, default=2.0, help="of one chunk")
     parser.add_argument("--genes", type=int, default=SHAPE.genes)
     parser.add_argument("--perturbed", type=int, default=SHAPE.perturbed)
-    asked = options.parsed(parser, arguments)
-    shape = shapes.scaled(SHAPE, genes=asked.genes, perturbed=asked.perturbed)
-    result = measure(shape, 50 if asked.quick else 2500, asked.memory_gib)
-    results_file.add(results_file.folder_of(asked), "effects", result)
+    args = options.parsed(parser, arguments)
+    shape = shapes.scaled(SHAPE, genes=args.genes, perturbed=args.perturbed)
+    result = measure(shape, 50 if args.quick else 2500, args.memory_gib)
+    results_file.add(results_file.folder_of(args), "effects", result)
 
 
 def measure(shape: shapes.Shape, n_particles: int, memory_gib: float) -> dict[str, Any]:

@@ -44,10 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options.parser_of(__doc__)
     options.add_all(parser, rounds=3)
     parser.add_argument("--cells", type=int, help="training cells; a quarter as many validate")
-    asked = options.parsed(parser, arguments)
-    program.use_device(asked.device)
-    entry = measure(shapes.SHAPES[asked.shape], asked)
-    folder = results_file.folder_of(asked)
+    args = options.parsed(parser, arguments)
+    program.use_device(args.device)
+    entry = measure(shapes.SHAPES[args.shape], args)
+    folder = results_file.folder_of(args)
     entry |= beside_torch(entry, folder)
     results_file.add(folder, "epoch", entry, ("shape", "device", "precision"))
 
@@ -64,11 +64,11 @@ def n_cells(shape: shapes.Shape, wanted: int | None) -> tuple[int, int]:
     return n, math.ceil(n * VALIDATION / TRAIN)
 
 
-def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
     """Run epochs, validations and steps in turn."""
-    spec = shapes.spec_of(shape, precision=asked.precision)
+    spec = shapes.spec_of(shape, precision=args.precision)
     size = spec.train.batch_size
-    train, validation = program.splits_of(shape, *n_cells(shape, asked.cells))
+    train, validation = program.splits_of(shape, *n_cells(shape, args.cells))
     state = jax.device_put(init_state(0, spec=spec), jax.devices()[0])
     tables = program.distance_tables(spec)
     n_train, n_val = (len(split.cells.weight) for split in (train, validation))
@@ -82,12 +82,12 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     key = jax.random.key(1)
     validating = jax.jit(partial(validate, spec=spec, n_rows=n_rows))
     validating = validating.lower(state.current.params, validation, key).compile()
-    stepping = Steps(spec, train, min(steps, 8 if asked.device == "cpu" else 64))
+    stepping = Steps(spec, train, min(steps, 8 if args.device == "cpu" else 64))
 
     timed(validating, state.current.params, validation, key)  # warm up
     stepping.seconds()
     seconds: dict[str, list[float]] = {"epoch": [], "validation": [], "step": []}
-    for number in range(asked.rounds):
+    for number in range(args.rounds):
         took, (state, report) = timed(epoch, state, train, validation, tables)
         seconds["epoch"].append(took)
         if number == 0:
@@ -96,15 +96,15 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
         seconds["validation"].append(took)
         seconds["step"].append(stepping.seconds())
         to_stderr(
-            f"round {number + 1} of {asked.rounds}: "
+            f"round {number + 1} of {args.rounds}: "
             + ", ".join(f"{name} {values[-1]:.4g} s" for name, values in seconds.items())
         )
     summaries = {f"{name}_s": summary(values) for name, values in seconds.items()}
     return {
         "shape": shape.name,
-        "device": asked.device,
+        "device": args.device,
         "device_kind": jax.devices()[0].device_kind,
-        "precision": asked.precision,
+        "precision": args.precision,
         "train_cells": n_train,
         "validation_cells": n_val,
         "all_cells": n_train >= round(shape.cells * TRAIN),

@@ -34,18 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cells", type=int, help="cells scored in a round (default: 8 chunks)")
     parser.add_argument("--particles", type=int, default=100)
     parser.add_argument("--memory-gib", type=float, default=2.0, help="of one chunk")
-    asked = options.parsed(parser, arguments)
-    program.use_device(asked.device)
-    entry = measure(shapes.SHAPES[asked.shape], asked)
-    folder = results_file.folder_of(asked)
+    args = options.parsed(parser, arguments)
+    program.use_device(args.device)
+    entry = measure(shapes.SHAPES[args.shape], args)
+    folder = results_file.folder_of(args)
     results_file.add(folder, "evaluate", entry, ("shape", "device", "precision"))
 
 
-def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
     """Score the same cells in every round; the first chunk is scored before, to compile."""
-    spec = shapes.spec_of(shape, precision=asked.precision)
-    width, rows = chunk_sizes(asked.particles, asked.memory_gib, spec=spec)
-    split = program.split_of(shape, asked.cells or 8 * rows)
+    spec = shapes.spec_of(shape, precision=args.precision)
+    width, rows = chunk_sizes(args.particles, args.memory_gib, spec=spec)
+    split = program.split_of(shape, args.cells or 8 * rows)
     n_cells = len(split.cells.weight)
     params = program.initial(spec).params
     chunk = Split(jax.tree.map(lambda a: a[:rows], split.cells), split.context)
@@ -57,8 +57,8 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
             of,
             spec=spec,
             seed=seed,
-            n_particles=asked.particles,
-            memory_gib=asked.memory_gib,
+            n_particles=args.particles,
+            memory_gib=args.memory_gib,
         )
         scores.append(float(found.mean()))
         return time.perf_counter() - start
@@ -67,17 +67,17 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     before, since_data = memory.resident_gib(), memory.forget_peak()
     first = score(chunk)
     again = score(chunk)
-    seconds = [score(split, seed) for seed in range(asked.rounds)]
+    seconds = [score(split, seed) for seed in range(args.rounds)]
     per_second = summary([n_cells / s for s in seconds])
     peak = memory.peak_gib()
     return {
         "shape": shape.name,
-        "device": asked.device,
+        "device": args.device,
         "device_kind": jax.devices()[0].device_kind,
-        "precision": asked.precision,
-        "particles": asked.particles,
+        "precision": args.precision,
+        "particles": args.particles,
         "cells": n_cells,
-        "chunk": {"particles": width, "cells": min(rows, n_cells), "memory_gib": asked.memory_gib},
+        "chunk": {"particles": width, "cells": min(rows, n_cells), "memory_gib": args.memory_gib},
         "seconds": summary(seconds),
         "cells_per_s": per_second,
         "test_cells": round(shape.cells * TEST),

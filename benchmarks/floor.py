@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_device(parser)
     parser.add_argument("--rate", action="store_true", help="measure the machine's rate")
     parser.add_argument("--small", action="store_true", help="by a tiny product")
-    asked = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     for shape in SHAPES.values():
         print(f"{shape.name}, {floor.n_parameters(shape):,} parameters\n\n{floor.table(shape)}\n")
-    if asked.rate:
-        print(json.dumps({"gflop_per_s": rate(asked.device, asked.precision, asked.small)}))
+    if args.rate:
+        print(json.dumps({"gflop_per_s": rate(args.device, args.precision, args.small)}))
 
 
 def rate(device: str, precision: str, small: bool) -> dict[str, float]:

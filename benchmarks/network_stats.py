@@ -44,12 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure everything, and keep the result."""
     parser = options.parser_of(__doc__)
     options.add_results(parser)
-    asked = options.parsed(parser, arguments)
-    sizes, n_sample = (QUICK, 20) if asked.quick else (RPE1, 400)
+    args = options.parsed(parser, arguments)
+    sizes, n_sample = (QUICK, 20) if args.quick else (RPE1, 400)
     with tempfile.TemporaryDirectory() as folder:
         own_process.call(simulate, Path(folder), sizes)
         result = own_process.call(measure, Path(folder), sizes, n_sample)
-    results_file.add(results_file.folder_of(asked), "network_stats", result)
+    results_file.add(results_file.folder_of(args), "network_stats", result)
 
 
 def simulate(folder: Path, sizes: Sizes) -> None:

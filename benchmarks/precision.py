@@ -47,31 +47,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=100)
     options.add_device(parser, precision=False)
     parser.add_argument("--recorded", type=Path, help="folder of a recorded run's arrays")
-    asked = options.parsed(parser, arguments)
+    args = options.parsed(parser, arguments)
     config = presets.demo()
-    if asked.quick:
-        asked.seeds, asked.epochs = 1, 2
+    if args.quick:
+        args.seeds, args.epochs = 1, 2
         config = small(config)
-    program.use_device(asked.device)
-    if asked.recorded:
-        config, dataset = reference.CONFIG, reference.dataset(asked.recorded)
+    program.use_device(args.device)
+    if args.recorded:
+        config, dataset = reference.CONFIG, reference.dataset(args.recorded)
     else:
         dataset = data.from_config(config)
     runs = {
-        precision: trained(dataset, config, precision, asked) for precision in options.PRECISIONS
+        precision: trained(dataset, config, precision, args) for precision in options.PRECISIONS
     }
     for precision in options.PRECISIONS:
         entry = {
             "data": config.name,
-            "device": asked.device,
-            "rounded_by": "hardware" if asked.device == "cuda" else "programs/rounded.py",
+            "device": args.device,
+            "rounded_by": "hardware" if args.device == "cuda" else "programs/rounded.py",
             "precision": precision,
-            "seeds": asked.seeds,
-            "epochs": asked.epochs,
+            "seeds": args.seeds,
+            "epochs": args.epochs,
             **compared(runs[precision], runs["float32"]),
         }
         key = ("data", "device", "precision")
-        results_file.add(results_file.folder_of(asked), "precision", entry, key)
+        results_file.add(results_file.folder_of(args), "precision", entry, key)
 
 
 def small(config: Config) -> Config:
@@ -81,21 +81,21 @@ def small(config: Config) -> Config:
 
 
 def trained(
-    dataset: Dataset, config: Config, precision: str, asked: argparse.Namespace
+    dataset: Dataset, config: Config, precision: str, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Train each seed for a number of epochs, and evaluate its best parameters."""
     train = dataclasses.replace(config.train, precision=precision)
     spec = Spec.of(dataclasses.replace(config, train=train), dataset.sizes)
     epoch = partial(run_epoch, spec=spec)
-    if asked.device == "cpu" and precision != "float32":
+    if args.device == "cpu" and precision != "float32":
         epoch = jax.jit(rounded(epoch))
     splits = jax.device_put((dataset.splits["train"], dataset.splits["val"]))
     tables = {name: jnp.asarray(table, jnp.float32) for name, table in dataset.tables.items()}
     runs = []
-    for seed in range(asked.seeds):
+    for seed in range(args.seeds):
         state = jax.device_put(init_state(seed, spec=spec))
         state, first = epoch(state, *splits, tables)
-        for _ in range(asked.epochs - 1):
+        for _ in range(args.epochs - 1):
             state, _ = epoch(state, *splits, tables)
         of_first = {name: float(values[0]) for name, values in first.steps.items()}
         runs.append(

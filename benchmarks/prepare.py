@@ -37,16 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_results(parser)
     parser.add_argument("--only", choices=("whole", "compare"), help="keep the other result")
     parser.add_argument("--scrublet", default="off", help="off, whole or slices")
-    asked = options.parsed(parser, arguments)
-    folder = results_file.folder_of(asked)
-    kept = results_file.read(folder, "prepare") if asked.only and folder else []
+    args = options.parsed(parser, arguments)
+    folder = results_file.folder_of(args)
+    kept = results_file.read(folder, "prepare") if args.only and folder else []
     result = kept[0] if kept else {}
-    if asked.only != "compare":
+    if args.only != "compare":
         result["preparation"] = preparation_of(
-            QUICK if asked.quick else rpe1_like.RPE1, asked.scrublet
+            QUICK if args.quick else rpe1_like.RPE1, args.scrublet
         )
-    if asked.only != "whole":
-        result["side_by_side"] = side_by_side(asked.quick)
+    if args.only != "whole":
+        result["side_by_side"] = side_by_side(args.quick)
     results_file.add(folder, "prepare", result)
 
 

@@ -38,17 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--repeat", type=int, help="calls of one measurement (default: 1, on a GPU 20)"
     )
-    asked = options.parsed(parser, arguments)
-    asked.repeat = asked.repeat or (20 if asked.device == "cuda" else 1)
-    program.use_device(asked.device)
-    entry = measure(shapes.SHAPES[asked.shape], asked)
-    folder = results_file.folder_of(asked)
+    args = options.parsed(parser, arguments)
+    args.repeat = args.repeat or (20 if args.device == "cuda" else 1)
+    program.use_device(args.device)
+    entry = measure(shapes.SHAPES[args.shape], args)
+    folder = results_file.folder_of(args)
     results_file.add(folder, "profile", entry, ("shape", "device", "precision"))
 
 
-def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
     """Time every part and the whole in turn, and set each beside its floor."""
-    spec = shapes.spec_of(shape, precision=asked.precision)
+    spec = shapes.spec_of(shape, precision=args.precision)
     n_cells = spec.train.batch_size
     split = jax.device_put(program.split_of(shape, 2 * n_cells), jax.devices()[0])
     rows = jnp.arange(n_cells, dtype=jnp.int32)
@@ -61,28 +61,28 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
             calls[part.name, "with_gradient"] = ready(both, part.by, part.rest)
     calls[WHOLE, "with_gradient"] = whole_step(split, rows, spec)
 
-    rate = Rate(asked.device, asked.precision, asked.quick)
+    rate = Rate(args.device, args.precision, args.quick)
     seconds: dict[tuple[str, str], list[float]] = {name: [] for name in calls}
     products: list[float] = []
-    for number in range(asked.rounds):
+    for number in range(args.rounds):
         products.append(rate.run(10)["seconds"][0] / 10)
         for name, call in calls.items():
             start = time.perf_counter()
-            for _ in range(asked.repeat):
+            for _ in range(args.repeat):
                 result = call()
             jax.block_until_ready(result)
-            seconds[name].append((time.perf_counter() - start) / asked.repeat)
-        to_stderr(f"round {number + 1} of {asked.rounds}")
+            seconds[name].append((time.perf_counter() - start) / args.repeat)
+        to_stderr(f"round {number + 1} of {args.rounds}")
     speed = {
         "flop_per_s": rate.flop / summary(products)["median"],
-        "bytes_per_s": bytes_per_s(2**16 if asked.quick else 2**25),
+        "bytes_per_s": bytes_per_s(2**16 if args.quick else 2**25),
     }
     rows_of_table = [described(part, shape, spec, seconds, speed) for part in parts]
     return {
         "shape": shape.name,
-        "device": asked.device,
+        "device": args.device,
         "device_kind": jax.devices()[0].device_kind,
-        "precision": asked.precision,
+        "precision": args.precision,
         "gflop_per_s": significant(speed["flop_per_s"] / 1e9),
         "gb_per_s": significant(speed["bytes_per_s"] / 1e9),
         "parts": rows_of_table,

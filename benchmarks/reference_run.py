@@ -22,12 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options.parser_of(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    asked = parser.parse_args(arguments)
-    dataset = reference.dataset(asked.folder)
+    args = parser.parse_args(arguments)
+    dataset = reference.dataset(args.folder)
     print(f"{'':10}{'seed':>5}{'best validation loss':>22}{'predictive IWELBO':>20}")
-    for run in reference.recorded_runs(asked.folder):
+    for run in reference.recorded_runs(args.folder):
         print(f"{'original':10}{run['seed']:5}{run['best_val']:22.4f}{run['iwelbo']:20.4f}")
-    for seed in asked.seeds:
+    for seed in args.seeds:
         trained = train(dataset, reference.CONFIG, seeds=seed)
         score = predictive_iwelbo_of_split(
             trained.params, dataset.splits["test"], spec=trained.spec, seed=seed

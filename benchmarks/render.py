@@ -20,12 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options.parser_of(__doc__)
     parser.add_argument("--results", type=Path, default=results_file.FOLDER)
     parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent)
-    asked = parser.parse_args(arguments)
-    found = {name: results_file.read(asked.results, name) for name in page.FILES}
-    plots = page.draw(found, asked.output / "plots")
-    asked.output.mkdir(parents=True, exist_ok=True)
-    (asked.output / "README.md").write_text(page.text(found, plots))
-    print(f"wrote {asked.output / 'README.md'} and {len(plots)} plots")
+    args = parser.parse_args(arguments)
+    found = {name: results_file.read(args.results, name) for name in page.FILES}
+    plots = page.draw(found, args.output / "plots")
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "README.md").write_text(page.text(found, plots))
+    print(f"wrote {args.output / 'README.md'} and {len(plots)} plots")
 
 
 if __name__ == "__main__":

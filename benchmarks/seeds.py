@@ -39,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     options.add_rounds(parser, 7)
     options.add_device(parser)
-    asked = options.parsed(parser, arguments)
-    if asked.quick:
-        asked.seeds = 2
-    program.use_device(asked.device)
+    args = options.parsed(parser, arguments)
+    if args.quick:
+        args.seeds = 2
+    program.use_device(args.device)
     results_file.add(
-        results_file.folder_of(asked),
+        results_file.folder_of(args),
         "seeds",
-        measure(shapes.SHAPES["tiny"] if asked.quick else SMALL, asked),
+        measure(shapes.SHAPES["tiny"] if args.quick else SMALL, args),
         ("shape", "seeds", "device", "precision"),
     )
 
@@ -58,16 +58,16 @@ def narrow(spec: Spec) -> Spec:
     return dataclasses.replace(spec, model=model)
 
 
-def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
     """Run an epoch of all seeds at once and one of each seed in turn."""
-    spec = shapes.spec_of(shape, precision=asked.precision)
+    spec = shapes.spec_of(shape, precision=args.precision)
     spec = narrow(spec) if shape is SMALL else spec
     splits = program.splits_of(shape, round(shape.cells * 0.64), round(shape.cells * 0.16))
     data = (*splits, program.distance_tables(spec))
     start = partial(init_state, spec=spec)
-    singles = [start(seed) for seed in range(asked.seeds)]
+    singles = [start(seed) for seed in range(args.seeds)]
     at_once = jax.tree.map(lambda *leaves: jnp.stack(leaves), *singles)
-    active = jnp.ones(asked.seeds, bool)
+    active = jnp.ones(args.seeds, bool)
 
     begin = time.perf_counter()
     single = run_epoch.lower(*program.kinds((singles[0], *data)), spec=spec).compile()
@@ -77,7 +77,7 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     compile_s = {"one": between - begin, "all": time.perf_counter() - between}
 
     seconds: dict[str, list[float]] = {"at_once": [], "one_by_one": []}
-    for number in range(asked.rounds + 1):  # the first warms up
+    for number in range(args.rounds + 1):  # the first warms up
         begin = time.perf_counter()
         at_once, _ = jax.block_until_ready(several(at_once, active, *data))
         between = time.perf_counter()
@@ -88,10 +88,10 @@ def measure(shape: shapes.Shape, asked: argparse.Namespace) -> dict[str, Any]:
     summaries = {f"{name}_s": summary(values) for name, values in seconds.items()}
     return {
         "shape": shape.name,
-        "seeds": asked.seeds,
-        "device": asked.device,
+        "seeds": args.seeds,
+        "device": args.device,
         "device_kind": jax.devices()[0].device_kind,
-        "precision": asked.precision,
+        "precision": args.precision,
         "genes": shape.genes,
         "treatments": shape.treatments,
         "train_cells": len(splits[0].cells.weight),

@@ -52,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_all(parser, rounds=5)
     parser.add_argument("--only", nargs="+", choices=POWERS, default=tuple(POWERS))
     parser.add_argument("--steps", type=int, help="of one measurement (default: 2, on a GPU 40)")
-    asked = options.parsed(parser, arguments)
-    asked.steps = asked.steps or (40 if asked.device == "cuda" else 2)
-    program.use_device(asked.device)
-    folder = results_file.folder_of(asked)
-    results_file.add(folder, "sizes", measure(asked), ("shape", "device", "precision"))
+    args = options.parsed(parser, arguments)
+    args.steps = args.steps or (40 if args.device == "cuda" else 2)
+    program.use_device(args.device)
+    folder = results_file.folder_of(args)
+    results_file.add(folder, "sizes", measure(args), ("shape", "device", "precision"))
 
 
 def points(shape: Shape, names: Sequence[str]) -> dict[str, dict[float, Point]]:
@@ -78,38 +78,38 @@ def at(shape: Shape, point: Point) -> Shape:
     )
 
 
-def measure(asked: argparse.Namespace) -> dict[str, Any]:
+def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Compile a program for each size, run them in turn, and set the growth beside the limit."""
-    shape = shapes.SHAPES[asked.shape]
-    wanted = points(shape, asked.only)
+    shape = shapes.SHAPES[args.shape]
+    wanted = points(shape, args.only)
     runners: dict[Point, Runner] = {}
     for point in [point for line in wanted.values() for point in line.values()]:
         if point not in runners:  # the whole is part of every line
             start = time.perf_counter()
             runners[point] = Runner(
                 at(shape, point),
-                [asked.steps],
+                [args.steps],
                 batch_size=point.batch_size,
                 n_particles=point.particles,
-                precision=asked.precision,
-                n_batches=asked.steps,
+                precision=args.precision,
+                n_batches=args.steps,
             )
             to_stderr(f"{point} is ready after {time.perf_counter() - start:.0f} s")
-    rate = Rate(asked.device, asked.precision, asked.quick)
+    rate = Rate(args.device, args.precision, args.quick)
     seconds: dict[Point, list[float]] = {point: [] for point in runners}
     products: list[float] = []
-    for _ in range(asked.rounds):
+    for _ in range(args.rounds):
         products.append(rate.run(10)["seconds"][0] / 10)
         for point, runner in runners.items():
-            seconds[point] += [sum(runner.run(asked.steps)["seconds"]) / asked.steps]
+            seconds[point] += [sum(runner.run(args.steps)["seconds"]) / args.steps]
     return {
         "shape": shape.name,
-        "device": asked.device,
+        "device": args.device,
         "device_kind": jax.devices()[0].device_kind,
-        "precision": asked.precision,
+        "precision": args.precision,
         "particles": PARTICLES,
-        "steps": asked.steps,
-        "rounds": asked.rounds,
+        "steps": args.steps,
+        "rounds": args.rounds,
         "gflop_per_s": significant(rate.flop / 1e9 / statistics.median(products)),
         "lines": {
             name: [described(shape, line[f], getattr(line[f], name), f, seconds) for f in FACTORS]

@@ -37,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_results(parser)
     options.add_rounds(parser, 3)
     options.add_device(parser, precision=False)
-    asked = options.parsed(parser, arguments)
-    command = [*TRAIN, *SMALL * asked.quick]
+    args = options.parsed(parser, arguments)
+    command = [*TRAIN, *SMALL * args.quick]
     entry = {
         "preset": "demo",
-        "device": asked.device,
-        **measure(command, asked.rounds, asked.device),
+        "device": args.device,
+        **measure(command, args.rounds, args.device),
     }
-    results_file.add(results_file.folder_of(asked), "startup", entry, ("device",))
+    results_file.add(results_file.folder_of(args), "startup", entry, ("device",))
 
 
 def measure(command: Sequence[str], rounds: int, device: str = "cpu") -> dict[str, Any]:

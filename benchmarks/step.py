@@ -54,12 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--upstream-entry", help="FILE:FUNCTION that steps the clone")
     parser.add_argument("--steps", type=int, help="of one request to this package")
     parser.add_argument("--torch-steps", type=int, help="of one request to PyTorch")
-    asked = options.parsed(parser, arguments)
-    if asked.torch is None:
-        asked.torch = asked.torch_worker is not None or has_torch(asked.torch_python)
-    for name in asked.shape:
-        measured = measure(shapes.SHAPES[name], asked)
-        results_file.add(results_file.folder_of(asked), "step", measured, KEY)
+    args = options.parsed(parser, arguments)
+    if args.torch is None:
+        args.torch = args.torch_worker is not None or has_torch(args.torch_python)
+    for name in args.shape:
+        measured = measure(shapes.SHAPES[name], args)
+        results_file.add(results_file.folder_of(args), "step", measured, KEY)
 
 
 def has_torch(python: str) -> bool:
@@ -70,50 +70,50 @@ def has_torch(python: str) -> bool:
     return done.returncode == 0
 
 
-def measure(shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: Shape, args: argparse.Namespace) -> dict[str, Any]:
     """Let the workers alternate, and combine their answers."""
-    steps = dict(STEPS[asked.device])
-    steps |= {"jax": asked.steps or steps["jax"], "torch": asked.torch_steps or steps["torch"]}
-    commands = commands_of(shape, asked, steps["jax"])
-    found = alternating.measure(commands, steps, asked.rounds, to_stderr)
+    steps = dict(STEPS[args.device])
+    steps |= {"jax": args.steps or steps["jax"], "torch": args.torch_steps or steps["torch"]}
+    commands = commands_of(shape, args, steps["jax"])
+    found = alternating.measure(commands, steps, args.rounds, to_stderr)
     config = shapes.published(shape)
     entry = {
         "shape": shape.name,
-        "device": asked.device,
-        "precision": asked.precision,
-        "beside": ("upstream" if asked.upstream else "torch") if asked.torch else "nothing",
+        "device": args.device,
+        "precision": args.precision,
+        "beside": ("upstream" if args.upstream else "torch") if args.torch else "nothing",
         **{k: v for k, v in shape._asdict().items() if k in ("genes", "treatments", "perturbed")},
         "batch_size": config.train.batch_size,
         "particles": config.train.n_particles,
         "parameters": floor.n_parameters(shape),
-        "rounds": asked.rounds,
+        "rounds": args.rounds,
         **{name: of_worker(found[name]) for name in ("jax", "torch") if name in found},
-        "floor": against_floor(shape, asked.device, found),
+        "floor": against_floor(shape, args.device, found),
     }
-    return entry | (against_torch(entry) if asked.torch else {})
+    return entry | (against_torch(entry) if args.torch else {})
 
 
-def commands_of(shape: Shape, asked: argparse.Namespace, k: int) -> dict[str, list[str]]:
+def commands_of(shape: Shape, args: argparse.Namespace, k: int) -> dict[str, list[str]]:
     """Return the command line of each worker."""
-    device = ["--device", asked.device, "--precision", asked.precision]
+    device = ["--device", args.device, "--precision", args.precision]
     of_shape = ["--shape", shape.name, *device]
-    small = ["--small"] * asked.quick
+    small = ["--small"] * args.quick
     commands = {"jax": alternating.module("programs.jax_step", *of_shape, "--ks", str(k))}
-    if asked.torch:
-        commands["torch"] = torch_command(shape, asked, ["--worker", *of_shape])
+    if args.torch:
+        commands["torch"] = torch_command(shape, args, ["--worker", *of_shape])
     commands["product"] = alternating.module("programs.matrix_product", *device, *small)
     return commands
 
 
-def torch_command(shape: Shape, asked: argparse.Namespace, same: list[str]) -> list[str]:
+def torch_command(shape: Shape, args: argparse.Namespace, same: list[str]) -> list[str]:
     """Return the command line of the PyTorch worker; its interpreter needs no package."""
-    if asked.torch_worker:
-        return [asked.torch_python, asked.torch_worker, *same]
-    if asked.upstream:
-        chosen = ["--upstream", asked.upstream, "--upstream-entry", asked.upstream_entry]
+    if args.torch_worker:
+        return [args.torch_python, args.torch_worker, *same]
+    if args.upstream:
+        chosen = ["--upstream", args.upstream, "--upstream-entry", args.upstream_entry]
     else:
         chosen = ["--settings", json.dumps(settings.of_shape(shape))]
-    return alternating.module("torch_baseline", *same, *chosen, python=asked.torch_python)
+    return alternating.module("torch_baseline", *same, *chosen, python=args.torch_python)
 
 
 def of_worker(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,17 +42,17 @@ UPSTREAM = {  # the original alone on two cores, PyTorch 2.13
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, serve requests, or compare with the recorded runs."""
-    asked = parsed(arguments)
-    if asked.goldens:
+    args = parsed(arguments)
+    if args.goldens:
         from benchmarks.programs.torch_gpo_vae import goldens
 
         text, agree = goldens.table(GOLDENS)
         print(text)
         sys.exit(not agree)
-    if asked.worker:
-        serve(asked)
+    if args.worker:
+        serve(args)
     else:
-        measure(asked)
+        measure(args)
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -67,20 +67,20 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", type=json.loads, help="JSON of torch_gpo_vae's Settings")
     parser.add_argument("--upstream", type=Path, help="the root of a clone of the original")
     parser.add_argument("--upstream-entry", help="FILE:FUNCTION that steps it")
-    asked = options.parsed(parser, arguments)
-    if (asked.upstream is None) != (asked.upstream_entry is None):
+    args = options.parsed(parser, arguments)
+    if (args.upstream is None) != (args.upstream_entry is None):
         parser.error("--upstream and --upstream-entry go together")
-    if asked.steps < 1:
+    if args.steps < 1:
         parser.error("--steps must be at least 1")
-    if asked.quick:
-        asked.steps = 2
-    return asked
+    if args.quick:
+        args.steps = 2
+    return args
 
 
-def measure(asked: argparse.Namespace) -> None:
+def measure(args: argparse.Namespace) -> None:
     """Time the steps, print the result and keep it."""
-    job, first, setup = warmed_up(asked)
-    taken = torch_step.run(job, asked.steps, asked.device)
+    job, first, setup = warmed_up(args)
+    taken = torch_step.run(job, args.steps, args.device)
     result = {
         "machine": machine.describe(),
         **job.facts,
@@ -89,20 +89,20 @@ def measure(asked: argparse.Namespace) -> None:
         "seconds_per_step": round(statistics.median(taken.seconds), 3),
         "seconds": [round(seconds, 3) for seconds in taken.seconds],
         "loader_s_per_batch": round(statistics.median(taken.loader), 3) if taken.loader else None,
-        **torch_step.peak(asked.device),
+        **torch_step.peak(args.device),
         "loss": taken.loss,
-        "original_as_measured_before": UPSTREAM.get(asked.shape),
+        "original_as_measured_before": UPSTREAM.get(args.shape),
     }
     print(json.dumps(result, indent=2))
-    folder = results_file.folder_of(asked)
+    folder = results_file.folder_of(args)
     if folder:
         target = folder / "torch_baseline.json"
         kept = json.loads(target.read_text()) if target.exists() else {}
         folder.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps({**kept, entry_name(asked): result}, indent=2) + "\n")
+        target.write_text(json.dumps({**kept, entry_name(args): result}, indent=2) + "\n")
 
 
-def serve(asked: argparse.Namespace) -> None:
+def serve(args: argparse.Namespace) -> None:
     """Serve requests on stdin; stdout carries the answers and nothing else."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anything else prints goes to stderr
@@ -110,7 +110,7 @@ def serve(asked: argparse.Namespace) -> None:
     def answer(message: dict[str, Any]) -> None:
         print(json.dumps(message), file=answers, flush=True)
 
-    job, first, setup = warmed_up(asked)
+    job, first, setup = warmed_up(args)
     loader = round(first.loader[0], 4) if first.loader else None
     timing = {"compile_s": None, "setup_s": round(setup, 3), "loader_s": loader}
     answer({"ready": True, **timing, **job.facts})
@@ -118,48 +118,48 @@ def serve(asked: argparse.Namespace) -> None:
         message = json.loads(line)
         if message.get("stop"):
             break
-        taken = torch_step.run(job, int(message["steps"]), asked.device)
+        taken = torch_step.run(job, int(message["steps"]), args.device)
         answer({"seconds": taken.seconds, "loss": taken.loss})
-    answer(torch_step.peak(asked.device))
+    answer(torch_step.peak(args.device))
 
 
-def warmed_up(asked: argparse.Namespace) -> tuple[Job, torch_step.Taken, float]:
+def warmed_up(args: argparse.Namespace) -> tuple[Job, torch_step.Taken, float]:
     """Return a job after its first step, what that took, and the seconds until here."""
     start = time.perf_counter()
-    job = prepare(asked)
-    first = torch_step.run(job, 1, asked.device)
+    job = prepare(args)
+    first = torch_step.run(job, 1, args.device)
     return job, first, time.perf_counter() - start
 
 
-def prepare(asked: argparse.Namespace) -> Job:
+def prepare(args: argparse.Namespace) -> Job:
     """Make cells and a model that can be stepped."""
-    shape = options.chosen_shape(asked)
+    shape = options.chosen_shape(args)
     tiny = shape.name == "tiny"
-    batch_size = asked.batch_size or (shapes.TINY_BATCH if tiny else shapes.PUBLISHED_BATCH)
+    batch_size = args.batch_size or (shapes.TINY_BATCH if tiny else shapes.PUBLISHED_BATCH)
     made = cells.cells(shape, torch_step.BATCHES * batch_size)
     facts = {
-        "of": "upstream" if asked.upstream else "torch_baseline",
+        "of": "upstream" if args.upstream else "torch_baseline",
         "shape": shape._asdict(),
         "batch_size": batch_size,
-        "particles": asked.particles or shapes.PUBLISHED_PARTICLES,
-        "device": asked.device,
-        "precision": asked.precision,
+        "particles": args.particles or shapes.PUBLISHED_PARTICLES,
+        "device": args.device,
+        "precision": args.precision,
         "data_gib": round(sum(array.nbytes for array in made.values()) / 2**30, 3),
     }
-    if asked.upstream:
-        job = torch_step.of_clone(asked.upstream, asked.upstream_entry, shape, made, facts)
+    if args.upstream:
+        job = torch_step.of_clone(args.upstream, args.upstream_entry, shape, made, facts)
     else:
-        chosen = asked.settings or settings.of_shape(shape, batch_size, facts["particles"])
+        chosen = args.settings or settings.of_shape(shape, batch_size, facts["particles"])
         job = torch_step.baseline(chosen, shape, made, facts)
     return job._replace(facts={**job.facts, **torch_step.versions_and_threads()})
 
 
-def entry_name(asked: argparse.Namespace) -> str:
+def entry_name(args: argparse.Namespace) -> str:
     """Name the result: the shape, and each option that differs from its default."""
     changed = ("genes", "treatments", "perturbed", "batch_size", "particles")
-    words = [f"{name}={getattr(asked, name)}" for name in changed if getattr(asked, name)]
-    words += [w for w in (asked.device, asked.precision) if w not in ("cpu", "float32")]
-    return " ".join([asked.shape, *(["upstream"] if asked.upstream else []), *words])
+    words = [f"{name}={getattr(args, name)}" for name in changed if getattr(args, name)]
+    words += [w for w in (args.device, args.precision) if w not in ("cpu", "float32")]
+    return " ".join([args.shape, *(["upstream"] if args.upstream else []), *words])
 
 
 if __name__ == "__main__":

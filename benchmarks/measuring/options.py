@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,19 +18,21 @@ QUICK_ROUNDS = 2
 
 def parser_of(doc: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help is the docstring of the command's module."""
+    command = Path(sys.argv[0]).with_suffix("").parts
+    name = ".".join(command[command.index("benchmarks") :]) if "benchmarks" in command else "..."
     return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m {name}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
-def add_results(parser: argparse.ArgumentParser) -> None:
+def add_results(
+    parser: argparse.ArgumentParser, default: str = "benchmarks/results; with --quick none"
+) -> None:
     """Add --quick and --results."""
     parser.add_argument("--quick", action="store_true", help="tiny; writes only into --results")
-    parser.add_argument(
-        "--results",
-        type=Path,
-        help="folder of results (default: benchmarks/results; with --quick none)",
-    )
+    parser.add_argument("--results", type=Path, help=f"folder of results (default: {default})")
 
 
 def add_rounds(parser: argparse.ArgumentParser, default: int) -> None:
@@ -54,6 +57,11 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
 def add_all(parser: argparse.ArgumentParser, rounds: int) -> None:
     """Add --quick, --results, --shape, --rounds, --device and --precision."""
     add_results(parser)
+    add_common(parser, rounds)
+
+
+def add_common(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """Add --shape, --rounds, --device and --precision."""
     add_shape(parser)
     add_rounds(parser, rounds)
     add_device(parser)
@@ -66,13 +74,13 @@ def add_shape_changes(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=int, help="instead of the shape's")
 
 
-def chosen_shape(asked: argparse.Namespace) -> Shape:
+def chosen_shape(args: argparse.Namespace) -> Shape:
     """Return the shape chosen by `add_shape_changes`."""
     return shapes.scaled(
-        shapes.SHAPES[asked.shape],
-        genes=asked.genes,
-        treatments=asked.treatments,
-        perturbed=asked.perturbed,
+        shapes.SHAPES[args.shape],
+        genes=args.genes,
+        treatments=args.treatments,
+        perturbed=args.perturbed,
     )
 
 
@@ -80,9 +88,9 @@ def parsed(
     parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
 ) -> argparse.Namespace:
     """Parse the command line; --quick means the tiny shape and two rounds at most."""
-    asked = parser.parse_args(arguments)
-    if asked.quick and "shape" in asked:
-        asked.shape = ["tiny"] if isinstance(asked.shape, (list, tuple)) else "tiny"
-    if asked.quick and "rounds" in asked:
-        asked.rounds = min(asked.rounds, QUICK_ROUNDS)
-    return asked
+    args = parser.parse_args(arguments)
+    if args.quick and "shape" in args:
+        args.shape = ["tiny"] if isinstance(args.shape, (list, tuple)) else "tiny"
+    if args.quick and "rounds" in args:
+        args.rounds = min(args.rounds, QUICK_ROUNDS)
+    return args

@@ -13,9 +13,9 @@ from benchmarks.measuring import machine
 FOLDER = Path(__file__).resolve().parents[1] / "results"
 
 
-def folder_of(asked: argparse.Namespace) -> Path | None:
+def folder_of(args: argparse.Namespace) -> Path | None:
     """Return the folder to write into; None for a quick run without --results."""
-    return asked.results or (None if asked.quick else FOLDER)
+    return args.results or (None if args.quick else FOLDER)
 
 
 def read(folder: Path | None, name: str) -> list[dict[str, Any]]:

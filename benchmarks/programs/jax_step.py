@@ -103,15 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_device(parser)
     parser.add_argument("--ks", default="1,4", help="numbers of steps that can be requested")
     parser.add_argument("--batches", type=int, default=8, help="different batches of cells")
-    asked = parser.parse_args(arguments)
-    program.use_device(asked.device)
+    args = parser.parse_args(arguments)
+    program.use_device(args.device)
     runner = Runner(
-        options.chosen_shape(asked),
-        [int(k) for k in asked.ks.split(",")],
-        batch_size=asked.batch_size,
-        n_particles=asked.particles,
-        precision=asked.precision,
-        n_batches=asked.batches,
+        options.chosen_shape(args),
+        [int(k) for k in args.ks.split(",")],
+        batch_size=args.batch_size,
+        n_particles=args.particles,
+        precision=args.precision,
+        n_batches=args.batches,
     )
     alternating.serve(runner.ready, runner.run, runner.last)
 

@@ -100,10 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options.parser_of(__doc__)
     options.add_device(parser)
     parser.add_argument("--small", action="store_true", help="a tiny product")
-    asked = parser.parse_args(arguments)
-    use_device(asked.device)
-    rate = Rate(asked.device, asked.precision, asked.small)
-    n = 2**16 if asked.small else 2**27 if asked.device == "cuda" else 2**25
+    args = parser.parse_args(arguments)
+    use_device(args.device)
+    rate = Rate(args.device, args.precision, args.small)
+    n = 2**16 if args.small else 2**27 if args.device == "cuda" else 2**25
     ready = {"gflop": rate.flop / 1e9, "gb_per_s": bytes_per_s(n) / 1e9}
     alternating.serve(ready, rate.run, dict)
 

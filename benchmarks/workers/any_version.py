@@ -38,22 +38,26 @@ class Runner:
 
     def __init__(self, folder: Path):
         """Read inputs, compile, and run each program once."""
-        asked = json.loads((folder / "settings.json").read_text())
-        self.k, size, sizes = asked["steps"], asked["train"]["batch_size"], Sizes(**asked["sizes"])
-        self.static = static_arguments(config_of(asked), sizes)
+        settings = json.loads((folder / "settings.json").read_text())
+        self.k, size, sizes = (
+            settings["steps"],
+            settings["train"]["batch_size"],
+            Sizes(**settings["sizes"]),
+        )
+        self.static = static_arguments(config_of(settings), sizes)
         arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
         both = split_of(arrays, sizes)
         train, validation = (
             jax.device_put(Split(jax.tree.map(lambda a, at=at: a[at], both.cells), both.context))
-            for at in (slice(asked["n_train"]), slice(asked["n_train"], None))
+            for at in (slice(settings["n_train"]), slice(settings["n_train"], None))
         )
         self.static["n_rows"] = rows_of_batches(train, size, sizes.n_perturbed)
         self.data = (train, validation, tables(sizes))
         self.rows = jnp.arange(self.k * size, dtype=jnp.int32).reshape(self.k, size)
-        self.rows %= asked["n_train"]
+        self.rows %= settings["n_train"]
 
-        settings = {k: v for k, v in self.static.items() if k != "n_rows"}
-        self.of_epoch = jax.device_put(init_state(0, **settings))
+        static = {k: v for k, v in self.static.items() if k != "n_rows"}
+        self.of_epoch = jax.device_put(init_state(0, **static))
         self.of_steps = jax.tree.map(jnp.copy, self.of_epoch.current)
         start = time.perf_counter()
         self.epoch = run_epoch.lower(*kinds((self.of_epoch, *self.data)), **self.static).compile()
@@ -86,18 +90,18 @@ class Runner:
         return {"seconds": [seconds], "loss": float(loss)}
 
 
-def config_of(asked: dict[str, Any]) -> configs.Config:
+def config_of(settings: dict[str, Any]) -> configs.Config:
     """Build the settings that this version knows, and leave out the others."""
 
     def build(kind: Any, values: dict[str, Any]) -> Any:
         names = {field.name for field in dataclasses.fields(kind)}
         return kind(**{name: value for name, value in values.items() if name in names})
 
-    objective = {k: v for k, v in asked["objective"].items() if k != "reweight"}
+    objective = {k: v for k, v in settings["objective"].items() if k != "reweight"}
     return configs.Config(
-        model=build(configs.ModelConfig, asked["model"]),
+        model=build(configs.ModelConfig, settings["model"]),
         objective=build(configs.ObjectiveConfig, objective),
-        train=build(configs.TrainConfig, asked["train"]),
+        train=build(configs.TrainConfig, settings["train"]),
     )
 
 

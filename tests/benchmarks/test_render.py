@@ -88,14 +88,14 @@ def test_without_a_key_a_file_holds_one_entry(tmp_path):
 def test_a_quick_run_without_a_folder_writes_nothing(tmp_path):
     parser = options.parser_of("")
     options.add_all(parser, rounds=5)
-    asked = options.parsed(parser, ["--quick"])
-    assert (asked.shape, asked.rounds) == ("tiny", 2)
-    assert results_file.folder_of(asked) is None
+    args = options.parsed(parser, ["--quick"])
+    assert (args.shape, args.rounds) == ("tiny", 2)
+    assert results_file.folder_of(args) is None
     before = {path: path.stat().st_mtime for path in results_file.FOLDER.iterdir()}
     results_file.add(None, "step", {"shape": "tiny"}, ("shape",))
     assert {path: path.stat().st_mtime for path in results_file.FOLDER.iterdir()} == before
-    asked = options.parsed(parser, ["--quick", f"--results={tmp_path}"])
-    assert results_file.folder_of(asked) == tmp_path
+    args = options.parsed(parser, ["--quick", f"--results={tmp_path}"])
+    assert results_file.folder_of(args) == tmp_path
     assert results_file.folder_of(options.parsed(parser, [])) == results_file.FOLDER
 
 

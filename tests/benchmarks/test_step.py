@@ -28,7 +28,7 @@ def test_a_step_beside_a_worker_that_takes_half_a_second(quick, tmp_path):
     assert entry["machine"]["versions"]["jax"] and entry["machine"]["commit"]
 
 
-def asked(**changed):
+def args(**changed):
     parsed = options.parser_of("").parse_args([])
     given = {"device": "cpu", "precision": "tf32", "quick": False, "torch": True}
     given |= {"torch_python": "other", "torch_worker": None, "upstream": None}
@@ -37,7 +37,7 @@ def asked(**changed):
 
 
 def test_another_interpreter_gets_its_settings_and_needs_no_package():
-    command = step.commands_of(SHAPES["k562"], asked(), 4)["torch"]
+    command = step.commands_of(SHAPES["k562"], args(), 4)["torch"]
     assert command[:3] == ["other", "-m", "benchmarks.torch_baseline"]
     settings = json.loads(command[command.index("--settings") + 1])
     assert (settings["genes"], settings["treatments"], settings["latent"]) == (8563, 1546, 100)
@@ -45,9 +45,9 @@ def test_another_interpreter_gets_its_settings_and_needs_no_package():
 
 def test_the_workers_of_a_step():
     clone = {"upstream": "clone", "upstream_entry": "a.py:b"}
-    command = step.commands_of(SHAPES["k562"], asked(**clone), 4)["torch"]
+    command = step.commands_of(SHAPES["k562"], args(**clone), 4)["torch"]
     assert command[-4:] == ["--upstream", "clone", "--upstream-entry", "a.py:b"]
-    commands = step.commands_of(SHAPES["k562"], asked(torch=False), 4)
+    commands = step.commands_of(SHAPES["k562"], args(torch=False), 4)
     assert commands.keys() == {"jax", "product"}
     assert commands["jax"][-2:] == ["--ks", "4"] and "tf32" in commands["product"]
 
