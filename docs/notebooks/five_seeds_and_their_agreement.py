@@ -41,8 +41,8 @@ config = dataclasses.replace(
         preset.train,
         batch_size=256,
         n_particles=2,
-        learning_rate=2e-3,
-        max_epochs=60,
+        learning_rate=3e-3,
+        max_epochs=40,
     ),
 )
 trained = gv.train(data, config, seeds=range(5), progress=False)
@@ -103,8 +103,8 @@ plt.show()
 # %%
 results = {}
 for one in trained:
-    few = {"effect_particles": 200, "iwelbo_particles": 20}  # an example: few draws
-    results[f"seed {one.best.seed}"] = gv.evaluate(one, data, **few)
+    name = f"seed {one.best.seed}"
+    results[name] = gv.evaluate(one, data, effect_particles=1000)
 comparison = gv.compare(results)
 called = comparison.edges[comparison.edges["edges"] == "called"]
 shown = ["run_a", "run_b", "n_shared", "jaccard", "random_jaccard", "spearman"]

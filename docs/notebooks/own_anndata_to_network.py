@@ -81,8 +81,8 @@ config = dataclasses.replace(
         preset.train,
         batch_size=256,
         n_particles=2,
-        learning_rate=2e-3,
-        max_epochs=60,
+        learning_rate=3e-3,
+        max_epochs=40,
     ),
 )
 trained = gv.train(prepared, config, progress=False)
@@ -200,10 +200,10 @@ plt.show()
 # ## Evaluate
 #
 # `evaluate` measures predicted effects on cells that training never saw, beside the baselines that
-# a model has to beat. 500 draws instead of 2,500 are enough for an example.
+# a model has to beat. 1,000 draws instead of 2,500 are enough for an example.
 
 # %%
-result = gv.evaluate(trained, prepared, effect_particles=500)
+result = gv.evaluate(trained, prepared, effect_particles=1000)
 result
 
 # %% [markdown]
