@@ -3,7 +3,7 @@
 #
 # Training starts from random parameters and draws random numbers in every step. How much of the
 # network depends on that? This notebook trains the same model from five seeds and compares what
-# they learned. It takes less than a minute on two CPU cores.
+# they learned. It takes about a minute on two CPU cores.
 
 # %%
 import dataclasses
@@ -104,7 +104,9 @@ plt.show()
 results = {}
 for one in trained:
     name = f"seed {one.best.seed}"
-    results[name] = gv.evaluate(one, data, effect_particles=1000)
+    results[name] = gv.evaluate(
+        one, data, effect_particles=500, iwelbo_particles=20
+    )
 comparison = gv.compare(results)
 called = comparison.edges[comparison.edges["edges"] == "called"]
 shown = ["run_a", "run_b", "n_shared", "jaccard", "random_jaccard", "spearman"]
