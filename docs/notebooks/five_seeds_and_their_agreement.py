@@ -41,8 +41,8 @@ config = dataclasses.replace(
         preset.train,
         batch_size=256,
         n_particles=2,
-        learning_rate=3e-3,
-        max_epochs=40,
+        learning_rate=4e-3,
+        max_epochs=60,
     ),
 )
 trained = gv.train(data, config, seeds=range(5), progress=False)
@@ -119,8 +119,8 @@ called[shown].round(2)
 comparison
 
 # %% [markdown]
-# The networks agree, the predictions much less: Pearson's r on test cells differs between seeds
-# although the networks are the same. It depends on how the decoder uses them. So never compare two
+# The networks are nearly the same, the predictions are not: Pearson's r on test cells differs
+# between seeds, because it also depends on how each decoder uses the network. So never compare two
 # models by one seed each: a difference smaller than the spread over seeds is no difference.
 #
 # ## Do agreeing seeds agree on the truth?

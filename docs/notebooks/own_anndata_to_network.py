@@ -81,8 +81,8 @@ config = dataclasses.replace(
         preset.train,
         batch_size=256,
         n_particles=2,
-        learning_rate=3e-3,
-        max_epochs=40,
+        learning_rate=4e-3,
+        max_epochs=60,
     ),
 )
 trained = gv.train(prepared, config, progress=False)
