@@ -192,7 +192,8 @@ drawn = np.log1p(cells.to_df()).groupby(of_perturbation).mean()
 effect = drawn - drawn.loc["non-targeting"]
 top = effect.loc[f"{a}+{b}"].abs().nlargest(8).index
 shown = effect.loc[[a, b, f"{a}+{b}"], top].T
-shown.plot.bar(figsize=(8, 3), ylabel="predicted change")
+axis = shown.plot.bar(figsize=(9, 3), ylabel="predicted change")
+axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.tight_layout()
 plt.show()
 
