@@ -16,5 +16,5 @@ from gpo_vae_jax.config_io import to_config_dict
 
 
 def get_config():
-    """Return the preset `anndata`: the published model, and preparation without filters."""
+    """Return the preset `anndata`: the accurate model, its sizes chosen from the data."""
     return to_config_dict(presets.anndata())

@@ -100,13 +100,13 @@ class ModelConfig:
     """The generative model and the guide (docs/method.md 2-4)."""
 
     # Sizes
-    n_latent: int = 200  # latent dimensions, L
+    n_latent: int = 200  # latent dimensions, L; 0: chosen from the data
     basal_encoder_n_layers: int = 1  # layers of the cell encoder
-    basal_encoder_n_hidden: int = 200  # width of the cell encoder
+    basal_encoder_n_hidden: int = 200  # width of the cell encoder; 0: chosen from the data
     embedding_encoder_n_layers: int = 4  # layers of the effect encoder
     embedding_encoder_n_hidden: int = 400  # width of the effect encoder
     decoder_n_layers: int = 1  # layers of the decoder, which has one more than this
-    decoder_n_hidden: int = 400  # width of the decoder
+    decoder_n_hidden: int = 400  # width of the decoder; 0: chosen from the data
 
     # Structure
     likelihood_key: str = (
@@ -117,6 +117,18 @@ class ModelConfig:
     )
     sum_mode: bool = False  # add the latents (needs n_latent = T) instead of concatenating them
     mean_field_encoder: bool = False  # q(z | X) instead of q(z | X, D, qc, E, M)
+
+    # Effects
+    effect: Literal["latent", "propagated"] = (
+        "latent"  # through hidden layers, or along the edges and added to the logits
+    )
+    effect_guide: Literal["encoder", "table"] = "encoder"  # q(E | M), or q(E) as a table
+    effect_init: Literal["random", "deconvolution"] = (
+        "random"  # means of effects: near 0, or by ridge deconvolution of the data
+    )
+    propagate: int = 5  # steps that propagated effects take along the edges
+    readout_prior: float = 0.1  # prior probability that a gene outside follows a network gene
+    readout_prior_scale: float = 1.0  # prior standard deviation of the weight with which it does
 
     # Network
     logits_or_probs: Literal["logits", "probs"] = "logits"  # parameter of an edge
@@ -143,12 +155,15 @@ class ObjectiveConfig:
     objective: Literal["elbo", "iwelbo", "reweighted_elbo"] = "elbo"  # the bound
     reweight: ReweightConfig = ReweightConfig()
     beta: float = 0.1  # weight of the counterfactual KL
+    cell_weights: Literal["quality", "equal"] = "quality"  # of the likelihood: alpha's, or 1
     alpha: float | None = None  # weight of passed cells; none: the batch's share of failed cells
+    kl: Literal["sampled", "analytic"] = "sampled"  # divergence of network and effects from priors
     counterfactual_kl: Literal["upstream", "exact"] = "upstream"  # as published, or the exact KL
     hop: int = 5  # network alignment follows paths of up to hop + 1 edges
     gloss_coeff: float = 100.0  # weight of the network alignment
     fc_criteria: float = 0.5  # change of log expression above which a gene has responded
     penalty_coeff: float = 10.0  # weight of the penalty on edges; larger: fewer edges
+    invariance_coeff: float = 0.0  # weight of the distance of perturbed from control cells in z
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,17 +171,21 @@ class TrainConfig:
     """The optimisation (docs/method.md 6)."""
 
     seed: int = 0  # seed of initial parameters, batches and noise
-    batch_size: int = 512  # cells per step
+    batch_size: int = 512  # cells per step; 0: chosen from the data
     n_particles: int = 5  # Monte Carlo samples per cell
     precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products on a GPU
 
     # Length
-    max_epochs: int = 2000  # largest number of epochs
+    max_epochs: int = 2000  # largest number of epochs; 0: chosen from the data
     patience: int = 30  # stop after this many epochs without a new best validation loss
 
     # Optimiser
     optimizer: Literal["adam", "sgd"] = "adam"  # sgd has momentum and a cyclic learning rate
     learning_rate: float = 3e-4  # learning rate of Adam
+    schedule: Literal["constant", "warmup_cosine"] = "constant"  # of the learning rate, over a run
+    warmup: float = 0.05  # share of the steps in which warmup_cosine rises
+    final_rate: float = 0.01  # share of the learning rate at which warmup_cosine ends
+    mask_rate: float = 1.0  # times the learning rate: that of the edges' parameters
     weight_decay: float = 1e-6  # coupled weight decay, added to the clipped gradient
     gradient_clip_norm: float = 100.0  # largest global norm of the gradient
     cyclic_low: float = 5e-4  # lowest learning rate of SGD's triangular cycle
@@ -187,8 +206,9 @@ class EvaluateConfig:
 
     # Effects
     iwelbo_particles: int = 100  # samples per test cell for the predictive bound
-    effect_particles: int = 2500  # draws per average treatment effect
-    library_size: float = 10_000.0  # UMI count of the cells drawn for effects
+    effect_cells: int = 1000  # training cells that lend their latents to an average effect
+    effect_particles: int = 2500  # draws per average effect at one library size, as published
+    library_size: float = 10_000.0  # UMI count of the cells drawn as published
     top: int = 20  # strongest genes per perturbation that "top genes" metrics use
     top_sets: tuple[int, ...] = (20, 50)  # numbers of strongest genes compared by Jaccard index
     quality_cells: int = 100  # good cells drawn per perturbation to check their quality

@@ -27,12 +27,20 @@ def validate(config: Config) -> None:
     _check_prepare(config.prepare)
     _check_model(config.model)
     _check_objective(config.objective)
+    if config.objective.kl == "analytic" and config.model.effect_guide != "table":
+        raise ConfigError(
+            "config.objective.kl='analytic' needs q(E) as a table; set "
+            "config.model.effect_guide='table'"
+        )
     _check_train(config.train)
 
 
 def validate_evaluate(e: EvaluateConfig) -> None:
     """Check the settings of an evaluation (raises ConfigError)."""
-    for name in ("iwelbo_particles", "effect_particles", "top", "quality_cells", "max_path_length"):
+    for name in (
+        *("iwelbo_particles", "effect_cells", "effect_particles"),
+        *("top", "quality_cells", "max_path_length"),
+    ):
         _at_least(f"evaluate.{name}", getattr(e, name), 1)
     for name in ("library_size", "memory_gib"):
         _positive(f"evaluate.{name}", getattr(e, name))
@@ -100,33 +108,66 @@ def _check_prepare(p: PrepareConfig) -> None:
 
 
 def _check_model(m: ModelConfig) -> None:
-    _at_least("config.model.n_latent", m.n_latent, 1)
-    for part in ("basal_encoder", "embedding_encoder", "decoder"):
-        _at_least(f"config.model.{part}_n_hidden", getattr(m, f"{part}_n_hidden"), 1)
+    for name in ("n_latent", "basal_encoder_n_hidden", "decoder_n_hidden"):  # 0: chosen
+        _at_least(f"config.model.{name}", getattr(m, name), 0)
+    _at_least("config.model.embedding_encoder_n_hidden", m.embedding_encoder_n_hidden, 1)
     for part in ("basal_encoder", "embedding_encoder"):
         _at_least(f"config.model.{part}_n_layers", getattr(m, f"{part}_n_layers"), 1)
     _at_least("config.model.decoder_n_layers", m.decoder_n_layers, 0)
     _positive("config.model.temperature", m.temperature)
     _strictly_between("config.model.mask_prior", m.mask_prior, 0, 1)
+    _strictly_between("config.model.readout_prior", m.readout_prior, 0, 1)
     _positive("config.model.embedding_prior_scale", m.embedding_prior_scale)
+    _positive("config.model.readout_prior_scale", m.readout_prior_scale)
+    _at_least("config.model.propagate", m.propagate, 0)
+    if m.effect == "propagated":
+        _check_propagated(m)
+    elif m.effect_init == "deconvolution":
+        raise ConfigError(
+            "config.model.effect_init='deconvolution' needs effects in the unit of the data; set "
+            "config.model.effect='propagated'"
+        )
     if m.logits_or_probs == "probs":
         _between("config.model.mask_init (with logits_or_probs='probs')", m.mask_init, 0, 1)
 
 
+def _check_propagated(m: ModelConfig) -> None:
+    if m.effect_guide != "table":
+        raise ConfigError(
+            f"config.model.effect_guide={m.effect_guide!r} is not available with "
+            "config.model.effect='propagated'; set config.model.effect_guide='table'"
+        )
+    if m.sum_mode:
+        raise ConfigError(
+            "config.model.sum_mode=True adds latents, but with config.model.effect='propagated' "
+            "the effect is no latent; set config.model.sum_mode=False"
+        )
+
+
 def _check_objective(o: ObjectiveConfig) -> None:
+    if o.kl == "analytic" and o.objective == "reweighted_elbo":
+        raise ConfigError(
+            "config.objective.kl='analytic' has no samples to reweight; set "
+            "config.objective.kl='sampled' with config.objective.objective='reweighted_elbo'"
+        )
     if o.alpha is not None:
         _between("config.objective.alpha", o.alpha, 0, 1)
-    for name in ("beta", "gloss_coeff", "penalty_coeff", "hop"):
+    for name in ("beta", "gloss_coeff", "penalty_coeff", "hop", "invariance_coeff"):
         _at_least(f"config.objective.{name}", getattr(o, name), 0)
 
 
 def _check_train(t: TrainConfig) -> None:
-    for name in ("batch_size", "n_particles", "max_epochs", "patience", "cyclic_step_size_up"):
+    for name in ("batch_size", "max_epochs"):  # 0: chosen
+        _at_least(f"config.train.{name}", getattr(t, name), 0)
+    for name in ("n_particles", "patience", "cyclic_step_size_up"):
         _at_least(f"config.train.{name}", getattr(t, name), 1)
     _at_least("config.train.checkpoint_every_steps", t.checkpoint_every_steps, 1)
     _between("config.train.seed", t.seed, 0, _LARGEST_SEED)
     for name in ("learning_rate", "gradient_clip_norm", "cyclic_low", "cyclic_high"):
         _positive(f"config.train.{name}", getattr(t, name))
+    _positive("config.train.mask_rate", t.mask_rate)
+    for name in ("warmup", "final_rate"):
+        _between(f"config.train.{name}", getattr(t, name), 0, 1)
     for name in ("weight_decay", "save_every_seconds"):
         _at_least(f"config.train.{name}", getattr(t, name), 0)
     if t.cyclic_high < t.cyclic_low:

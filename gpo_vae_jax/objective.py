@@ -14,11 +14,13 @@ from gpo_vae_jax.config import ObjectiveConfig
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.blocks import over_last
+from gpo_vae_jax.model.cell_effects import CellEffects
 from gpo_vae_jax.model.cells import failed, share_of_cells, share_of_failed
 from gpo_vae_jax.model.decoder import prior_basal, prior_effect, prior_mask
 from gpo_vae_jax.model.gpo_vae import GPOVAE
 from gpo_vae_jax.model.grn import alignment_gap
 from gpo_vae_jax.model.guide import SharedSample
+from gpo_vae_jax.model.invariance import distance_from_controls
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Posterior
 
@@ -27,11 +29,12 @@ class Guided(NamedTuple):
     """Samples and posteriors of both guide passes."""
 
     shared: SharedSample  # pass 1
+    effects: CellEffects  # pass 1
     basal: Posterior  # q(z_basal), [P, B, L]
     basal_sample: Array  # [P, B, L]
     flipped: Posterior  # q_cf(z_basal), told the opposite quality
-    second: SharedSample  # pass 2
-    counterfactual: Array  # [B, H] encoded counterfactual counts, for pass 2
+    second: SharedSample | None  # pass 2; None without counterfactual KL
+    counterfactual: Array | None  # [B, H] encoded counterfactual counts, for pass 2
 
 
 class Given(NamedTuple):
@@ -79,7 +82,8 @@ def loss(
     given = Given(model, context, batch, noise, guide_passes(model, context, batch, noise))
     gaps = prior_gaps(given)
     bound, reconstruction = evidence_bound(given, gaps)
-    terms = {name: term(given) for name, term in TERMS.items()}
+    found = {name: term(given) for name, term in TERMS.items()}
+    terms = {name: value for name, value in found.items() if value is not None}
     total = -bound + sum(terms.values())
     flipped = {name: -mean_over_cells(gap, batch) for name, gap in gaps._asdict().items()}
     return total, {"loss": total, "reconstruction": -reconstruction, **flipped, **terms}
@@ -87,18 +91,24 @@ def loss(
 
 def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> Guided:
     """Sample every variable from the guide given the batch (docs/method.md 5)."""
-    guide = model.guide
+    guide, counterfactual, second = model.guide, None, None
     shared = guide.sample_shared(noise.shared, batch.rows)
-    both = jnp.concatenate([batch.counts, batch.counterfactual])
-    counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics), 2)
+    effects = guide.effects(shared, batch, batch.rows)
+    if model.spec.objective.beta:
+        both = jnp.concatenate([batch.counts, batch.counterfactual])
+        counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics), 2)
+        second = guide.sample_shared(noise.counterfactual, batch.rows)
+    else:
+        counts = guide.encode_counts(batch.counts, context.statistics)
     own, opposite = batch.qc_fail, 1 - batch.qc_fail
-    basal, flipped = guide.basal_posteriors(counts, batch, shared, own, opposite)
+    basal, flipped = guide.basal_posteriors(counts, effects, shared.quality, own, opposite)
     return Guided(
         shared=shared,
+        effects=effects,
         basal=basal,
         basal_sample=dist.gaussian_sample(basal, noise.basal),
         flipped=flipped,
-        second=guide.sample_shared(noise.counterfactual, batch.rows),
+        second=second,
         counterfactual=counterfactual,
     )
 
@@ -120,13 +130,32 @@ def prior_gaps(given: Given) -> Gaps:
     }
     gap = {v: term[v] * (prior[v] * log_p[v] - log_q[v]) * observation[v] for v in log_p}
     treatments, qualities = given.context.treatment_cells, given.context.quality_cells
+    if given.settings.kl == "analytic":
+        mask, embedding = _analytic_gaps(given)
+    else:
+        mask = share_of_cells(gap["mask"], batch, treatments)
+        embedding = share_of_cells(gap["embedding"], batch, treatments)
     log_p_basal = prior_basal(given.guided.basal_sample).sum(-1)
     log_q_basal = dist.gaussian_sample_log_prob(given.guided.basal, given.noise.basal).sum(-1)
     return Gaps(
-        mask=share_of_cells(gap["mask"], batch, treatments),
-        embedding=share_of_cells(gap["embedding"], batch, treatments),
+        mask=mask,
+        embedding=embedding,
         quality=share_of_failed(gap["quality"], batch, qualities),
         basal=term["basal"] * (prior["basal"] * log_p_basal - log_q_basal),
+    )
+
+
+def _analytic_gaps(given: Given) -> tuple[Array, Array]:
+    """Return minus the divergences of q(M) and q(E), shared equally by all training cells, [P, B].
+
+    Unlike sampled densities they count the rows of treatments without cells, too.
+    """
+    of_mask, of_effects = given.model.guide.network_kl()
+    shape = given.guided.basal_sample.shape[:2]
+    n_cells = given.context.training_cells
+    return (
+        jnp.broadcast_to(-of_mask.sum() / n_cells, shape),
+        jnp.broadcast_to(-of_effects.sum() / n_cells, shape),
     )
 
 
@@ -137,19 +166,25 @@ def evidence_bound(given: Given, gaps: Gaps) -> tuple[Float[Array, ""], Float[Ar
     """
     batch, decoder = given.batch, given.model.decoder
     quality = reconstruction_weight(batch, given.settings)
-    hidden = last_hidden(given.model, batch, given.guided.basal_sample, given.guided.shared)
+    guided, readout = given.guided, given.noise.readout
+    hidden = last_hidden(given.model, batch, guided.basal_sample, guided.effects, guided.shared)
     n_particles, others = hidden.shape[0], gaps.total
     if given.settings.objective == "iwelbo":
-        reconstruction = quality[None] * decoder.log_likelihood(hidden, batch)
+        reconstruction = quality[None] * decoder.log_likelihood(hidden, batch, readout)
         per_cell = jax.nn.logsumexp(reconstruction + others, axis=0) - math.log(n_particles)
         return mean_over_cells(per_cell[None], batch), mean_over_cells(reconstruction, batch)
     weight = quality * batch.weight / (n_particles * jnp.sum(batch.weight))
-    reconstruction = decoder.weighted_log_likelihood(hidden, batch, weight)
+    reconstruction = decoder.weighted_log_likelihood(hidden, batch, weight, readout)
     return reconstruction + mean_over_cells(others, batch), reconstruction
 
 
 def reconstruction_weight(batch: Batch, settings: ObjectiveConfig) -> Float[Array, " B"]:
-    """Return the weight of each cell, [B]: alpha if it passed quality control, else 1 - alpha."""
+    """Return the weight of each cell, [B]: alpha if it passed quality control, else 1 - alpha.
+
+    With equal cell weights it is 1.
+    """
+    if settings.cell_weights == "equal":
+        return jnp.ones(batch.weight.shape)
     bad, alpha = failed(batch), settings.alpha
     if alpha is None:
         alpha = jnp.sum(bad * batch.weight) / jnp.sum(batch.weight)
@@ -157,24 +192,35 @@ def reconstruction_weight(batch: Batch, settings: ObjectiveConfig) -> Float[Arra
 
 
 def log_likelihood(
-    model: GPOVAE, batch: Batch, basal: Float[Array, "P B L"], shared: SharedSample
+    model: GPOVAE,
+    batch: Batch,
+    basal: Float[Array, "P B L"],
+    effects: CellEffects,
+    shared: SharedSample,
 ) -> Float[Array, "P B"]:
     """Return log p(x | z) under each cell's own quality, summed over genes, [P, B]."""
-    return model.decoder.log_likelihood(last_hidden(model, batch, basal, shared), batch)
+    return model.decoder.log_likelihood(last_hidden(model, batch, basal, effects, shared), batch)
 
 
 def last_hidden(
-    model: GPOVAE, batch: Batch, basal: Float[Array, "P B L"], shared: SharedSample
+    model: GPOVAE,
+    batch: Batch,
+    basal: Float[Array, "P B L"],
+    effects: CellEffects,
+    shared: SharedSample,
 ) -> Float[Array, "P B H"]:
-    """Return the decoder's last hidden layer under each cell's own quality, [P, B, H]."""
-    return model.decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
+    """Return what the head maps to genes under each cell's own quality, [P, B, H]."""
+    return model.decoder.hidden(basal, effects, shared.quality, failed(batch))
 
 
 def counterfactual_kl(given: Given) -> Float[Array, ""]:
     """Return beta times the divergence of q2 from q_cf, summed over cells (docs/method.md 5.4)."""
-    batch, guided = given.batch, given.guided
-    (q2,) = given.model.guide.basal_posteriors(
-        guided.counterfactual, batch, guided.second, 1 - batch.qc_fail
+    batch, guided, guide = given.batch, given.guided, given.model.guide
+    if guided.second is None or guided.counterfactual is None:
+        return jnp.zeros(())
+    effects = guide.effects(guided.second, batch, batch.rows)
+    (q2,) = guide.basal_posteriors(
+        guided.counterfactual, effects, guided.second.quality, 1 - batch.qc_fail
     )
     exact = given.settings.counterfactual_kl == "exact"
     per_cell = dist.gaussian_divergence(q2, guided.flipped, exact).sum(-1).mean(0)  # [B]
@@ -186,6 +232,8 @@ def counterfactual_kl(given: Given) -> Float[Array, ""]:
 def grn_alignment(given: Given) -> Float[Array, ""]:
     """Return how far the network's reach is from the observed changes (docs/method.md 5.5)."""
     spec, measured = given.model.spec, given.context.measured
+    if not given.settings.gloss_coeff:
+        return jnp.zeros(())
     gap = alignment_gap(
         given.model.guide.mask_values(),
         given.batch,
@@ -203,12 +251,31 @@ def edge_penalty(given: Given) -> Float[Array, ""]:
     return given.settings.penalty_coeff * given.model.guide.mask_probs().mean()
 
 
+def readout_divergence(given: Given) -> Float[Array, ""] | None:
+    """Return a cell's share of KL(q(B) || p(B)), B the readout of propagated effects."""
+    if given.model.spec.model.effect == "latent":
+        return None
+    return given.model.decoder.readout.kl() / given.context.training_cells
+
+
+def invariance(given: Given) -> Float[Array, ""] | None:
+    """Return how far perturbed cells are from control cells in z_basal (docs/method.md 10)."""
+    if not given.settings.invariance_coeff:
+        return None
+    cells = given.guided.basal.mean.mean(0)
+    return given.settings.invariance_coeff * distance_from_controls(
+        cells, given.batch, given.model.spec.sizes.n_perturbed
+    )
+
+
 # Added to minus the evidence bound. A further term of the loss is a function and a line here; it
-# is then reported in every epoch under its name.
-TERMS: dict[str, Callable[[Given], Array]] = {
+# is then reported in every epoch under its name, unless it returns None.
+TERMS: dict[str, Callable[[Given], Array | None]] = {
     "counterfactual_kl": counterfactual_kl,
     "grn": grn_alignment,
     "penalty": edge_penalty,
+    "readout": readout_divergence,
+    "invariance": invariance,
 }
 
 

@@ -24,33 +24,52 @@ REPLOGLE_SUMMARY = "data/replogle2022_summary_stats.xlsx"
 
 def demo() -> Config:
     """Simulated cells with a known network; half a minute on two cores."""
-    shared = published().objective
-    return Config(
+    return dataclasses.replace(
+        accurate(),
         name="demo",
         data=DataConfig(simulated=True),
         simulate=SimulateConfig(n_cells=6000, n_genes=120, n_perturbed=20, n_extended=10),
         prepare=PrepareConfig(extended_log_fold_change=1.0),
-        model=ModelConfig(
-            n_latent=20,
-            basal_encoder_n_hidden=64,
-            embedding_encoder_n_layers=4,
-            embedding_encoder_n_hidden=64,
-            decoder_n_hidden=64,
-        ),
-        objective=ObjectiveConfig(
-            beta=shared.beta,
-            hop=shared.hop,
-            gloss_coeff=shared.gloss_coeff,
-            fc_criteria=0.8,
-            penalty_coeff=shared.penalty_coeff,
-        ),
-        train=TrainConfig(batch_size=256, n_particles=2, max_epochs=100, learning_rate=2e-3),
     )
 
 
 def anndata() -> Config:
-    """Your own AnnData: the published model, no filters."""
-    return dataclasses.replace(published(), name="anndata", prepare=PrepareConfig())
+    """Your own AnnData: the accurate model, no filters."""
+    return dataclasses.replace(accurate(), name="anndata")
+
+
+def accurate() -> Config:
+    """Effects that travel through the network; sizes from the data."""
+    return Config(
+        name="accurate",
+        prepare=PrepareConfig(),
+        model=ModelConfig(
+            n_latent=0,
+            basal_encoder_n_hidden=0,
+            decoder_n_hidden=0,
+            effect="propagated",
+            effect_guide="table",
+            effect_init="deconvolution",
+            mask_prior=0.05,
+        ),
+        objective=ObjectiveConfig(
+            cell_weights="equal",
+            kl="analytic",
+            beta=0.0,
+            gloss_coeff=0.0,
+            penalty_coeff=0.0,
+            invariance_coeff=3.0,
+        ),
+        train=TrainConfig(
+            batch_size=0,
+            n_particles=2,
+            max_epochs=0,
+            patience=100,  # the schedule spans the whole run
+            learning_rate=5e-3,
+            schedule="warmup_cosine",
+            mask_rate=5.0,
+        ),
+    )
 
 
 def rpe1() -> Config:
@@ -128,6 +147,7 @@ def published() -> Config:
 PRESETS: Mapping[str, Callable[[], Config]] = {
     "demo": demo,
     "anndata": anndata,
+    "accurate": accurate,
     "rpe1": rpe1,
     "replogle": replogle,
     "adamson": adamson,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from gpo_vae_jax.config import Config, ModelConfig, ObjectiveConfig, TrainConfig
+from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.types import Sizes
 
+_CHOSEN = (("model", "n_latent"), ("model", "basal_encoder_n_hidden"),
+           ("model", "decoder_n_hidden"), ("train", "batch_size"))  # fmt: skip
 _ON_HOST = ("seed", "max_epochs", "patience", "checkpoint_every_steps", "save_every_seconds")
 
 
@@ -25,12 +28,27 @@ class Spec:
 
     @classmethod
     def of(cls, config: Config, sizes: Sizes) -> Spec:
-        """Return the spec of a configuration, settings that no program sees at their default."""
+        """Return the spec of a configuration, settings that no program sees at their default.
+
+        Raises:
+          ConfigError: a size is still open (see `train.chosen_sizes`).
+        """
+        for group, name in _CHOSEN:
+            if not getattr(getattr(config, group), name):
+                raise ConfigError(
+                    f"config.{group}.{name}=0 is not chosen yet: train.chosen_sizes.with_sizes does"
+                )
         default = TrainConfig()
         on_host = {name: getattr(default, name) for name in _ON_HOST}
+        if config.train.schedule != "constant":  # which spans the whole run
+            del on_host["max_epochs"]
+        if config.model.effect == "latent":
+            sizes = dataclasses.replace(sizes, network_genes=())
         return cls(
             sizes,
-            dataclasses.replace(config.model, knowledge_path="", mask_init=0.0),
+            dataclasses.replace(
+                config.model, knowledge_path="", mask_init=0.0, effect_init="random"
+            ),
             config.objective,
             dataclasses.replace(config.train, **on_host),
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,9 +33,11 @@ def entries(config: ModelConfig) -> list[Entry]:
     """List the trainable tensors of the original for these settings.
 
     Raises:
-      DataError: the original has no such likelihood head.
+      DataError: the original has no such likelihood head, or no such effects.
     """
     mask = f"mask_{config.logits_or_probs}"
+    if config.effect_guide != "encoder":
+        raise DataError(f"the original has no model.effect_guide={config.effect_guide!r}")
     found = [Entry(f"guide.param_dict.q_{mask}", (("guide", mask),), False)]
     basal = ("expression",) if config.mean_field_encoder else ("expression", "effect", "quality")
     deep = config.embedding_encoder_n_layers
@@ -84,9 +88,8 @@ def from_torch(state: State, spec: Spec, *, decoder_only: bool = False) -> Param
         blocks = [_get(shapes, path).shape for path in entry.paths]
         expected = (sum(shape[0] for shape in blocks), *blocks[0][1:])
         value = np.asarray(state[entry.torch], np.float32)
-        value = value.T if entry.transposed else value
+        value, order = (value.T, -1) if entry.transposed else (value, 1)
         if value.shape != expected:
-            order = -1 if entry.transposed else 1
             raise DataError(
                 f"{entry.torch!r} has shape {value.shape[::order]}; these settings and sizes give "
                 f"{expected[::order]} ({sizes}, n_latent={config.n_latent})"
@@ -294,6 +297,4 @@ def _put(tree: dict[str, Any], path: tuple[str, ...], value: np.ndarray) -> None
 
 
 def _get(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    for name in path:
-        tree = tree[name]
-    return tree
+    return reduce(getitem, path, tree)

@@ -6,6 +6,7 @@ Shape letters, used in every docstring:
     B  cells of a batch            L  latent size
     G  measured genes              H  hidden width of a network
     T  treatments = dosage columns K  largest number of perturbations of a cell
+    O  genes outside the network
     R  perturbed treatments, the first R <= T dosage columns; the others ("extended" genes) are
        only part of the network
     Q  quality columns (1 in every published data set)
@@ -33,6 +34,15 @@ class Sizes:
     n_treatments: int  # T
     n_perturbed: int  # R
     n_quality: int = 1  # Q
+    network_genes: tuple[int, ...] = ()  # [T] position of each treatment among the genes, -1 where
+    # it is not measured; empty where no program needs it (`Spec.of`)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Sizes:
+        """Return the sizes that run.json holds."""
+        values: dict[str, Any] = dict(record)
+        values["network_genes"] = tuple(values.get("network_genes", ()))
+        return cls(**values)
 
 
 class Batch(NamedTuple):
@@ -69,6 +79,7 @@ class Context(NamedTuple):
     treatment_cells: Array  # [T] cells of the split with a non-zero dosage of each treatment
     quality_cells: Array  # [Q] cells of the split that failed each quality column
     measured: Array  # [T] 1, or 0 if the treatment's gene is not measured: no alignment loss
+    training_cells: Array | float = 1.0  # number of TRAINING cells, whatever the split
 
 
 class Posterior(NamedTuple):
@@ -79,11 +90,21 @@ class Posterior(NamedTuple):
 
 
 class SharedNoise(NamedTuple):
-    """Random draws for one sample of the variables shared by all cells."""
+    """Random draws for one sample of the variables shared by all cells.
+
+    Propagated effects need every row of the network: R is then T.
+    """
 
     mask: Array  # [P, R, T] standard logistic
     embedding: Array  # [P, R, T] standard normal
     quality: Array  # [P, Q, L] standard normal
+
+
+class ReadoutNoise(NamedTuple):
+    """Random draws for one sample of the readout, which all particles share."""
+
+    mask: Array  # [T, O] standard logistic
+    weight: Array  # [T, O] standard normal
 
 
 class Noise(NamedTuple):
@@ -92,6 +113,7 @@ class Noise(NamedTuple):
     shared: SharedNoise  # guide pass 1
     basal: Array  # [P, B, L] standard normal
     counterfactual: SharedNoise  # guide pass 2
+    readout: ReadoutNoise | None = None  # None unless effects are propagated
 
 
 class Split(NamedTuple):
@@ -143,4 +165,8 @@ class Dataset:
     def sizes(self) -> Sizes:
         """Return the sizes of a model for this data set."""
         n_quality = self.splits["train"].cells.qc_fail.shape[1]
-        return Sizes(len(self.genes), len(self.treatments), self.n_perturbed, n_quality)
+        place = {gene: i for i, gene in enumerate(self.genes)}
+        network_genes = tuple(place.get(name, -1) for name in self.treatments)
+        return Sizes(
+            len(self.genes), len(self.treatments), self.n_perturbed, n_quality, network_genes
+        )

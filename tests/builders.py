@@ -11,6 +11,7 @@ import numpy as np
 
 from gpo_vae_jax.config import Config, ModelConfig, ObjectiveConfig
 from gpo_vae_jax.model import init_params
+from gpo_vae_jax.model.readout import n_others
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import (
     Batch,
@@ -18,6 +19,7 @@ from gpo_vae_jax.types import (
     InputStatistics,
     Noise,
     Params,
+    ReadoutNoise,
     SharedNoise,
     Sizes,
 )
@@ -30,6 +32,19 @@ SMALL = ModelConfig(
     embedding_encoder_n_hidden=6,
     decoder_n_hidden=5,
 )
+
+
+# Four treatments among seven genes; the third is not measured.
+NETWORK_SIZES = Sizes(7, 4, 3, 1, network_genes=(5, 0, -1, 2))
+PROPAGATED = {"effect": "propagated", "effect_guide": "table", "mask_prior": 0.05}
+PROPAGATED_OBJECTIVE = {
+    "beta": 0.0,
+    "gloss_coeff": 0.0,
+    "penalty_coeff": 0.0,
+    "cell_weights": "equal",
+    "kl": "analytic",
+    "invariance_coeff": 3.0,
+}
 
 
 class Case(NamedTuple):
@@ -131,7 +146,7 @@ def make_context(rng: np.random.Generator, sizes: Sizes) -> Context:
         log_std=rng.uniform(0.5, 1, g),
     )
     cells, failed, measured = rng.integers(5, 20, t), rng.integers(5, 20, q), np.arange(t) != 1
-    context = Context(statistics, cells, failed, measured)
+    context = Context(statistics, cells, failed, measured, training_cells=50)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), context)
 
 
@@ -140,7 +155,9 @@ def make_noise(
 ) -> Noise:
     """Draw the noise of one evaluation of the objective."""
     sizes, n_latent = spec.sizes, spec.model.n_latent
-    rows = (n_particles, sizes.n_perturbed, sizes.n_treatments)
+    propagated = spec.model.effect == "propagated"
+    n_rows = sizes.n_treatments if propagated else sizes.n_perturbed
+    rows = (n_particles, n_rows, sizes.n_treatments)
 
     def normal(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
@@ -149,7 +166,12 @@ def make_noise(
         mask = jnp.asarray(rng.logistic(size=rows), jnp.float32)
         return SharedNoise(mask, normal(*rows), normal(n_particles, sizes.n_quality, n_latent))
 
-    return Noise(shared(), normal(n_particles, n_cells, n_latent), shared())
+    noise = Noise(shared(), normal(n_particles, n_cells, n_latent), shared())
+    if not propagated:
+        return noise
+    table = (sizes.n_treatments, n_others(spec))
+    mask = jnp.asarray(rng.logistic(size=table), jnp.float32)
+    return noise._replace(readout=ReadoutNoise(mask, normal(*table)))
 
 
 def make_params(rng: np.random.Generator, spec: Spec) -> Params:

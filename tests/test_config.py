@@ -53,6 +53,9 @@ def values_of(path, hint):
         ("prepare", "control"): st.text(min_size=1, max_size=5),
         ("prepare", "use_raw"): st.just(False),  # excludes a layer
         ("prepare", "scrublet"): st.sampled_from(("off", "whole", "slices")),  # "batch": a key
+        ("model", "effect"): st.just("latent"),  # "propagated" needs a table, which it then allows:
+        ("model", "effect_init"): st.just("random"),
+        ("objective", "kl"): st.just("sampled"),
     }
     if path in special:
         return special[path]
@@ -145,23 +148,25 @@ def test_a_value_in_place_of_a_group_is_named(path, value):
 POSITIVE = "greater than 0"
 RANGES = {
     "model": {
-        "n_latent basal_encoder_n_hidden embedding_encoder_n_hidden decoder_n_hidden "
-        "basal_encoder_n_layers embedding_encoder_n_layers": ([0, -3], [1]),
-        "decoder_n_layers": ([-1], [0]),
-        "temperature embedding_prior_scale": ([0.0, -1.0], [1e-3]),
-        "mask_prior": ([0.0, 1.0, -0.1, 1.1], [1e-6, 0.999]),
+        "n_latent basal_encoder_n_hidden decoder_n_hidden": ([-1, -3], [0, 1]),  # 0: chosen
+        "embedding_encoder_n_hidden basal_encoder_n_layers embedding_encoder_n_layers": (
+            [0, -3],
+            [1],
+        ),
+        "decoder_n_layers propagate": ([-1], [0]),
+        "temperature embedding_prior_scale readout_prior_scale": ([0.0, -1.0], [1e-3]),
+        "mask_prior readout_prior": ([0.0, 1.0, -0.1, 1.1], [1e-6, 0.999]),
     },
     "objective": {
         "alpha": ([-0.1, 1.1], [0.0, 1.0, None]),
-        "beta gloss_coeff penalty_coeff": ([-0.1], [0.0]),
+        "beta gloss_coeff penalty_coeff invariance_coeff": ([-0.1], [0.0]),
         "hop": ([-1], [0]),
     },
     "train": {
-        "batch_size n_particles max_epochs patience cyclic_step_size_up checkpoint_every_steps": (
-            [0, -1],
-            [1],
-        ),
-        "learning_rate gradient_clip_norm": ([0.0, -1.0], [1e-9]),
+        "batch_size max_epochs": ([-1], [0, 1]),  # 0: chosen
+        "n_particles patience cyclic_step_size_up checkpoint_every_steps": ([0, -1], [1]),
+        "learning_rate gradient_clip_norm mask_rate": ([0.0, -1.0], [1e-9]),
+        "warmup final_rate": ([-0.1, 1.1], [0.0, 1.0]),
         "cyclic_low": ([0.0, -1.0, 6e-3], [5e-3]),
         "cyclic_high": ([0.0, -1.0, 4e-4], [5e-4]),
         "weight_decay save_every_seconds": ([-1e-9], [0.0]),
@@ -250,3 +255,26 @@ def test_an_unset_float_can_be_set_through_a_config_dict():
 def test_settings_that_exclude_or_need_each_other(values, says):
     with pytest.raises(ConfigError, match=says):
         config_io.from_dict({"prepare": values})
+
+
+@pytest.mark.parametrize(
+    ("model", "objective", "says"),
+    [
+        ({"effect": "propagated"}, {}, "effect_guide='encoder' is not available"),
+        (
+            {"effect": "propagated", "effect_guide": "table", "sum_mode": True},
+            {},
+            "set config.model.sum_mode=False",
+        ),
+        ({"effect_init": "deconvolution"}, {}, "set config.model.effect='propagated'"),
+        ({}, {"kl": "analytic"}, "set config.model.effect_guide='table'"),
+        (
+            {"effect_guide": "table"},
+            {"kl": "analytic", "objective": "reweighted_elbo"},
+            "has no samples to reweight",
+        ),
+    ],
+)
+def test_settings_of_effects_that_contradict_each_other_name_the_fix(model, objective, says):
+    with pytest.raises(ConfigError, match=says):
+        config_io.from_dict({"model": model, "objective": objective})

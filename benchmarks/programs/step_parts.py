@@ -70,20 +70,22 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
         both = jnp.concatenate([batch.counts, batch.counterfactual])
         counts, unseen = jnp.split(guide.encode_counts(both, context.statistics), 2)
         qualities = batch.qc_fail, 1 - batch.qc_fail
-        basal, flipped = guide.basal_posteriors(counts, batch, shared, *qualities)
+        effects = guide.effects(shared, batch, batch.rows)
+        basal, flipped = guide.basal_posteriors(counts, effects, shared.quality, *qualities)
         density = dist.gaussian_sample_log_prob(basal, eps).sum(-1)
         return unseen, flipped, dist.gaussian_sample(basal, eps), density
 
     def counterfactual(by, rest):
         (own, shared, unseen, flipped), (all_params, context, batch) = by, rest
-        guided = objective.Guided((), (), (), flipped, shared, unseen)
+        guided = objective.Guided((), (), (), (), flipped, shared, unseen)
         given = objective.Given(model(own, all_params), context, batch, (), guided)
         return objective.counterfactual_kl(given)
 
     def hidden(by, rest):
         (own, basal, shared), (all_params, batch) = by, rest
         decoder = model(own, all_params).decoder
-        return decoder.hidden(basal, shared.effect, shared.quality, failed(batch), batch)
+        effects = model(own, all_params).guide.effects(shared, batch, batch.rows)
+        return decoder.hidden(basal, effects, shared.quality, failed(batch))
 
     def head(by, rest):
         (own, hidden), (all_params, batch) = by, rest

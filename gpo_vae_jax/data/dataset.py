@@ -129,7 +129,8 @@ def from_arrays(
             delta=delta[at],
             weight=np.ones(len(at), np.float32),
         )
-        splits[name] = Split(batch, _context(batch, statistics, columns >= 0))
+        context = _context(batch, statistics, columns >= 0, n_training=len(rows["train"]))
+        splits[name] = Split(batch, context)
     return Dataset(
         splits=splits,
         cells={name: names[rows[name]] for name in SPLITS},
@@ -223,13 +224,16 @@ def _table(
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _context(batch: Batch, statistics: InputStatistics, measured: np.ndarray) -> Context:
+def _context(
+    batch: Batch, statistics: InputStatistics, measured: np.ndarray, *, n_training: int
+) -> Context:
     used = batch.perturbation[batch.dosage != 0]
     return Context(
         statistics=statistics,
         treatment_cells=np.bincount(used, minlength=len(measured)).astype(np.float32),
         quality_cells=np.asarray((batch.qc_fail != 0).sum(axis=0), np.float32),
         measured=measured.astype(np.float32),
+        training_cells=np.asarray(n_training, np.float32),
     )
 
 

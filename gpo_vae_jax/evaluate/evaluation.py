@@ -7,31 +7,38 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects.effect_table import perturbation_table
 from gpo_vae_jax.evaluate.effects.generated_quality import quality_ratio
-from gpo_vae_jax.evaluate.effects.model_effects import average_effects
+from gpo_vae_jax.evaluate.effects.model_effects import average_effects, monte_carlo_errors
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork
 from gpo_vae_jax.evaluate.network.agreement import agreements, placed_networks, with_known
-from gpo_vae_jax.evaluate.network.edges import edge_probabilities, ranked_edges
+from gpo_vae_jax.evaluate.network.baseline_rankings import baseline_rankings
+from gpo_vae_jax.evaluate.network.edges import (
+    edge_effects,
+    edge_probabilities,
+    edge_strengths,
+    ranked_edges,
+    with_observed,
+)
 from gpo_vae_jax.evaluate.network.latents import truth_metrics
 from gpo_vae_jax.evaluate.network.network_stats import network_statistics
 from gpo_vae_jax.evaluate.network.pair_tests import compare_cells
+from gpo_vae_jax.evaluate.network.ranking_scores import explained_shares, ranking_scores
 from gpo_vae_jax.evaluate.network.regulators import regulators
-from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo_of_split, sample_shared
+from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo_of_split
 from gpo_vae_jax.evaluate.results import Evaluation
-from gpo_vae_jax.model import sample_shared_noise
 from gpo_vae_jax.model.trained import Trained
+from gpo_vae_jax.predict.conditions import conditions_of
+from gpo_vae_jax.predict.mean_effects import mean_effects
 from gpo_vae_jax.predict.predicted_cells import check_names
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.statistics.pair_changes import pair_changes
 from gpo_vae_jax.types import Dataset, Params
 
 _DEFAULT = EvaluateConfig()
-_LATENT_PARTICLES = 100
 
 
 def evaluate(
@@ -75,16 +82,29 @@ def evaluate(
     quality = quality_ratio(params, dataset, settings, spec=spec)
     say("network statistics")
     probabilities = edge_probabilities(params, spec=spec)
+    strengths = edge_strengths(params, spec=spec)
     tables = compare_cells(dataset, settings)
     network, curve = network_statistics(probabilities, tables, treatments, n_perturbed, settings)
-    say("known networks and truth")
-    edges = ranked_edges(probabilities, treatments, n_perturbed, threshold=settings.threshold)
+    network["explained"] = explained_shares(probabilities, n_perturbed)
+    say("known networks, truth and rankings")
+    change, error = pair_changes(dataset)
+    edges = with_observed(
+        ranked_edges(probabilities, treatments, n_perturbed, threshold=settings.threshold),
+        treatments, edge_effects(params, spec=spec), change, error,
+    )  # fmt: skip
     measured = np.isin(treatments, dataset.genes)
+    rankings = ranking_scores(
+        {"model": strengths, **baseline_rankings(change, error, seed=settings.seed)},
+        tables, network["n_edges_perturbed"], settings,
+        truth=dataset.true_network, known=placed, measured=measured,
+    )  # fmt: skip
     truth = None
     if dataset.true_network is not None:
         labels = sorted(set(dataset.true_effects or ()))
         latents = latent_effects(params, dataset, labels, settings.seed, spec=spec)
-        truth = truth_metrics(probabilities, dataset, latents, threshold=settings.threshold)
+        truth = truth_metrics(
+            probabilities, dataset, latents, threshold=settings.threshold, ranking=strengths
+        )
     summary = {
         "run": _describe(trained, dataset, origin or {}),
         "settings": dataclasses.asdict(settings),
@@ -95,6 +115,7 @@ def evaluate(
             "n_particles": settings.iwelbo_particles,
         },
         "effects": metrics,
+        "monte_carlo": monte_carlo_errors(effects),
         "quality": quality,
         "network": network,
         "curve": curve.to_dict("records"),
@@ -102,6 +123,7 @@ def evaluate(
             probabilities, placed, n_perturbed, threshold=settings.threshold, measured=measured
         ),
         "truth": truth,
+        "rankings": rankings,
     }
     history = trained.best.history
     return Evaluation(
@@ -123,15 +145,14 @@ def latent_effects(
 ) -> dict[str, np.ndarray]:
     """Return the mean latent effect D(E * M) of each label, [T], over draws from the guide."""
     spec = spec.of_model
-    noise = sample_shared_noise(jax.random.key(seed), spec, jnp.arange(_LATENT_PARTICLES))
-    rows = np.asarray(sample_shared(params, noise, spec=spec).effect.mean(0))
-    column = {name: i for i, name in enumerate(dataset.treatments[: spec.sizes.n_perturbed])}
-    found = {}
-    for label in labels:
-        genes = dataset.label_genes.get(label)
-        if genes is not None and all(gene in column for gene in genes):
-            found[label] = sum((rows[column[gene]] for gene in genes), np.zeros(rows.shape[1]))
-    return found
+    known = set(dataset.treatments[: spec.sizes.n_perturbed])
+    genes = {label: dataset.label_genes.get(label) for label in labels}
+    found = {name: of for name, of in genes.items() if of is not None and known.issuperset(of)}
+    if not found:
+        return {}
+    conditions = conditions_of(list(found.values()), dataset.treatments)
+    effects = mean_effects(params, conditions, seed, spec=spec)
+    return dict(zip(found, np.asarray(effects), strict=True))
 
 
 def _describe(trained: Trained, dataset: Dataset, origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,16 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from gpo_vae_jax.evaluate.metrics import (
-    CELLS,
-    PREDICTIONS,
-    SOURCES,
-    best_of,
-    describe,
-    direction,
-    find,
-    metric,
-)
+from gpo_vae_jax.evaluate.effect_sources import CELLS, OF_MODEL, PREDICTIONS, SOURCES
+from gpo_vae_jax.evaluate.metrics import best_of, describe, direction, find, metric
 from gpo_vae_jax.evaluate.summary_numbers import numbers
 
 MAIN_PATHS = (  # of single numbers, in the order they are shown; effects come before them
@@ -84,7 +76,7 @@ def verdict_on_effects(summary: Mapping[str, Any]) -> str:
     r = {key: values[key] for key in PREDICTIONS if math.isfinite(values.get(key, math.nan))}
     if "model" not in r:
         return ""
-    others = {key: value for key, value in r.items() if key != "model"}
+    others = {key: value for key, value in r.items() if key not in OF_MODEL}
     if not others:
         return f"the model predicts effects on test cells at r {r['model']:.3f}"
     best = best_of("pearson", others)[0]
@@ -110,7 +102,7 @@ def effects_on(summary: Mapping[str, Any], cells: str) -> dict[str, dict[str, fl
       cells: "held_out" (test cells) or "reference" (all cells).
 
     Returns:
-      A float for each of `metrics.SOURCES`; nan where it is not known.
+      A float for each of `effect_sources.SOURCES`; nan where it is not known.
     """
     by_source = ((summary.get("effects") or {}).get("perturbseq") or {}).get(cells) or {}
     found = {}

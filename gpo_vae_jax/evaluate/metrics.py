@@ -14,9 +14,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from gpo_vae_jax.evaluate.effect_sources import CONTEXT
 from gpo_vae_jax.evaluate.effects.effect_scores import (
     jaccard_top,
     pearson_r,
+    pearson_r_each,
+    pearson_r_spread,
     pearson_r_top,
     r_squared,
     r_squared_top,
@@ -69,6 +72,12 @@ METRICS: tuple[Metric, ...] = (
            "Overlap (intersection over union) of the {n} strongest predicted and the {n} strongest "
            "observed genes of a perturbation; the mean over perturbations.",
            jaccard_top),
+    Metric("pearson_each", "Pearson r of one perturbation", "", True, (-1, 1),
+           "Pearson r over the genes of a perturbation; the mean over perturbations.",
+           pearson_r_each),
+    Metric("pearson_spread", "Spread of r", "", None, _COUNT,
+           "Standard deviation over perturbations of Pearson r over the genes of each.",
+           pearson_r_spread),
     # of single perturbations: columns of perturbations.csv
     Metric("r_model", "Pearson r, model", "", True, (-1, 1),
            "Correlation over genes of a perturbation's predicted effect and its effect in test "
@@ -81,6 +90,20 @@ METRICS: tuple[Metric, ...] = (
     Metric("own_gene_observed", "Own gene, observed", "log2", None, _ANY,
            "Effect on the perturbed gene itself in test cells; the mean over genes of a "
            "combination."),
+    Metric("monte_carlo.{n}", "Monte-Carlo loss of r", "", False, _COUNT,
+           "By how much, relative to r, the Monte-Carlo noise of a prediction may lower r."),
+    # the network beside rankings of pairs that need no model
+    Metric("truth_auprc", "AUPRC, true network", "", True, _SHARE,
+           "Average precision of the ranking of pairs against the true network."),
+    Metric("known_auprc", "AUPRC, known networks", "", True, _SHARE,
+           "Average precision of the ranking of pairs against the union of known networks."),
+    Metric("omitted_share", "Omitted pairs whose target differs", "", False, _SHARE,
+           "Share of the testable pairs outside the highest ranked ones whose target differs."),
+    Metric("explained.target", "Variance explained by the target", "", None, _SHARE,
+           "Share of the variance of edge probabilities between targets; near 1, every regulator "
+           "points at the same genes."),
+    Metric("explained.source", "Variance explained by the source", "", None, _SHARE,
+           "Share of the variance of edge probabilities between sources."),
     # training and fit
     Metric("best_loss", "Validation loss", "", False, _ANY,
            "Lowest validation loss of the run; comparable between runs of equal objectives."),
@@ -165,27 +188,7 @@ METRICS: tuple[Metric, ...] = (
            "Mean |Pearson r| of learned and true latents under the best one-to-one matching."),
 )  # fmt: skip
 
-SOURCES = {  # what effects are predicted from, in the order they are shown
-    "model": "model",
-    "train_mean": "training mean",
-    "global_mean": "global mean",
-    "ceiling": "half vs half",
-}
-PREDICTIONS = ("model", "train_mean", "global_mean")  # the ceiling predicts nothing
-CELLS = {"held_out": "test cells", "reference": "all cells"}
-TRANSFORMS = {"perturbseq": "log2(1 + counts per 10,000)", "mean": "counts"}
 _UNNAMED = {"run", "effects", "perturbseq", "network", "edges", "paths", "mask", "curve"}
-_CONTEXT = {
-    **SOURCES,
-    **CELLS,
-    "mean": "in counts",
-    "block": "perturbed genes",
-    "all": "all genes",
-    "known_networks": "known networks",
-    "truth": "true network",
-    "matched_mask": "columns matched",
-    "upstream": "as the original computes it",
-}
 
 
 def metric(name: str) -> Metric:
@@ -284,7 +287,7 @@ def _words(part: str) -> str:
     kind, _, number = part.partition("_")
     if number.isdigit() and kind in ("length", "edges"):
         return f"distance {number}" if kind == "length" else f"{number} edges"
-    return _CONTEXT.get(part, part)
+    return CONTEXT.get(part, part)
 
 
 def _filled(row: Metric, n: str) -> Metric:

@@ -12,6 +12,7 @@ import numpy as np
 from gpo_vae_jax.memory import items_within, numbers_within
 from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model.cell_effects import numbers_of_network
 from gpo_vae_jax.model.decoder import prior_basal
 from gpo_vae_jax.model.guide import SharedSample
 from gpo_vae_jax.model.noise import sample_basal_noise
@@ -49,9 +50,10 @@ def predictive_iwelbo(
       spec: sizes and settings of the model.
     """
     model = bind(params, spec)
-    posterior = model.guide.basal_posterior(batch, statistics, shared)
+    effects = model.guide.effects(shared, batch)
+    posterior = model.guide.basal_posterior(batch, statistics, effects, shared.quality)
     basal = dist.gaussian_sample(posterior, basal_noise)
-    score = log_likelihood(model, batch, basal, shared)
+    score = log_likelihood(model, batch, basal, effects, shared)
     score += prior_basal(basal).sum(-1)
     score -= dist.gaussian_sample_log_prob(posterior, basal_noise).sum(-1)
     return jax.nn.logsumexp(score, axis=0) - math.log(basal_noise.shape[0])
@@ -116,8 +118,7 @@ def chunk_sizes(n_particles: int, memory_gib: float, *, spec: Spec) -> tuple[int
     """
     config, sizes = spec.model, spec.sizes
     half = numbers_within(memory_gib / 2)
-    wide = 8 * sizes.n_treatments + 4 * config.embedding_encoder_n_hidden
-    width = min(n_particles, items_within(half, sizes.n_perturbed * wide))
+    width = min(n_particles, items_within(half, numbers_of_network(sizes.n_perturbed, spec)))
     of_cell = width * (6 * sizes.n_genes + 4 * config.decoder_n_hidden) + 8 * sizes.n_genes
     return width, min(_MOST_CELLS, items_within(half, of_cell))
 

@@ -7,10 +7,20 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpo_vae_jax.evaluate.effect_sources import CELLS, PREDICTIONS, SOURCES
 from gpo_vae_jax.evaluate.main_numbers import effects_on, verdict_on_effects
-from gpo_vae_jax.evaluate.metrics import CELLS, PREDICTIONS, SOURCES, best_of, metric
+from gpo_vae_jax.evaluate.metrics import best_of, metric
+from gpo_vae_jax.evaluate.network.baseline_rankings import RANKINGS
 
-_WIDTH, _LABEL, _VALUE = 80, 24, 14  # _LABEL + 4 * _VALUE = _WIDTH
+_WIDTH, _LABEL, _VALUE = 80, 24, 14
+_NAME, _SCORE, _COLUMNS = 24, 8, 7  # _NAME + _COLUMNS * _SCORE = _WIDTH
+_SHORT = {
+    "pearson": "r",
+    "r2": "R2",
+    "pearson_top": "r top",
+    "r2_top": "R2 top",
+    "pearson_each": "r each",
+}
 _SETS = {"block": "perturbed genes", "all": "all genes"}
 
 
@@ -24,6 +34,7 @@ def terminal_table(summary: Mapping[str, Any]) -> str:
         *(_effects(summary, cells) for cells in CELLS),
         _cells(summary),
         _network(summary),
+        _rankings(summary.get("rankings") or {}),
         _known(summary.get("known_networks") or {}),
         _truth(summary.get("truth") or {}),
     ]
@@ -34,21 +45,35 @@ def _effects(summary: Mapping[str, Any], cells: str) -> list[str]:
     found = effects_on(summary, cells)
     if not found:
         return []
-    lines = _row(f"Effects on {CELLS[cells]}", [f"{title} " for title in SOURCES.values()])
-    marked = False
-    for name, values in found.items():
-        row = metric(name)
-        best = best_of(row, {source: values[source] for source in PREDICTIONS})
-        best = () if len(best) == len(PREDICTIONS) else best
-        marked = marked or bool(best)
-        texts = [_number(v) + ("*" if source in best else " ") for source, v in values.items()]
-        lines += _row(f"  {row.label}" + " ↓" * (row.higher_is_better is False), texts)
+    shown = [name for name in found if name != "pearson_spread"]
+    best = {
+        name: best_of(name, {source: found[name][source] for source in PREDICTIONS})
+        for name in shown
+    }
+    best = {name: keys if len(keys) < len(PREDICTIONS) else () for name, keys in best.items()}
+    lines: list[str] = []
+    for columns in (shown[i : i + _COLUMNS] for i in range(0, len(shown), _COLUMNS)):
+        heads = [_short(name) + "↓" * (metric(name).higher_is_better is False) for name in columns]
+        title = "" if lines else f"Effects on {CELLS[cells]}"
+        lines += _row(title, [f"{head} " for head in heads], _NAME, _SCORE)
+        for source, name_of_source in SOURCES.items():
+            values = [(name, found[name][source]) for name in columns]
+            if any(not math.isnan(value) for _, value in values):
+                marks = ["*" if source in best[name] else " " for name, _ in values]
+                texts = [
+                    _number(value) + mark for (_, value), mark in zip(values, marks, strict=True)
+                ]
+                lines += _row(f"  {name_of_source}", texts, _NAME, _SCORE)
+    marked = any(best.values())
     if cells == "held_out":
         verdict = verdict_on_effects(summary)
         verdict = f"{verdict[:1].upper()}{verdict[1:]}. " if verdict else ""
         top = (summary.get("settings") or {}).get("top")
         note = "* the best prediction; half vs half is what the noise of the data allows. "
-        note += f"Top genes: the {top} of largest observed effect." if top else ""
+        note += "each: mean over perturbations of r over genes. "
+        note += f"top: the {top} genes of largest observed effect. J: Jaccard index." if top else ""
+        error = (summary.get("monte_carlo") or {}).get("model")
+        note += "" if error is None else f" Monte-Carlo noise costs at most {error:.4f} r."
         lines += textwrap.wrap(verdict, _WIDTH) + (textwrap.wrap(note, _WIDTH) if marked else [])
     return lines
 
@@ -105,6 +130,33 @@ def _known(known: Mapping[str, Any]) -> list[str]:
         values = [str(found.get("n_shared")), *(_number(found.get(key)) for key in keys)]
         lines += _row(f"  {name}", values, 30, 10)
     return lines
+
+
+def _short(name: str) -> str:
+    """Return the head of a narrow column."""
+    if name.startswith("jaccard_"):
+        return "J " + name.removeprefix("jaccard_")
+    return _SHORT.get(name, name[: _SCORE - 2])
+
+
+def _rankings(rankings: Mapping[str, Any]) -> list[str]:
+    """Return lines about the network beside rankings that need no model."""
+    if not rankings:
+        return []
+    number = next(iter(rankings.values())).get("n_edges")
+    heads = ("differ", "distance", "omitted ↓", "truth", "known")
+    keys = ("true_positive_share", "mean_wasserstein", "omitted_share", "truth_auprc",
+            "known_auprc")  # fmt: skip
+    lines = _row(f"Top {number} pairs by", heads, 28, 10)
+    names = {"model": "network", **RANKINGS}
+    for name, found in rankings.items():
+        lines += _row(f"  {names.get(name, name)}", [_number(found.get(k)) for k in keys], 28, 10)
+    note = (
+        "differ: share of the pairs whose target differs in test cells; distance: their mean "
+        "Wasserstein distance; omitted: share of the other pairs whose target differs; truth, "
+        "known: AUPRC of all pairs against the true and the known networks."
+    )
+    return lines + textwrap.wrap(note, _WIDTH)
 
 
 def _truth(truth: Mapping[str, Any]) -> list[str]:

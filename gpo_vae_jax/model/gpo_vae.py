@@ -40,6 +40,8 @@ class GPOVAE(nn.Module):
         guide.quality_posterior()
         guide.basal_encoder(zeros((1, c.basal_encoder_n_hidden)))
         hidden = decoder.mlp(zeros((1, 1, c.decoder_n_hidden)))
+        if c.effect == "propagated":
+            hidden = jnp.concatenate([hidden, zeros((1, 1, s.n_treatments))], axis=-1)
         decoder.distribution(hidden, jnp.ones(1))
 
 

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.blocks import over_last
-from gpo_vae_jax.model.cells import dosage_sum, for_particles
+from gpo_vae_jax.model.cell_effects import CellEffects, cell_effects
+from gpo_vae_jax.model.cells import Perturbed, for_particles
 from gpo_vae_jax.model.layers import GaussianHead
+from gpo_vae_jax.model.tables import gaussian_kl, mask_kl, mean_init, spread_init
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNoise
 
@@ -19,7 +21,8 @@ from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNo
 class SharedSample(NamedTuple):
     """One sample per particle of the variables that cells share, and its log-density.
 
-    Only the R rows of perturbed treatments are sampled: no cell uses another row.
+    With latent effects only the R rows of perturbed treatments are sampled: no cell uses another
+    row. Propagated effects travel through all T rows, and R is T.
     """
 
     mask: Array  # [P, R, T] 0/1, straight-through
@@ -28,11 +31,6 @@ class SharedSample(NamedTuple):
     log_q_mask: Array  # [P, R] summed over the row
     log_q_embedding: Array  # [P, R]
     log_q_quality: Array  # [P, Q]
-
-    @property
-    def effect(self) -> Array:
-        """Return E * M, the latent effect of each treatment, [P, R, T]."""
-        return self.embedding * self.mask
 
 
 class Guide(nn.Module):
@@ -47,9 +45,13 @@ class Guide(nn.Module):
         name = f"mask_{c.logits_or_probs}"
         self.mask_parameter = self.param(name, nn.initializers.zeros_init(), shape)
         deep = (c.embedding_encoder_n_hidden, c.embedding_encoder_n_layers)
-        self.embedding_encoder = GaussianHead(
-            (("mask", s.n_treatments), ("treatment", s.n_treatments)), *deep, s.n_treatments
-        )
+        if c.effect_guide == "table":
+            self.embedding_mean = self.param("embedding_mean", mean_init, shape)
+            self.embedding_log_variance = self.param("embedding_log_variance", spread_init, shape)
+        else:
+            self.embedding_encoder = GaussianHead(
+                (("mask", s.n_treatments), ("treatment", s.n_treatments)), *deep, s.n_treatments
+            )
         self.quality_encoder = GaussianHead((("constant", c.n_latent),), *deep, c.n_latent)
         blocks = (("expression", s.n_genes),)
         if not c.mean_field_encoder:
@@ -85,7 +87,9 @@ class Guide(nn.Module):
         Args:
           noise: of this guide pass.
           rows: [R'] the treatments whose rows are sampled; by default the R perturbed ones.
+            Propagated effects sample all T rows anyway.
         """
+        rows = self._sampled(rows)
         logits = self.mask_logits()
         logits = logits[: self.spec.sizes.n_perturbed] if rows is None else logits[rows]
         log_q_empty = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
@@ -103,8 +107,28 @@ class Guide(nn.Module):
             log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
         )
 
+    def effects(
+        self, shared: SharedSample, cells: Perturbed, rows: Array | None = None
+    ) -> CellEffects:
+        """Return the effects of cells under a sample.
+
+        Args:
+          shared: the sample.
+          cells: the perturbations.
+          rows: the treatments that they index; by default the R perturbed ones. With latent effects
+            it must be what the sample was drawn for.
+        """
+        return cell_effects(shared.embedding, shared.mask, cells, spec=self.spec, rows=rows)
+
     def embedding_posterior(self, mask: Array, rows: Array | None = None) -> Posterior:
-        """Return q(E | M) from the rows of M, both [P, R, T] (`rows`: see `sample_shared`)."""
+        """Return q(E | M) from the rows of M, both [P, R, T] (`rows`: see `sample_shared`).
+
+        As a table it does not depend on M.
+        """
+        if self.spec.model.effect_guide == "table":
+            at = slice(self.spec.sizes.n_perturbed) if rows is None else rows
+            tables = self.embedding_mean[at], jnp.exp(self.embedding_log_variance[at])
+            return Posterior(*(for_particles(table, mask.shape[0]) for table in tables))
         encoder = self.embedding_encoder
         n = self.spec.sizes.n_perturbed if rows is None else self.spec.sizes.n_treatments
         treatment = encoder.rows("treatment", n)
@@ -116,19 +140,31 @@ class Guide(nn.Module):
         ones = jnp.ones((self.spec.sizes.n_quality, self.spec.model.n_latent))
         return self.quality_encoder(self.quality_encoder.project("constant", ones))
 
+    def network_kl(self) -> tuple[Array, Array]:
+        """Return KL(q(M) || p(M)) and KL(q(E) || p(E)) in closed form, each [T, T].
+
+        An effect counts only where there is an edge: its divergence is multiplied by the edge's
+        probability. The effect of a perturbation on its own gene, on the diagonal, always counts.
+        """
+        config, n = self.spec.model, self.spec.sizes.n_treatments
+        (mean,), (variance,) = self.embedding_posterior(jnp.zeros((1, n, n)), jnp.arange(n))
+        of_effects = gaussian_kl(Posterior(mean, variance), config.embedding_prior_scale)
+        present = jnp.maximum(self.mask_probs(), jnp.eye(n))
+        return mask_kl(self.mask_logits(), config.mask_prior), present * of_effects
+
     def encode_counts(self, counts: Array, statistics: InputStatistics) -> Array:
         """Return what the counts [B, G] add to the basal encoder's first layer, [B, H]."""
         return self.basal_encoder.project("expression", self._normalise(counts, statistics))
 
     def basal_posteriors(
-        self, encoded: Array, batch: Batch, shared: SharedSample, *told: Array
+        self, encoded: Array, effects: CellEffects, quality: Array, *told: Array
     ) -> tuple[Posterior, ...]:
         """Return q(z_basal | ...) under each quality that it is told.
 
         Args:
-          encoded: [B, H] from `encode_counts`; the counts need not be those of `batch`.
-          batch: the cells; their perturbations enter, counts and quality do not.
-          shared: sample of the variables shared by cells.
+          encoded: [B, H] from `encode_counts`.
+          effects: of the cells' perturbations.
+          quality: [P, Q, L] sample of qcE.
           told: each [B, Q], a quality.
 
         Returns:
@@ -137,23 +173,28 @@ class Guide(nn.Module):
         encoder = self.basal_encoder
         if self.spec.model.mean_field_encoder:
             return (encoder(encoded[None]),) * len(told)
-        effects = dosage_sum(encoder.project("effect", shared.effect), batch)  # [P, B, H]
+        of_effects = effects.through(lambda rows: encoder.project("effect", rows))  # [P, B, H]
 
         def posterior(qc_fail: Array) -> Posterior:
-            quality = encoder.project("quality", shared.quality)  # [P, Q, H]
-            flags = qc_fail.astype(quality.dtype)
-            shares = for_particles(encoded, effects.shape[0]) + effects
-            return encoder(shares + jnp.einsum("bq,pqh->pbh", flags, quality))
+            of_quality = encoder.project("quality", quality)  # [P, Q, H]
+            flags = qc_fail.astype(of_quality.dtype)
+            shares = for_particles(encoded, of_effects.shape[0]) + of_effects
+            return encoder(shares + jnp.einsum("bq,pqh->pbh", flags, of_quality))
 
         return tuple(posterior(qc_fail) for qc_fail in told)
 
     def basal_posterior(
-        self, batch: Batch, statistics: InputStatistics, shared: SharedSample
+        self, batch: Batch, statistics: InputStatistics, effects: CellEffects, quality: Array
     ) -> Posterior:
         """Return q(z_basal | x, d, c, E, M, C) of cells as they are (see `basal_posteriors`)."""
         encoded = self.encode_counts(batch.counts, statistics)
-        (posterior,) = self.basal_posteriors(encoded, batch, shared, batch.qc_fail)
+        (posterior,) = self.basal_posteriors(encoded, effects, quality, batch.qc_fail)
         return posterior
+
+    def _sampled(self, rows: Array | None) -> Array | None:
+        """Return the rows of the network that are sampled; None for the R perturbed ones."""
+        every = self.spec.model.effect == "propagated"
+        return jnp.arange(self.spec.sizes.n_treatments) if every else rows
 
     def _normalise(self, counts: Array, statistics: InputStatistics) -> Array:
         x = counts.astype(jnp.float32)

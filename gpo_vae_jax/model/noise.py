@@ -11,9 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Integer, Shaped
 
+from gpo_vae_jax.model.readout import n_others
 from gpo_vae_jax.model.row_noise import logistic_rows, normal_rows
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.types import Array, Noise, SharedNoise
+from gpo_vae_jax.types import Array, Noise, ReadoutNoise, SharedNoise
+
+READOUT = 1  # folded into the key of an evaluation for the readout
 
 
 def sample_noise(
@@ -49,6 +52,7 @@ def sample_noise(
         shared=of_pass(first),
         basal=sample_basal_noise(cells, spec, particles, jnp.arange(n_cells)),
         counterfactual=of_pass(second),
+        readout=_readout_noise(jax.random.fold_in(key, READOUT), spec),
     )
 
 
@@ -64,7 +68,8 @@ def sample_shared_noise(
       key: of this pass.
       spec: sizes and settings of the model.
       particles: [P] numbers of the particles.
-      rows: [R'] the treatments whose rows are drawn; by default the R perturbed ones.
+      rows: [R'] the treatments whose rows are drawn; by default the R perturbed ones. Propagated
+        effects draw all T rows anyway.
 
     Returns:
       Mask and embedding [P, R', T], quality [P, Q, L].
@@ -98,8 +103,21 @@ def _noise_of_network(
 ) -> tuple[Array, Array]:
     """Draw the noise of M (logistic) and E (normal), each [P, R', T]."""
     sizes = spec.sizes
+    if spec.model.effect == "propagated":
+        rows = jnp.arange(sizes.n_treatments)
     rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
     return (
         logistic_rows(row_keys(mask, particles, rows), sizes.n_treatments),
         normal_rows(row_keys(embedding, particles, rows), sizes.n_treatments),
     )
+
+
+def _readout_noise(key: Array, spec: Spec) -> ReadoutNoise | None:
+    """Draw the noise of the readout of propagated effects, [T, O]."""
+    if spec.model.effect == "latent":
+        return None
+    mask, weight = jax.random.split(key)
+    one, rows, n = jnp.zeros(1, int), jnp.arange(spec.sizes.n_treatments), n_others(spec)
+    (logistic,) = logistic_rows(row_keys(mask, one, rows), n)
+    (normal,) = normal_rows(row_keys(weight, one, rows), n)
+    return ReadoutNoise(logistic, normal)

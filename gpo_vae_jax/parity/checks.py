@@ -16,6 +16,7 @@ from gpo_vae_jax import torch_port
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import bind
+from gpo_vae_jax.model.cell_effects import cell_effects
 from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
@@ -53,8 +54,8 @@ def _decoded(
 ) -> tuple[Array, Array, Array]:
     """Return mean, variance and log-probability of the counts of every cell and gene."""
     decoder = bind(params, spec).decoder
-    effect = latent["E"] * latent["mask"]
-    hidden = decoder.hidden(latent["z_basal"], effect, latent["qc_E"], failed, batch)
+    effects = cell_effects(latent["E"], latent["mask"], batch, spec=spec)
+    hidden = decoder.hidden(latent["z_basal"], effects, latent["qc_E"], failed)
     given = decoder.distribution(hidden, batch.library_size)
     return given.mean, given.variance, decoder.log_prob(batch.counts, given)
 

@@ -18,7 +18,7 @@ import numpy as np
 from gpo_vae_jax.memory import items_within, numbers_within
 from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model.blocks import on_cpu
-from gpo_vae_jax.model.decoder import in_gene_order
+from gpo_vae_jax.model.cell_effects import numbers_of_network
 from gpo_vae_jax.model.noise import row_keys, sample_basal_noise
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.predict.conditions import Conditions, conditions_of, cut
@@ -64,7 +64,7 @@ def draw_cells(
     """
     spec = spec.of_model
     order = gene_order(params, draw, spec=spec)
-    ordered, back = in_gene_order(params, order, spec=spec), np.argsort(order)
+    back = np.argsort(order)
     n_conditions = len(conditions.number)
     step, width = chunk_sizes(conditions, draw.memory_gib, spec=spec)
     for first in range(0, draw.n_particles, step):
@@ -73,7 +73,7 @@ def draw_cells(
         for part, which in cut(conditions, width):
             library = _library_of(draw.library_size, particles, which, draw.n_particles)
             values = _cells(
-                ordered, part, particles, library, draw.seed, order,
+                params, part, particles, library, draw.seed, order,
                 spec=spec, failed=draw.failed, expected=draw.expected,
             )  # fmt: skip
             stop = min(which[0] + width, n_conditions)
@@ -95,13 +95,15 @@ def values_of(
 ) -> Array:
     """Draw the cells of particles [p] under all conditions, [p, C, G]; not jitted itself.
 
+    The genes of the result are in the order of `genes`, which changes the time, not the values.
+
     Args:
-      params: of the model, its genes in any order (`in_gene_order`).
+      params: of the model.
       conditions: C perturbations.
       particles: [p] numbers of the particles.
       library_size: [p, C] UMI counts.
       seed: of all draws.
-      genes: [G] the number of each gene, in the order of the parameters.
+      genes: [G] the genes, in the order in which they are drawn (`gene_order`).
       spec: sizes and settings of the model.
       failed: whether the cells failed quality control.
       expected: whether expected counts are returned.
@@ -110,10 +112,13 @@ def values_of(
     shared_key, basal_key, counts_key = jax.random.split(jax.random.key(seed), 3)
     noise = sample_shared_noise(shared_key, spec, particles, conditions.rows)
     shared = model.guide.sample_shared(noise, conditions.rows)
+    effects = model.guide.effects(shared, conditions, conditions.rows)
     basal = sample_basal_noise(basal_key, spec, particles, jnp.arange(1))  # one cell: [p, 1, L]
     quality = jnp.full(len(conditions.number), float(failed))
-    hidden = model.decoder.hidden(basal, shared.effect, shared.quality, quality, conditions)
+    hidden = model.decoder.hidden(basal, effects, shared.quality, quality)
     given = model.decoder.distribution(hidden, library_size)
+    given = jax.lax.optimization_barrier(given)  # rounded alike, whatever is drawn from it
+    given = jax.tree.map(lambda of_genes: of_genes[..., genes], given)
     if expected:
         return given.mean
     return model.decoder.sample(row_keys(counts_key, particles, conditions.number), given, genes)
@@ -141,8 +146,8 @@ def chunk_sizes(conditions: Conditions, memory_gib: float, *, spec: Spec) -> tup
 
     def of_particle(n_conditions: int) -> int:
         n_rows = min(len(conditions.rows), n_conditions * conditions.dosage.shape[1])
-        wide = 10 * sizes.n_treatments + 4 * config.embedding_encoder_n_hidden
-        return n_rows * wide + n_conditions * (10 * sizes.n_genes + 6 * config.decoder_n_hidden)
+        of_cell = 10 * sizes.n_genes + 6 * config.decoder_n_hidden
+        return numbers_of_network(n_rows, spec) + n_conditions * of_cell
 
     width = len(conditions.number)
     while width > 1 and of_particle(width) > budget:

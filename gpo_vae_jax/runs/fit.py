@@ -17,6 +17,7 @@ from gpo_vae_jax.runs.checkpoints import Checkpoints
 from gpo_vae_jax.runs.metrics_file import MetricsFile, read_history
 from gpo_vae_jax.runs.run_folder import RunFolder
 from gpo_vae_jax.runs.watch import Watch, announce, stop_on_signal
+from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.state import TrainState
 from gpo_vae_jax.train.training import DivergedError, EpochEnd, initial_states, train
@@ -47,6 +48,7 @@ def fit(
     """
     if resume and overwrite:
         raise ConfigError("resume and overwrite exclude each other: choose one")
+    config, chosen = with_sizes(config, dataset)
     folder, description = RunFolder(workdir), describe(config, dataset)
     (state,) = initial_states(dataset, config, [config.train.seed])
     if resume:
@@ -57,7 +59,7 @@ def fit(
     if resume:
         state = checkpoints.restore_latest(state)
     if progress:
-        announce(dataset, config, state.current.params)
+        announce(dataset, config, state.current.params, chosen)
     watch = Watch(config, first_epoch=int(state.epoch), shown=progress)
     with stop_on_signal() as stop:
         writer = _Writer(folder, checkpoints, config.train, state, watch, stop)

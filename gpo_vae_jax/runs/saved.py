@@ -111,7 +111,7 @@ def _save_member(trained: Trained, path: Path, overwrite: bool) -> None:
 
 def _load_member(folder: RunFolder) -> Trained:
     config, run = folder.read_config(), folder.read_run()
-    sizes = Sizes(**run["sizes"])
+    sizes = Sizes.from_record(run["sizes"])
     checkpoints = Checkpoints(folder.checkpoints)
     epoch, params = checkpoints.restore_best(_like(config, sizes))
     checkpoints.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,6 +17,8 @@ from gpo_vae_jax.model import n_parameters
 from gpo_vae_jax.train.epoch import n_batches
 from gpo_vae_jax.train.training import EpochEnd
 from gpo_vae_jax.types import Dataset, Params
+
+_NOTHING: Mapping[str, int] = {}
 
 
 class Watch:
@@ -53,8 +55,10 @@ class Watch:
         self._bar.close()
 
 
-def announce(dataset: Dataset, config: Config, params: Params) -> None:
-    """Say on standard error what is going to be trained, and on what."""
+def announce(
+    dataset: Dataset, config: Config, params: Params, chosen: Mapping[str, int] = _NOTHING
+) -> None:
+    """Say on standard error what is going to be trained, on what, and which sizes were chosen."""
     cells = len(dataset.splits["train"].cells.weight)
     steps = n_batches(cells, config.train.batch_size)
     device = jax.devices()[0]
@@ -65,6 +69,9 @@ def announce(dataset: Dataset, config: Config, params: Params) -> None:
         f"{device.platform} ({device.device_kind}); the first epoch compiles",
         file=sys.stderr,
     )
+    if chosen:
+        sizes = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        print(f"chosen from the data: {sizes}", file=sys.stderr)
 
 
 @contextmanager

@@ -49,7 +49,10 @@ def fingerprint(dataset: Dataset) -> str:
     digest.update(json.dumps([dataset.treatments, dataset.n_perturbed, dataset.genes]).encode())
     for name in sorted(dataset.splits):
         digest.update(json.dumps([name, list(map(str, dataset.cells[name]))]).encode())
-        for array in jax.tree.leaves(dataset.splits[name]):
+        split = dataset.splits[name]
+        context = split.context._asdict()
+        del context["training_cells"]  # derived
+        for array in jax.tree.leaves((split.cells, list(context.values()))):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

@@ -150,6 +150,7 @@ def run_steps(
     Returns:
       The new state, and the loss of each step and its parts, [n_steps].
     """
+    n_steps = rows.shape[0] * spec.train.max_epochs  # of the run
 
     def body(current, at):
         number, rows, fills = at
@@ -161,7 +162,8 @@ def run_steps(
             return gradients_of(params, split.context, batch, noise, spec=spec)
 
         gradients, parts = with_rows_present(of_batch, batch, n_rows, spec.sizes.n_perturbed)
-        return apply_gradients(current, gradients, parts, spec=spec)
+        progress = (first + number) / n_steps
+        return apply_gradients(current, gradients, parts, progress, spec=spec)
 
     return jax.lax.scan(body, current, (jnp.arange(rows.shape[0]), rows, filled))
 

@@ -11,6 +11,7 @@ import optax
 from gpo_vae_jax.config import TrainConfig
 from gpo_vae_jax.types import Array
 
+EDGES = ("mask_logits", "mask_probs")  # parameters that `mask_rate` concerns
 MOMENTUM_HIGH, MOMENTUM_LOW = 0.9, 0.8  # at the lowest and at the highest rate
 
 
@@ -27,6 +28,33 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
         adam = optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8)
         return optax.chain(*first, adam, optax.scale(-config.learning_rate))
     return optax.chain(*first, cyclic_sgd(config))
+
+
+def rate_at(config: TrainConfig, progress: Array | float) -> Array:
+    """Return the share of the learning rate at a point of the run, a scalar.
+
+    Args:
+      config: its `schedule`; warmup_cosine rises linearly and then falls along a cosine.
+      progress: share of the run's steps that have been taken, 0 to 1.
+    """
+    if config.schedule == "constant":
+        return jnp.ones(())
+    rising = progress / max(config.warmup, 1e-9)
+    fallen = (progress - config.warmup) / max(1 - config.warmup, 1e-9)
+    height = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(fallen, 0, 1)))
+    falling = config.final_rate + (1 - config.final_rate) * height
+    return jnp.where(progress < config.warmup, rising, falling)
+
+
+def scaled(updates: Any, rate: Array, config: TrainConfig) -> Any:
+    """Multiply updates by `rate`, and those of the edges' parameters by `mask_rate` as well."""
+    if config.schedule == "constant" and config.mask_rate == 1:
+        return updates
+
+    def factor(path: tuple[Any, ...]) -> Array:
+        return rate * (config.mask_rate if path[-1].key in EDGES else 1.0)
+
+    return jax.tree_util.tree_map_with_path(lambda path, u: u * factor(path), updates)
 
 
 def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:

@@ -10,8 +10,8 @@ import optax
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
-from gpo_vae_jax.types import Batch, Context, Metrics, Noise, Params
+from gpo_vae_jax.train.optimizer import global_norm, make_optimizer, rate_at, scaled
+from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params
 
 
 class StepState(NamedTuple):
@@ -43,10 +43,24 @@ def gradients_of(
 
 
 def apply_gradients(
-    state: StepState, gradients: Params, parts: Metrics, *, spec: Spec
+    state: StepState,
+    gradients: Params,
+    parts: Metrics,
+    progress: Array | float = 0.0,
+    *,
+    spec: Spec,
 ) -> tuple[StepState, Metrics]:
-    """Update the parameters, and add "gradient_norm" to the parts of the loss."""
+    """Update the parameters, and add "gradient_norm" to the parts of the loss.
+
+    Args:
+      state: before the step.
+      gradients: of the loss.
+      parts: of the loss.
+      progress: share of the run's steps that have been taken, for the schedule.
+      spec: sizes and settings.
+    """
     updates, optimizer = make_optimizer(spec.train).update(gradients, state.optimizer, state.params)
+    updates = scaled(updates, rate_at(spec.train, progress), spec.train)
     parts = {**parts, "gradient_norm": global_norm(gradients)}
     params: Any = optax.apply_updates(state.params, updates)
     return StepState(params, optimizer), parts

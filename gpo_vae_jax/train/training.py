@@ -22,10 +22,12 @@ from gpo_vae_jax.errors import ConfigError, TrainingError
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.epoch import EpochReport, run_epoch
 from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.program import compiled
+from gpo_vae_jax.train.starting_effects import starting_at, starting_effects
 from gpo_vae_jax.train.state import TrainState, init_state
 from gpo_vae_jax.types import Array, Dataset, Split
 
@@ -84,6 +86,7 @@ def train(
       DivergedError: a loss is not finite.
     """
     chosen = _checked_seeds(config.train.seed if seeds is None else seeds)
+    config, _ = with_sizes(config, dataset)
     spec = Spec.of(config, dataset.sizes)
     if states is None:
         states = initial_states(dataset, config, chosen)
@@ -119,7 +122,11 @@ def initial_states(dataset: Dataset, config: Config, seeds: Sequence[int]) -> li
     """Return the state from which each seed starts (raises ConfigError)."""
     spec, knowledge = Spec.of(config, dataset.sizes), read_knowledge(config)
     init = partial(init_state, spec=spec, mask_init=config.model.mask_init, knowledge=knowledge)
-    return [init(seed) for seed in seeds]
+    states = [init(seed) for seed in seeds]
+    if config.model.effect_init == "random":
+        return states
+    effects = starting_effects(dataset)
+    return [starting_at(state, effects) for state in states]
 
 
 def read_knowledge(config: Config) -> np.ndarray | None:

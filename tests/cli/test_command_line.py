@@ -131,7 +131,7 @@ def test_settings_lists_everything_within_80_columns():
 def test_settings_of_a_group_and_of_a_preset():
     out = call("settings", "train", "model", "--preset=demo", "--train.seed=9").out
     assert "--train.seed=9\n" in out
-    assert "--model.n_latent=20\n" in out
+    assert "--model.mask_prior=0.05\n" in out
     assert "--prepare." not in out
     done = call("settings", "trian")
     assert "there is no group 'trian'; did you mean 'train'?" in done.err

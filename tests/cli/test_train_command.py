@@ -48,7 +48,7 @@ def test_settings_of_a_run_start_another(trained, tmp_path):
         (["--model.n_latnt=3"], "--model.n_latnt: no such setting; did you mean --model.n_latent?"),
         (["--config.model.n_latent=many"], "n_latent=many must be a whole number"),
         (["--model.likelihood_key=nb"], "library_nb"),
-        (["--config.train.batch_size=0"], "config.train.batch_size=0 must be at least 1"),
+        (["--config.train.batch_size=-1"], "config.train.batch_size=-1 must be at least 0"),
         (["--data.mask_test=NOSUCH"], "NOSUCH"),
         (["stray"], "unexpected arguments: stray"),
         (["--resume", "--overwrite"], "exclude each other"),

@@ -34,10 +34,10 @@ def scored(**scores):
     ("scores", "kind", "headline"),
     [
         ((0.5, 0.6, 0.2), "below", "Better than the global mean, but worse than the training mean"),
-        ((0.7, 0.6, 0.2), "above", "Better than both baselines"),
-        ((0.1, 0.6, 0.2), "below", "Worse than both baselines"),
+        ((0.7, 0.6, 0.2), "above", "Better than all baselines"),
+        ((0.1, 0.6, 0.2), "below", "Worse than all baselines"),
         ((0.6, 0.6, 0.2), "even", "Better than the global mean, level with the training mean"),
-        ((0.6, 0.6, 0.6), "even", "Level with both baselines"),
+        ((0.6, 0.6, 0.6), "even", "Level with all baselines"),
         ((0.7, 0.6, None), "above", "Better than the training mean"),
         ((0.6, None, None), "unknown", "No baseline to compare with"),
         ((None, 0.6, 0.2), "unknown", "No verdict"),

@@ -20,7 +20,7 @@ def test_the_table_is_tidy_and_equals_the_summary(evaluation):
     assert list(table.columns) == ["metric", "label", "cells", "source", "value", "better"]
     found = table.set_index(["metric", "cells", "source"])["value"]
     effects = evaluation.summary["effects"]["perturbseq"]
-    assert found["pearson", "test cells", "model"] == effects["held_out"]["model"]["pearson"]
+    assert found["pearson", "test cells", "network"] == effects["held_out"]["model"]["pearson"]
     assert found["r2", "all cells", "half vs half"] == effects["reference"]["ceiling"]["r2"]
     assert found["run.best_loss", "", "model"] == 1.5
     assert not table.duplicated(["metric", "cells", "source"]).any()
@@ -105,7 +105,7 @@ def test_the_files_are_those_that_are_named(evaluation, tmp_path):
     assert float(rows.loc[path, "value"]) == pytest.approx(
         evaluation.summary["effects"]["perturbseq"]["held_out"]["model"]["pearson"], rel=1e-4
     )
-    assert rows.loc[path, "label"] == "Pearson r, test cells, model"
+    assert rows.loc[path, "label"] == "Pearson r, test cells, network"
     assert rows.loc["network.all.false_omission_rate", "better"] == "lower"
     assert len(pd.read_csv(tmp_path / "perturbations.csv")) == 4
     assert len(pd.read_csv(tmp_path / "known_networks.csv")) == 4  # KNOWN, union; block, all

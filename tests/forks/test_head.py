@@ -88,8 +88,8 @@ def test_effects_do_not_depend_on_the_order_of_genes(trained, dataset, spec, mon
     assert (sampling.gene_order(trained[0], Draw(library_size=200.0), spec=spec) != in_order).any()
     monkeypatch.setattr(sampling, "gene_order", lambda *args, **kwargs: in_order)
     plain = effects()
-    assert np.abs(plain.model["mean"]).max() > 0.1
-    for transform, values in plain.model.items():
+    assert np.abs(plain.fixed_library["mean"]).max() > 0.1
+    for transform, values in plain.fixed_library.items():
         spread = plain.spread[transform]
-        np.testing.assert_allclose(ordered.model[transform], values, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ordered.fixed_library[transform], values, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(ordered.spread[transform], spread, rtol=1e-4, atol=1e-4)

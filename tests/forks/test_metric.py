@@ -54,8 +54,9 @@ def summary():
 def test_the_metric_is_computed_and_the_smallest_value_is_marked(summary):
     values = summary["effects"]["perturbseq"]["held_out"]
     assert values["model"]["mse"] < values["train_mean"]["mse"] < values["global_mean"]["mse"]
-    line = next(x for x in terminal_table(summary).splitlines() if "Mean squared error" in x)
-    marked = [text.endswith("*") for text in line.split("↓")[1].split()]
+    lines = terminal_table(summary).splitlines()
+    start = next(i for i, line in enumerate(lines) if "mse↓" in line)
+    marked = [line.endswith("*") for line in lines[start + 1 : start + 5]]
     assert marked == [True, False, False, False]  # the ceiling is no prediction
 
 
@@ -63,12 +64,12 @@ def test_tables_name_it_and_its_direction(summary):
     row = (
         main_table(summary)
         .set_index(["metric", "cells", "source"])
-        .loc["mse", "all cells", "model"]
+        .loc["mse", "all cells", "network"]
     )
     assert (row["label"], row["better"]) == ("Mean squared error", "lower")
     path = "effects.perturbseq.held_out.model.mse"
     row = numbers_table(summary).set_index("metric").loc[path]
-    assert (row["label"], row["better"]) == ("Mean squared error, test cells, model", "lower")
+    assert (row["label"], row["better"]) == ("Mean squared error, test cells, network", "lower")
 
 
 def test_a_comparison_prefers_the_smaller_value(summary):

@@ -41,7 +41,8 @@ def initial_mask(spec=SPEC, **start):
 def basal_of(case: Case, batch):
     guide = guide_of(case)
     shared = guide.sample_shared(case.noise.shared)
-    return guide.basal_posterior(batch, case.context.statistics, shared)
+    effects = guide.effects(shared, batch)
+    return guide.basal_posterior(batch, case.context.statistics, effects, shared.quality)
 
 
 def test_rows_of_perturbed_treatments_do_not_depend_on_sampling_the_others():
@@ -55,7 +56,7 @@ def test_rows_of_perturbed_treatments_do_not_depend_on_sampling_the_others():
     )
     spec = dataclasses.replace(case.spec, sizes=Sizes(7, T, T))
     all_rows = bind(case.params, spec).guide.sample_shared(complete)
-    for name in ("mask", "embedding", "effect", "log_q_mask", "log_q_embedding"):
+    for name in ("mask", "embedding", "log_q_mask", "log_q_embedding"):
         ours, expected = getattr(some, name), getattr(all_rows, name)
         assert (ours.shape[1], expected.shape[1]) == (SIZES.n_perturbed, T)
         np.testing.assert_allclose(ours, expected[:, : SIZES.n_perturbed], rtol=1e-5, atol=1e-6)

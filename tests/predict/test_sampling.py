@@ -133,7 +133,11 @@ def test_expected_counts_are_the_decoded_latents(trained):
         shared = model.guide.sample_shared(sample_shared_noise(shared_key, spec, particles))
         basal = sample_basal_noise(basal_key, spec, particles, jnp.arange(1))
         bad = shared.quality * failed
-        parts = (jnp.repeat(basal, 3, 1), dosage @ shared.effect, jnp.repeat(bad, 3, 1))
+        parts = (
+            jnp.repeat(basal, 3, 1),
+            dosage @ (shared.embedding * shared.mask),
+            jnp.repeat(bad, 3, 1),
+        )
         blocks = trained.params["decoder"]["mlp"]["first"]
         names = ("basal", "effect", "quality")
         first = sum(

@@ -11,7 +11,9 @@ from gpo_vae_jax.objective import loss
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import epoch as epochs
 from gpo_vae_jax.train import init_state, run_epoch
-from gpo_vae_jax.train.state import VALIDATION, stream
+from gpo_vae_jax.train.epoch import run_steps
+from gpo_vae_jax.train.state import NOISE, VALIDATION, stream
+from gpo_vae_jax.train.step import apply_gradients, gradients_of
 
 
 def on_device(dataset):
@@ -84,3 +86,29 @@ def test_only_a_better_validation_loss_replaces_the_best(dataset, config):
     assert int(kept.best_epoch) == -1
     chex.assert_trees_all_equal(kept.best_params, start.best_params)
     chex.assert_trees_all_equal(kept.current.params, better.current.params)
+
+
+def test_the_schedule_spans_the_steps_of_the_whole_run(dataset, config):
+    """An epoch takes the steps that a loop takes when it is told how far the run is."""
+    settings = config(
+        schedule="warmup_cosine", warmup=0.3, final_rate=0.0, max_epochs=2, batch_size=20
+    )
+    spec = Spec.of(settings, dataset.sizes)
+    split, state = dataset.splits["train"], init_state(0, spec=spec)
+    rows = jnp.arange(80).reshape(4, 20)
+    filled = jnp.ones(rows.shape, bool)
+    found, _ = jax.jit(run_steps, static_argnames="spec")(
+        state.current, split, rows, filled, state.seed, jnp.int32(4), spec=spec
+    )
+    expected = state.current
+    for i in range(4):
+        batch = jax.tree.map(lambda column, at=rows[i]: jnp.asarray(column)[at], split.cells)
+        noise = sample_noise(
+            stream(state.seed, NOISE, jnp.int32(4 + i)), spec, n_particles=2, n_cells=20
+        )
+        gradients, parts = gradients_of(expected.params, split.context, batch, noise, spec=spec)
+        expected, _ = apply_gradients(expected, gradients, parts, (4 + i) / 8, spec=spec)
+    for ours, theirs in zip(
+        jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)

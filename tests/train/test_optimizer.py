@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from gpo_vae_jax.config import TrainConfig
-from gpo_vae_jax.train.optimizer import clip_by_global_norm, make_optimizer, triangle
+from gpo_vae_jax.train.optimizer import (
+    clip_by_global_norm,
+    make_optimizer,
+    rate_at,
+    scaled,
+    triangle,
+)
 
 
 @pytest.mark.parametrize("norm", [0.0, 3.0, 100.0, 5000.0])
@@ -42,3 +48,29 @@ def test_cyclic_rate_and_momentum_by_hand():
 def test_triangle_repeats():
     heights = [float(triangle(jnp.int32(step), 447)) for step in (0, 447, 894, 894 + 447)]
     assert heights == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_the_rate_rises_and_falls_along_a_cosine():
+    config = TrainConfig(schedule="warmup_cosine", warmup=0.2, final_rate=0.1)
+    progress = np.array([0.0, 0.1, 0.2, 0.6, 1.0])
+    rates = [rate_at(config, jnp.float32(p)) for p in progress]
+    np.testing.assert_allclose(rates, [0, 0.5, 1, 0.55, 0.1], atol=1e-6)
+    assert rate_at(TrainConfig(), jnp.float32(0.7)) == 1
+
+
+@pytest.mark.parametrize("warmup", [0.0, 1.0])
+def test_a_schedule_may_be_all_rise_or_all_fall(warmup):
+    config = TrainConfig(schedule="warmup_cosine", warmup=warmup, final_rate=0.5)
+    rates = np.array([rate_at(config, jnp.float32(p)) for p in np.linspace(0, 1, 9)])
+    assert np.isfinite(rates).all()
+    steps = np.diff(rates)
+    assert (steps[:-1] > 0).all() if warmup else (steps < 0).all()
+
+
+def test_edges_have_a_rate_of_their_own():
+    config = TrainConfig(mask_rate=5.0)
+    updates = {"guide": {"mask_logits": jnp.ones(2), "mean": jnp.ones(2)}}
+    found = scaled(updates, jnp.float32(0.5), config)["guide"]
+    np.testing.assert_allclose(found["mask_logits"], 2.5)
+    np.testing.assert_allclose(found["mean"], 0.5)
+    assert scaled(updates, jnp.float32(1), TrainConfig()) is updates

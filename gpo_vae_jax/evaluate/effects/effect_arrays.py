@@ -17,9 +17,19 @@ class Effects:
 
     labels: tuple[str, ...]  # C perturbations, as the data names them
     genes: tuple[str, ...]
-    model: dict[str, np.ndarray]
-    spread: dict[str, np.ndarray]  # standard deviation of the model's effect over particles
+    model: dict[str, np.ndarray]  # the network's: latents of control cells under the perturbation
+    spread: dict[str, np.ndarray]  # standard deviation of `fixed_library` over particles
     reference: dict[str, np.ndarray]  # observed in all cells
     held_out: dict[str, np.ndarray]  # observed in test cells
     train_mean: dict[str, np.ndarray]  # observed in training cells: each perturbation's baseline
     n_cells: dict[str, np.ndarray]  # by split: [C] cells
+    network_depth: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # the network's, at the library sizes of the perturbation's training cells
+    own_cells: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # latents and library sizes of the perturbation's own training cells
+    fixed_library: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # sampled cells of one library size, latents from the prior: the published protocol
+    shrunk_mean: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # `train_mean` shrunk by a two-component prior
+    errors: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
+    # Monte-Carlo standard errors by prediction (model, network_depth, own_cells), then transform

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from gpo_vae_jax.statistics.correlation import pearson
+from gpo_vae_jax.statistics.correlation import pearson, row_pearson
 
 
 def pearson_r(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
@@ -37,6 +37,21 @@ def pearson_r_top(observed: np.ndarray, predicted: np.ndarray, top: int) -> floa
 def r_squared_top(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
     """Return R2 over the `top` genes of largest |observed effect| of each row, pooled."""
     return r_squared(*_at_strongest(observed, predicted, top), top)
+
+
+def pearson_r_each(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return the mean over rows of Pearson's r over their genes; rows without one are left out."""
+    del top
+    r = row_pearson(predicted, observed)
+    return float(np.nanmean(r)) if np.isfinite(r).any() else math.nan
+
+
+def pearson_r_spread(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return the standard deviation over rows of Pearson's r over their genes."""
+    del top
+    r = row_pearson(predicted, observed)
+    r = r[np.isfinite(r)]
+    return float(r.std(ddof=1)) if len(r) > 1 else math.nan
 
 
 def jaccard_top(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:

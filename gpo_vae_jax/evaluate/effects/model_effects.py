@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import jax
@@ -9,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpo_vae_jax.config import EvaluateConfig
+from gpo_vae_jax.evaluate.effect_sources import OF_MODEL
 from gpo_vae_jax.evaluate.effects import baselines
+from gpo_vae_jax.evaluate.effects.conditional_effects import conditional_effects
 from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
 from gpo_vae_jax.evaluate.effects.observed_effects import (
     SCALE,
@@ -18,9 +21,10 @@ from gpo_vae_jax.evaluate.effects.observed_effects import (
     effects_of,
     perturbations_of,
     split_sums,
+    standard_errors_of,
 )
+from gpo_vae_jax.evaluate.effects.shrinkage import shrunk
 from gpo_vae_jax.evaluate.results import Effects
-from gpo_vae_jax.model.decoder import in_gene_order
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.predict.conditions import Conditions, cut, with_control
@@ -51,7 +55,7 @@ def average_effects(
 
     Returns:
       The effects, and by transform, then by `reference` (all cells) and `held_out` (test cells),
-      the metrics of `model`, `train_mean`, `global_mean` and `ceiling`.
+      the metrics of each of `effect_sources.SOURCES`.
     """
     labels = perturbations_of(dataset)
     conditions = conditions_of_labels(dataset, labels)
@@ -59,21 +63,48 @@ def average_effects(
         settings.seed, settings.effect_particles, settings.library_size,
         memory_gib=settings.memory_gib,
     )  # fmt: skip
-    model, spread = model_effects(params, conditions, draw, spec=spec, progress=progress)
+    fixed, spread = model_effects(params, conditions, draw, spec=spec, progress=progress)
+    found = conditional_effects(
+        params, dataset, labels, spec=spec, n_cells=settings.effect_cells, seed=settings.seed,
+        memory_gib=settings.memory_gib, progress=progress,
+    )  # fmt: skip
     halves = baselines.halves_of_training(dataset, labels, settings.seed)
     sums = {name: split_sums(dataset, name, labels) for name in ("val", "test")}
     sums["train"] = halves[0] + halves[1]
+    mean, error = effects_of(sums["train"]), standard_errors_of(sums["train"])
     effects = Effects(
         labels=labels,
         genes=dataset.genes,
-        model=model,
+        model=found.effects["network"],
         spread=spread,
         reference=effects_of(sums["train"] + sums["val"] + sums["test"]),
         held_out=effects_of(sums["test"]),
-        train_mean=effects_of(sums["train"]),
+        train_mean=mean,
         n_cells={name: groups.n_cells[:-1] for name, groups in sums.items()},
+        network_depth=found.effects["network_depth"],
+        own_cells=found.effects["own_cells"],
+        fixed_library=fixed,
+        shrunk_mean={name: shrunk(mean[name], error[name]) for name in TRANSFORMS},
+        errors={"model" if n == "network" else n: e for n, e in found.errors.items()},
     )
     return effects, metrics_of(effects, baselines.ceiling(halves), settings)
+
+
+def monte_carlo_errors(effects: Effects) -> dict[str, float]:
+    """Return by how much Monte-Carlo noise lowers Pearson r of each prediction (`perturbseq`).
+
+    Noise of variance e^2 in predictions of variance v lowers r by the factor sqrt(1 - e^2 / v).
+    What is returned is 1 minus that factor, an upper bound of the loss of r.
+    """
+    found = {}
+    for source, by_transform in effects.errors.items():
+        error = by_transform["perturbseq"]
+        predicted = getattr(effects, source)["perturbseq"]
+        known = np.isfinite(error) & np.isfinite(predicted)
+        if known.sum() > 1 and (variance := float(predicted[known].var())) > 0:
+            share = min(float(np.square(error[known]).mean()) / variance, 1.0)
+            found[source] = 1 - math.sqrt(1 - share)
+    return found
 
 
 def metrics_of(effects: Effects, halves: tuple, settings: EvaluateConfig) -> dict[str, dict]:
@@ -96,8 +127,11 @@ def metrics_of(effects: Effects, halves: tuple, settings: EvaluateConfig) -> dic
         for name in ("reference", "held_out"):
             data = getattr(effects, name)[transform]
             found[transform][name] = {
-                "model": compare(data, effects.model[transform]),
-                "train_mean": compare(data, train),
+                **{
+                    source: compare(data, getattr(effects, source)[transform])
+                    for source in (*OF_MODEL, "train_mean", "shrunk_mean")
+                    if getattr(effects, source)
+                },
                 "global_mean": compare(data, baselines.global_mean(train)),
                 "ceiling": compare(halves[0][transform], halves[1][transform]),
             }
@@ -124,7 +158,7 @@ def model_effects(
     """
     spec = spec.of_model
     order = sampling.gene_order(params, draw, spec=spec)
-    params, genes = in_gene_order(params, order, spec=spec), jnp.asarray(order)
+    genes = jnp.asarray(order)
     step, width = sampling.chunk_sizes(with_control(conditions), draw.memory_gib, spec=spec)
     width = max(width, 2)
     shape = (len(TRANSFORMS), len(conditions.number), len(order))

@@ -21,12 +21,14 @@ class GroupSums:
     """Sums over the cells of M groups; those of disjoint sets of cells can be added."""
 
     sums: Mapping[str, np.ndarray]  # by transform, [M, G] float64
+    squares: Mapping[str, np.ndarray]  # of the transformed counts, likewise
     n_cells: np.ndarray  # [M]
 
     def __add__(self, other: GroupSums) -> GroupSums:
         """Add the sums of two disjoint sets of cells."""
         sums = {name: values + other.sums[name] for name, values in self.sums.items()}
-        return GroupSums(sums, self.n_cells + other.n_cells)
+        squares = {name: values + other.squares[name] for name, values in self.squares.items()}
+        return GroupSums(sums, squares, self.n_cells + other.n_cells)
 
 
 def group_sums(
@@ -46,6 +48,7 @@ def group_sums(
         used &= ~(np.asarray(cells.qc_fail) != 0).any(axis=1)
     rows, n_genes = np.flatnonzero(used), cells.counts.shape[1]
     sums = {name: np.zeros((n_groups, n_genes)) for name in TRANSFORMS}
+    squares = {name: np.zeros((n_groups, n_genes)) for name in TRANSFORMS}
     step = max(1, _CHUNK_VALUES // n_genes)
     for start in range(0, len(rows), step):
         at = rows[start : start + step]
@@ -54,9 +57,10 @@ def group_sums(
             (ones, (groups[at], np.arange(len(at)))), shape=(n_groups, len(at))
         )
         counts = np.asarray(cells.counts[at], np.float64)
-        sums["mean"] += member @ counts
-        sums["perturbseq"] += member @ perturbseq(counts)
-    return GroupSums(sums, np.bincount(groups[rows], minlength=n_groups))
+        for name, values in (("mean", counts), ("perturbseq", perturbseq(counts))):
+            sums[name] += member @ values
+            squares[name] += member @ np.square(values)
+    return GroupSums(sums, squares, np.bincount(groups[rows], minlength=n_groups))
 
 
 def perturbseq(counts: np.ndarray) -> np.ndarray:
@@ -109,3 +113,18 @@ def effects_of(groups: GroupSums) -> dict[str, np.ndarray]:
         mean = np.divide(sums, n, out=np.full(sums.shape, np.nan), where=n > 0)
         effects[name] = mean[:-1] - mean[-1:]
     return effects
+
+
+def standard_errors_of(groups: GroupSums) -> dict[str, np.ndarray]:
+    """Return the standard error of each effect of `effects_of`, [M - 1, G], by transform.
+
+    nan where a group has fewer than two cells.
+    """
+    n = groups.n_cells[:, None].astype(np.float64)
+    errors = {}
+    for name, sums in groups.sums.items():
+        within = groups.squares[name] - np.square(sums) / np.maximum(n, 1)
+        variance = np.maximum(within, 0) / np.maximum(n - 1, 1)
+        of_mean = np.where(n > 1, variance / np.maximum(n, 1), np.nan)
+        errors[name] = np.sqrt(of_mean[:-1] + of_mean[-1:])
+    return errors

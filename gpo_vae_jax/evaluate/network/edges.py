@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
@@ -22,6 +24,28 @@ from gpo_vae_jax.types import Params
 def edge_probabilities(params: Params, *, spec: Spec) -> np.ndarray:
     """Return the probability of every edge, [T, T], row regulates column."""
     return np.asarray(jax.device_get(bind(params, spec).guide.mask_probs()))
+
+
+def edge_effects(params: Params, *, spec: Spec) -> np.ndarray:
+    """Return the mean effect along every edge where it is there, E[E | M = 1], [T, T].
+
+    Its sign says whether the source activates or represses the target.
+    """
+    guide, n = bind(params, spec).guide, spec.sizes.n_treatments
+    mean, _ = guide.embedding_posterior(jnp.ones((1, n, n)), jnp.arange(n))
+    return np.asarray(jax.device_get(mean[0]))
+
+
+def edge_strengths(params: Params, *, spec: Spec) -> np.ndarray:
+    """Return what ranks the edges, [T, T].
+
+    With propagated effects it is probability times |mean effect|, the expected size of the direct
+    effect. Latent effects have no unit that pairs could be compared in: it is the probability.
+    """
+    probabilities = edge_probabilities(params, spec=spec)
+    if spec.model.effect == "latent":
+        return probabilities
+    return probabilities * np.abs(edge_effects(params, spec=spec))
 
 
 def ranked_edges(
@@ -62,6 +86,50 @@ def ranked_edges(
             "target_perturbed": target[order] < n_perturbed,
         }
     )
+
+
+def with_observed(
+    edges: pd.DataFrame,
+    treatments: Sequence[str],
+    effects: np.ndarray,
+    change: np.ndarray,
+    error: np.ndarray,
+) -> pd.DataFrame:
+    """Add to ranked edges what the model and the training cells say of each.
+
+    Args:
+      edges: of `ranked_edges`.
+      treatments: T names.
+      effects: [T, T] mean effects of the model.
+      change: [T, T] observed log fold changes of targets, nan where there is none.
+      error: [T, T] their standard errors.
+
+    Returns:
+      The edges with columns effect; sign, "activation" or "repression"; log_fold_change, natural
+      logarithm, observed in the source's training cells against controls; p_adjusted, of a
+      two-sided z test of it, by Benjamini and Hochberg over all pairs. Empty where nothing is
+      observed.
+    """
+    at = {str(name): i for i, name in enumerate(treatments)}
+    source = [at[str(name)] for name in edges["source"]]
+    target = [at[str(name)] for name in edges["target"]]
+    effect = effects[source, target]
+    return edges.assign(
+        effect=effect,
+        sign=np.where(effect < 0, "repression", "activation"),
+        log_fold_change=change[source, target],
+        p_adjusted=adjusted_p(change, error)[source, target],
+    )
+
+
+def adjusted_p(change: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return adjusted p-values of a two-sided z test of every pair but self pairs, [T, T]."""
+    tested = np.isfinite(change) & (error > 0) & ~np.eye(len(change), dtype=bool)
+    found = np.full(change.shape, np.nan)
+    if tested.any():
+        p = 2 * stats.norm.sf(np.abs(change[tested] / error[tested]))
+        found[tested] = stats.false_discovery_control(p)
+    return found
 
 
 def write_network(

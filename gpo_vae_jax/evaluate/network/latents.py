@@ -74,6 +74,7 @@ def truth_metrics(
     estimated_effects: Mapping[str, np.ndarray] | None = None,
     *,
     threshold: float = 0.5,
+    ranking: np.ndarray | None = None,
 ) -> dict[str, Any] | None:
     """Compare a learned network and learned latent effects with the truth of a simulation.
 
@@ -82,6 +83,7 @@ def truth_metrics(
       dataset: the data, with its true network and true effects.
       estimated_effects: label -> [T], the mean latent effect D(E * M).
       threshold: an edge is called above this probability.
+      ranking: [T, T], by which edges are ranked; by default the probabilities.
 
     Returns:
       None if the true network is not known. Otherwise auprc, random_auprc, auroc, n_true and
@@ -109,7 +111,8 @@ def truth_metrics(
         "mean_correlation": None,
     }
     if 0 < found["n_true"] < found["n_possible"]:
-        found |= recovery(probabilities, truth, dataset.n_perturbed)._asdict()
+        ranking = probabilities if ranking is None else ranking
+        found |= recovery(ranking, truth, dataset.n_perturbed)._asdict()
     true_effects, estimated_effects = dataset.true_effects or {}, estimated_effects or {}
     labels = [label for label in true_effects if label in estimated_effects]
     if len(labels) > 1:

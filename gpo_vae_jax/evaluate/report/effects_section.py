@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpo_vae_jax.evaluate.metrics import CELLS
+from gpo_vae_jax.evaluate.effect_sources import CELLS
 from gpo_vae_jax.evaluate.report.drawing import Plot, figure_of
 from gpo_vae_jax.evaluate.report.effect_plots import (
     density_plot,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gpo_vae_jax.evaluate.metrics import SOURCES
+from gpo_vae_jax.evaluate.effect_sources import SOURCES
 
 # Safe for colour-blind readers on white. style.css repeats them as variables, brighter on dark.
 COLOURS = {
@@ -49,7 +49,11 @@ class Mark(NamedTuple):
 
 PREDICTORS = {
     "model": Mark(SOURCES["model"], "model", "o"),
+    "network_depth": Mark(SOURCES["network_depth"], "model", "o", hollow=True),
+    "own_cells": Mark(SOURCES["own_cells"], "model", "^", hollow=True),
+    "fixed_library": Mark(SOURCES["fixed_library"], "random", "o", hollow=True),
     "train_mean": Mark(SOURCES["train_mean"], "train-mean", "D"),
+    "shrunk_mean": Mark(SOURCES["shrunk_mean"], "train-mean", "D", hollow=True),
     "global_mean": Mark(SOURCES["global_mean"], "global-mean", "s"),
     "ceiling": Mark(f"{SOURCES['ceiling']} of the training cells (noise)", "ceiling", "^"),
 }

@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from gpo_vae_jax.evaluate.metrics import CELLS, Limits, Metric, direction, find
+from gpo_vae_jax.evaluate.effect_sources import CELLS
+from gpo_vae_jax.evaluate.metrics import Limits, Metric, direction, find
 from gpo_vae_jax.evaluate.report.drawing import Panel, Plot
 from gpo_vae_jax.evaluate.report.look import BY_CHANCE, INK, LINE, MUTED, PREDICTORS, Mark
 from gpo_vae_jax.evaluate.report.wording import dig, name, number, real, words

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpo_vae_jax.evaluate.metrics import CELLS, PREDICTIONS, SOURCES, TRANSFORMS, best_of, direction
+from gpo_vae_jax.evaluate.effect_sources import CELLS, PREDICTIONS, SOURCES, TRANSFORMS
+from gpo_vae_jax.evaluate.metrics import best_of, direction
 from gpo_vae_jax.evaluate.report.drawing import figure_of
 from gpo_vae_jax.evaluate.report.markup import (
     Markup,
@@ -20,6 +21,16 @@ from gpo_vae_jax.evaluate.report.section import Section, empty, main_transform, 
 from gpo_vae_jax.evaluate.report.wording import count, dig, number, real
 
 _PREDICTORS = {
+    "network": "The model: control cells, with their latents, library sizes and quality, decoded "
+    "under the perturbation. The network makes all of the effect.",
+    "network, own depth": "The same for control cells weighted so that their library sizes are "
+    "distributed like those of the perturbation's training cells.",
+    "own cells": "The model: the perturbation's own training cells, decoded from their own "
+    "latents, which may carry effect past the network.",
+    "fixed library": "The published protocol: sampled cells of one library size, latents from the "
+    "prior.",
+    "shrunk mean": "The training mean shrunk towards 0 by a prior of small and large effects, "
+    "fitted by expectation maximisation.",
     "training mean": "Predicts for each perturbation the mean effect of its own training cells.",
     "global mean": "Predicts for every perturbation the mean effect of all perturbations.",
     "half vs half": "One half of the training cells predicts the other half: the noise of the data "

@@ -12,6 +12,7 @@ from gpo_vae_jax.evaluate.report.wording import count, dig, listed, number, plur
 WHERE = {"held_out": "on test cells", "reference": "on all cells, training cells included"}
 _BASELINES = {
     "train_mean": ("the training mean", "the mean effect of a perturbation's own training cells"),
+    "shrunk_mean": ("the shrunk mean", "the training mean, shrunk by how noisy it is"),
     "global_mean": ("the global mean", "one mean effect for all perturbations"),
 }
 _LEVEL = 0.005  # correlations closer than this are called level
@@ -64,9 +65,9 @@ def _headline(outcomes: dict[str, str]) -> str:
     for outcome, text in _OUTCOMES.items():
         beaten = [_BASELINES[who][0] for who, which in outcomes.items() if which == outcome]
         if beaten:
-            all_of_them = len(beaten) == len(_BASELINES)
+            all_of_them = len(beaten) == len(outcomes) > 1
             but = "but " if parts and outcome == "worse" else ""
-            parts.append(f"{but}{text} {'both baselines' if all_of_them else listed(beaten)}")
+            parts.append(f"{but}{text} {'all baselines' if all_of_them else listed(beaten)}")
     text = ", ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -77,6 +78,7 @@ def _sentence(who: str, score: float, outcome: str) -> str:
     if outcome == "worse":
         text += {
             "train_mean": ": for perturbations seen in training it predicts better than the model",
+            "shrunk_mean": ": noise taken out of the training mean predicts better than the model",
             "global_mean": ": the model hardly tells perturbations apart",
         }[who]
     return f"{text}. "

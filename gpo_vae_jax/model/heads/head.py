@@ -6,11 +6,10 @@ import abc
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
-import jax
 import jax.numpy as jnp
 
 from gpo_vae_jax.model.layers import linear
-from gpo_vae_jax.types import Array, Params
+from gpo_vae_jax.types import Array
 
 
 class Linear(NamedTuple):
@@ -25,7 +24,11 @@ class Linear(NamedTuple):
 
 
 class Distribution(Protocol):
-    """What every head returns as p(x | z): a NamedTuple with these fields among others."""
+    """What every head returns as p(x | z): a NamedTuple with these fields among others.
+
+    The last axis of every field is genes, or of length 1 where all genes share it: prediction
+    reorders the genes.
+    """
 
     @property
     def mean(self) -> Array:
@@ -46,15 +49,15 @@ class Head(abc.ABC, Generic[_D]):
     """A likelihood head: declared parameters and pure functions of them (docs/method.md 2).
 
     A subclass declares its parameters by name and implements `distribution`, `log_prob` and
-    `sample`. The functions receive the declared parameters as `params`. Genes are the last axis of
-    every linear layer and every per-gene parameter: prediction reorders exactly these. Parameters
-    other than linear layers start at 0.
+    `sample`. The functions receive the declared parameters as `params`. Parameters other than
+    linear layers start at 0. Propagated effects are added to the linear layer named "output".
     """
 
     linear: ClassVar[tuple[str, ...]] = ()  # layers from H to G
     per_gene: ClassVar[tuple[str, ...]] = ()  # parameters [G]
     shared: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # shapes of parameters without genes
     draws_counts: ClassVar[bool] = True  # whether `sample` returns whole numbers from 0 up
+    has_laplace_transform: ClassVar[bool] = False  # whether `laplace_transform` is implemented
     in_pytorch: ClassVar[Mapping[str, str]] = {}  # the original's name of each; empty: none there
 
     @abc.abstractmethod
@@ -83,6 +86,18 @@ class Head(abc.ABC, Generic[_D]):
           given: from `distribution`.
           genes: [G] uint32, the number of each gene.
         """
+
+    def laplace_transform(self, given: _D, u: Array) -> Array:
+        """Return E[exp(-u x)] of every gene, [P, B, G], where it has a closed form.
+
+        With it the expected log-transformed count is computed instead of sampled. A head that
+        implements it sets `has_laplace_transform`.
+
+        Args:
+          given: from `distribution`.
+          u: [P, B, 1] or [1, B, 1], at least 0.
+        """
+        raise NotImplementedError
 
     def log_likelihood(
         self, params: HeadParams, hidden: Array, counts: Array, library_size: Array
@@ -114,19 +129,3 @@ class Head(abc.ABC, Generic[_D]):
           weight: [B] of each cell, the same for all particles.
         """
         return jnp.sum(weight[None] * self.log_likelihood(params, hidden, counts, library_size))
-
-    def in_gene_order(self, params: Params, order: Array) -> Params:
-        """Return the decoder's parameters with the genes reordered.
-
-        Args:
-          params: of the decoder, by name; those that the head did not declare are returned as
-            they are.
-          order: [G] positions of the genes.
-        """
-
-        def reordered(name: str, value: Any) -> Any:
-            if name in (*self.linear, *self.per_gene):
-                return jax.tree.map(lambda leaf: leaf[..., order], value)
-            return value
-
-        return {name: reordered(name, value) for name, value in params.items()}

@@ -28,6 +28,7 @@ class LibraryNB(Head[NegativeBinomial]):
 
     linear = ("output",)  # logits of the shares
     per_gene = ("log_concentration",)
+    has_laplace_transform = True
     in_pytorch: ClassVar = {
         "output": "normalized_mean_decoder.0",
         "log_concentration": "log_concentration",
@@ -55,6 +56,11 @@ class LibraryNB(Head[NegativeBinomial]):
     def sample(self, keys: Array, given: NegativeBinomial, genes: Array) -> Array:
         """Draw whole counts."""
         return sample_counts(keys, given.mean, given.concentration, genes)
+
+    def laplace_transform(self, given: NegativeBinomial, u: Array) -> Array:
+        """Return (1 + (1 - exp(-u)) / rate)^(-concentration)."""
+        concentration = given.concentration[None, None]
+        return jnp.exp(-concentration * jnp.log1p(-jnp.expm1(-u) / given.rate))
 
     def log_likelihood(
         self, params: HeadParams, hidden: Array, counts: Array, library_size: Array

@@ -29,7 +29,10 @@ def test_recorded_effects_and_metrics(golden, transform):
     found = effect_metrics(ours, case[f"model_ate_{transform}"])
     recorded = json.loads(str(case[f"metrics_{transform}"]))
     assert set(recorded) == set(RECORDED.values())
+    assert set(found) == {*RECORDED, "pearson_each", "pearson_spread"}
     for name, value in found.items():
+        if name not in RECORDED:
+            continue
         assert value == pytest.approx(recorded[RECORDED[name]], rel=1e-4), name
 
 
@@ -45,7 +48,11 @@ def test_plain_definitions():
         first, second = (set(np.argsort(-abs(v))[:3]) for v in (a, b))
         overlap.append(len(first & second) / len(first | second))
     assert found["jaccard_3"] == pytest.approx(np.mean(overlap))
+    each = [np.corrcoef(a, b)[0, 1] for a, b in zip(data, other, strict=True)]
+    assert found["pearson_each"] == pytest.approx(np.mean(each))
+    assert found["pearson_spread"] == pytest.approx(np.std(each, ddof=1))
     perfect = effect_metrics(data, data, top_sets=(20, 50))
+    assert perfect.pop("pearson_spread") == pytest.approx(0, abs=1e-12)
     assert all(value == pytest.approx(1) for value in perfect.values())
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gpo_vae_jax import data
 from gpo_vae_jax.config import EvaluateConfig
+from gpo_vae_jax.evaluate.effect_sources import OF_MODEL, SOURCES
 from gpo_vae_jax.evaluate.effects import model_effects
 from gpo_vae_jax.evaluate.effects import observed_effects as data_effects
 from gpo_vae_jax.predict import sampling
@@ -18,7 +19,10 @@ from tests import builders
 
 GENES = ["G3", "A", "G1", "B", "7", "G2", "G0", "G9"]  # unsorted; a treatment that looks a number
 TREATMENTS = ("7", "A", "B", "G9")
-SETTINGS = EvaluateConfig(effect_particles=40, top=3, top_sets=(2, 4), library_size=200.0)
+SUMMED = ("model", "network_depth", "own_cells")  # in float32, in the order of chunks
+# A draw within rounding of two counts may be either, in programs that are compiled differently: of
+# 5,000 draws one is. With this seed none of these is.
+SETTINGS = EvaluateConfig(seed=1, effect_particles=40, top=3, top_sets=(2, 4), library_size=200.0)
 
 
 def make(order=None, change=None, names=None):
@@ -117,13 +121,13 @@ def test_model_effects_are_those_of_drawn_cells(trained, found):
     chunks = sampling.draw_cells(
         trained.params,
         with_control(conditions),
-        Draw(n_particles=40, library_size=200.0),
+        Draw(SETTINGS.seed, n_particles=40, library_size=200.0),
         spec=trained.spec,
     )
     cells = np.concatenate([chunk.values for chunk in chunks]).astype(float)
     for transform, values in (("mean", cells), ("perturbseq", data_effects.perturbseq(cells))):
         change = values[:, :-1] - values[:, -1:]
-        np.testing.assert_allclose(table.model[transform], change.mean(0), atol=1e-4)
+        np.testing.assert_allclose(table.fixed_library[transform], change.mean(0), atol=1e-4)
         np.testing.assert_allclose(
             table.spread[transform], change.std(0, ddof=1), rtol=1e-3, atol=1e-4
         )
@@ -132,10 +136,19 @@ def test_model_effects_are_those_of_drawn_cells(trained, found):
 def test_memory_changes_no_number(trained, found):
     table, metrics = run(trained, make(), memory_gib=1e-9)
     for transform in data_effects.TRANSFORMS:
-        np.testing.assert_allclose(
-            table.model[transform], found[0].model[transform], rtol=1e-6, atol=1e-6
-        )
-    np.testing.assert_equal(metrics, found[1])
+        for source in OF_MODEL:
+            np.testing.assert_allclose(
+                getattr(table, source)[transform],
+                getattr(found[0], source)[transform],
+                rtol=1e-5,
+                atol=1e-5,
+            )
+    for transform, of_cells in metrics.items():
+        for cells, of_sources in of_cells.items():
+            for source, values in of_sources.items():
+                want = found[1][transform][cells][source]
+                near = {"rel": 1e-4, "abs": 1e-5} if source in SUMMED else {"rel": 1e-9}
+                assert values == pytest.approx(want, **near), (transform, cells, source)
 
 
 def test_held_out_uses_test_cells_only(trained, found):
@@ -153,7 +166,13 @@ def test_order_of_cells_changes_nothing(trained, found):
     table, metrics = run(trained, make(order=np.random.default_rng(1).permutation(120)))
     assert table.labels == found[0].labels
     for transform in data_effects.TRANSFORMS:
-        np.testing.assert_array_equal(table.model[transform], found[0].model[transform])
+        for source in OF_MODEL:
+            np.testing.assert_allclose(
+                getattr(table, source)[transform],
+                getattr(found[0], source)[transform],
+                rtol=1e-5,
+                atol=1e-5,
+            )
         np.testing.assert_allclose(
             table.reference[transform], found[0].reference[transform], atol=1e-12
         )
@@ -161,7 +180,8 @@ def test_order_of_cells_changes_nothing(trained, found):
         for cells, of_sources in of_cells.items():
             for source, values in of_sources.items():
                 want = found[1][transform][cells][source]
-                assert values == pytest.approx(want, rel=1e-9), (transform, cells, source)
+                near = {"rel": 1e-4, "abs": 1e-5} if source in SUMMED else {"rel": 1e-9}
+                assert values == pytest.approx(want, **near), (transform, cells, source)
 
 
 def test_perturbation_without_test_cells_is_nan_and_left_out(trained, found):
@@ -191,4 +211,4 @@ def test_a_model_that_knows_the_cells_agrees_with_them(found):
     assert metrics["held_out"]["model"]["r2"] == pytest.approx(1)
     assert metrics["reference"]["model"]["r2"] < 1
     assert metrics["reference"]["ceiling"] == metrics["held_out"]["ceiling"]
-    assert set(metrics["held_out"]) == {"model", "train_mean", "global_mean", "ceiling"}
+    assert set(metrics["held_out"]) == set(SOURCES)

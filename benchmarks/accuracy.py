@@ -1,0 +1,192 @@
+"""Measure how well variants of the model predict and find networks, beside baselines.
+
+    python -m benchmarks.accuracy --quick     (one small simulation, a minute)
+    python -m benchmarks.accuracy     (three simulations, five seeds)
+    python -m benchmarks.accuracy --data tapseq=PREPARED.h5ad --variants accurate published
+    python -m benchmarks.accuracy --test     (test cells; once, when nothing is chosen any more)
+
+Every run is an entry of benchmarks/results/accuracy.json. A run that is there is not repeated, so
+an interrupted measurement goes on where it stopped. Variants are compared on validation cells; with
+--test the same runs are scored on test cells.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import options, results_file
+from benchmarks.measuring.summary import to_stderr
+from gpo_vae_jax import data, presets
+from gpo_vae_jax.compilation_cache import use_compilation_cache
+from gpo_vae_jax.config import Config, DataConfig, EvaluateConfig
+from gpo_vae_jax.evaluate.effects.conditional_effects import conditional_effects
+from gpo_vae_jax.evaluate.effects.effect_scores import pearson_r, r_squared
+from gpo_vae_jax.evaluate.effects.model_effects import model_effects
+from gpo_vae_jax.evaluate.effects.observed_effects import (
+    conditions_of_labels,
+    effects_of,
+    perturbations_of,
+    split_sums,
+    standard_errors_of,
+)
+from gpo_vae_jax.evaluate.effects.shrinkage import shrunk
+from gpo_vae_jax.evaluate.network.baseline_rankings import baseline_rankings
+from gpo_vae_jax.evaluate.network.edges import edge_probabilities, edge_strengths
+from gpo_vae_jax.evaluate.network.latents import mask_statistics
+from gpo_vae_jax.evaluate.network.recovery import judged_pairs, recovery
+from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo_of_split
+from gpo_vae_jax.model.trained import Trained
+from gpo_vae_jax.predict.sampling import Draw
+from gpo_vae_jax.statistics.pair_changes import pair_changes
+from gpo_vae_jax.train.training import train
+from gpo_vae_jax.types import Dataset
+
+Changes = Mapping[str, Mapping[str, Any]]
+KEY = ("data", "variant", "seed", "cells")
+SIMULATIONS = {f"simulation {seed}": seed for seed in range(3)}
+VARIANTS: Mapping[str, Changes] = {  # changes of the preset `accurate`
+    "accurate": {},
+    "random start": {"model": {"effect_init": "random"}},
+    "no invariance": {"objective": {"invariance_coeff": 0.0}},
+    "no propagation": {"model": {"propagate": 0}},
+    "8 particles": {"train": {"n_particles": 8}},
+    "200 epochs": {"train": {"max_epochs": 200}},
+}
+PUBLISHED = "published"  # another model: of the demo's sizes up to version 0.1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure every run that is not there yet."""
+    parser = options.parser_of(__doc__)
+    options.add_results(parser)
+    parser.add_argument("--data", nargs="*", default=[], metavar="NAME=FILE", help="prepared files")
+    parser.add_argument("--simulations", nargs="*", default=list(SIMULATIONS), metavar="NAME")
+    parser.add_argument("--variants", nargs="*", default=["accurate", PUBLISHED], metavar="NAME")
+    parser.add_argument("--seeds", nargs="*", type=int, default=list(range(5)))
+    parser.add_argument("--test", action="store_true", help="score test cells")
+    args = parser.parse_args(arguments)
+    use_compilation_cache()
+    folder, cells = results_file.folder_of(args), "test" if args.test else "val"
+    if args.quick:
+        args.simulations, args.variants, args.seeds = ["simulation 0"], ["accurate"], [0]
+    wanted = {name: None for name in args.simulations}
+    wanted |= {name: Path(file) for name, _, file in (text.partition("=") for text in args.data)}
+    for name, file in wanted.items():
+        for variant in args.variants:
+            config = config_of(variant, name, file, quick=args.quick)
+            dataset = data.from_config(config)
+            for seed in args.seeds:
+                entry = {"data": name, "variant": variant, "seed": seed, "cells": cells}
+                if results_file.find(results_file.read(folder, "accuracy"), **entry):
+                    continue
+                to_stderr(f"{name}, {variant}, seed {seed}")
+                start = time.perf_counter()
+                trained = train(dataset, config, seeds=seed)
+                entry["train_s"] = round(time.perf_counter() - start, 1)
+                entry |= scores(trained, dataset, cells)
+                results_file.add(folder, "accuracy", entry, KEY)
+
+
+def config_of(variant: str, name: str, file: Path | None, *, quick: bool = False) -> Config:
+    """Return the settings of a variant on some data.
+
+    Raises:
+      SystemExit: there is no such variant or simulation.
+    """
+    if variant not in (*VARIANTS, PUBLISHED):
+        raise SystemExit(f"no variant {variant!r}; there are {', '.join((*VARIANTS, PUBLISHED))}")
+    if file is None and name not in SIMULATIONS:
+        raise SystemExit(f"no simulation {name!r}; there are {', '.join(SIMULATIONS)}")
+    config = presets.demo()
+    if variant == PUBLISHED:
+        config = as_published(config)
+    for group, values in VARIANTS.get(variant, {}).items():
+        changed = dataclasses.replace(getattr(config, group), **values)
+        config = dataclasses.replace(config, **{group: changed})
+    if file is not None:
+        return dataclasses.replace(config, data=DataConfig(path=str(file)))
+    simulate = dataclasses.replace(config.simulate, seed=SIMULATIONS[name])
+    if quick:
+        simulate = dataclasses.replace(simulate, n_cells=1200, n_genes=40)
+        short = dataclasses.replace(config.train, max_epochs=5)
+        config = dataclasses.replace(config, train=short)
+    return dataclasses.replace(config, simulate=simulate)
+
+
+def as_published(config: Config) -> Config:
+    """Return the published model at sizes for small data, with the paper's objective."""
+    published = presets.published()
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(
+            published.model,
+            n_latent=20,
+            basal_encoder_n_hidden=64,
+            embedding_encoder_n_hidden=64,
+            decoder_n_hidden=64,
+        ),
+        objective=dataclasses.replace(published.objective, fc_criteria=0.8),
+        train=dataclasses.replace(
+            published.train, batch_size=256, n_particles=2, max_epochs=100, learning_rate=2e-3
+        ),
+    )
+
+
+def scores(trained: Trained, dataset: Dataset, cells: str) -> dict[str, Any]:
+    """Score one trained model and the baselines on some cells, and against the truth."""
+    labels, seed = perturbations_of(dataset), trained.best.seed
+    training = split_sums(dataset, "train", labels)
+    observed = effects_of(split_sums(dataset, cells, labels))["perturbseq"]
+    mean = effects_of(training)["perturbseq"]
+    found = conditional_effects(trained.params, dataset, labels, spec=trained.spec, seed=seed)
+    draw = Draw(seed, EvaluateConfig().effect_particles)
+    fixed, _ = model_effects(
+        trained.params, conditions_of_labels(dataset, labels), draw, spec=trained.spec,
+        progress=False,
+    )  # fmt: skip
+    predicted = {name: of["perturbseq"] for name, of in found.effects.items()}
+    predicted |= {
+        "fixed_library": fixed["perturbseq"],
+        "train_mean": mean,
+        "shrunk_mean": shrunk(mean, standard_errors_of(training)["perturbseq"]),
+    }
+    bound = predictive_iwelbo_of_split(
+        trained.params, dataset.splits[cells], spec=trained.spec, seed=seed
+    )
+    return {
+        "r": {name: pearson_r(observed, effects, 0) for name, effects in predicted.items()},
+        "r2": {name: r_squared(observed, effects, 0) for name, effects in predicted.items()},
+        "iwelbo": float(bound.mean()),
+        "network": network_scores(trained, dataset, seed),
+    }
+
+
+def network_scores(trained: Trained, dataset: Dataset, seed: int) -> dict[str, Any] | None:
+    """Return AUPRC of the network and of rankings without a model, and the calls' precision."""
+    truth, n = dataset.true_network, dataset.n_perturbed
+    if truth is None:
+        return None
+    strengths = edge_strengths(trained.params, spec=trained.spec)
+    probabilities = edge_probabilities(trained.params, spec=trained.spec)
+    rankings = {
+        "model": strengths,
+        "probability": probabilities,
+        **baseline_rankings(*pair_changes(dataset), seed=seed),
+    }
+    counted = judged_pairs(len(truth), n)[:n]
+    called, true = (probabilities[:n] > 0.5) & counted, (np.asarray(truth)[:n] != 0) & counted
+    return {
+        "auprc": {name: recovery(of, truth, n).auprc for name, of in rankings.items()},
+        "n_called": int(called.sum()),
+        **mask_statistics(true, called),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""What effects are predicted from, on which cells, and how counts are transformed: in words."""
+
+from __future__ import annotations
+
+SOURCES = {  # what effects are predicted from, in the order they are shown
+    "model": "network",
+    "network_depth": "network, own depth",
+    "own_cells": "own cells",
+    "fixed_library": "fixed library",
+    "train_mean": "training mean",
+    "shrunk_mean": "shrunk mean",
+    "global_mean": "global mean",
+    "ceiling": "half vs half",
+}
+OF_MODEL = ("model", "network_depth", "own_cells", "fixed_library")
+PREDICTIONS = tuple(source for source in SOURCES if source != "ceiling")  # which predicts nothing
+CELLS = {"held_out": "test cells", "reference": "all cells"}
+TRANSFORMS = {"perturbseq": "log2(1 + counts per 10,000)", "mean": "counts"}
+CONTEXT = {  # parts of a number's path in words
+    **SOURCES,
+    **CELLS,
+    "mean": "in counts",
+    "block": "perturbed genes",
+    "all": "all genes",
+    "known_networks": "known networks",
+    "truth": "true network",
+    "matched_mask": "columns matched",
+    "upstream": "as the original computes it",
+    "rankings": "ranking of pairs by",
+    "fold_change": "|log fold change|",
+    "z": "|z|",
+    "ridge": "ridge deconvolution",
+}

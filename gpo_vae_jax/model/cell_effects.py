@@ -1,0 +1,124 @@
+"""The effect of each cell's perturbation on the network genes (docs/method.md 2 and 10).
+
+With latent effects it is the perturbed genes' rows of E * M. With propagated effects a change
+starts at the perturbed genes and travels along the edges; row u of the result is then the change
+of network gene u itself, in natural-log expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Bool, Float
+
+from gpo_vae_jax.model.cells import Perturbed, dosage_sum
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array
+
+LARGEST = 4.0  # |change| of a network gene, in natural-log expression, that propagation approaches
+
+
+class CellEffects(NamedTuple):
+    """The effects of B cells, stored once for every treatment or once for every cell.
+
+    Like a `Batch`, it says which rows each cell adds up.
+    """
+
+    rows: Array  # [P, n, T]
+    perturbation: Array  # [B, K] int32, positions among the n rows
+    dosage: Array  # [B, K] 1 where `perturbation` counts
+
+    def through(self, function: Callable[[Array], Array]) -> Array:
+        """Return function(effect) of every cell, [P, B, F], for a linear `function`.
+
+        It is computed once for every row.
+        """
+        return dosage_sum(function(self.rows), self)
+
+    def of_cells(self) -> Array:
+        """Return the effect of every cell, [P, B, T]."""
+        return dosage_sum(self.rows, self)
+
+
+def cell_effects(
+    embedding: Float[Array, "P n T"],
+    mask: Float[Array, "P n T"],
+    cells: Perturbed,
+    *,
+    spec: Spec,
+    rows: Array | None = None,
+) -> CellEffects:
+    """Return the effects of cells, given samples of E and M.
+
+    Args:
+      embedding: E; n is R (or the length of `rows`), and T with propagated effects.
+      mask: M, likewise.
+      cells: the perturbations.
+      spec: sizes and settings of the model.
+      rows: the treatments that `cells.perturbation` indexes; by default the R perturbed ones.
+    """
+    config, sizes = spec.model, spec.sizes
+    if config.effect == "latent":
+        return CellEffects(embedding * mask, cells.perturbation, cells.dosage)
+    n = sizes.n_treatments
+    own = jnp.diagonal(embedding, axis1=-2, axis2=-1)  # kappa, [P, T]
+    weights = embedding * mask * (1 - jnp.eye(n, dtype=mask.dtype))[None]
+    rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
+    if cells.perturbation.shape[1] == 1:  # a row for every treatment
+        held = rows[:, None] == jnp.arange(n)[None]
+        return CellEffects(
+            propagate(own, weights, held, config.propagate), cells.perturbation, cells.dosage
+        )
+    n_cells = cells.perturbation.shape[0]  # a row for every cell
+    number = rows[cells.perturbation]  # [B, K]
+    held = ((number[..., None] == jnp.arange(n)[None, None]) & (cells.dosage != 0)[..., None]).any(
+        1
+    )
+    every = jnp.arange(n_cells, dtype=jnp.int32)[:, None]
+    reached = propagate(own, weights, held, config.propagate)
+    return CellEffects(reached, every, jnp.ones((n_cells, 1), jnp.float32))
+
+
+def propagate(
+    own: Float[Array, "P T"],
+    weights: Float[Array, "P T T"],
+    held: Bool[Array, "n T"],
+    steps: int,
+) -> Float[Array, "P n T"]:
+    """Return the change of every network gene after `steps` steps along the edges.
+
+    Perturbed genes are held at their own effect, whatever regulates them. Every other gene changes
+    by the weighted sum of its regulators' changes. Changes approach +-`LARGEST` softly, so that
+    cycles stay finite.
+
+    Args:
+      own: kappa, the effect of each gene's perturbation on the gene itself.
+      weights: [source, target], with a diagonal of 0.
+      held: the perturbed genes of each of n conditions.
+      steps: number of steps; 0 leaves the perturbed genes alone.
+    """
+    start = own[:, None] * held[None]
+    free = 1 - held.astype(weights.dtype)[None]
+    change = _limited(start)
+    for _ in range(steps):
+        change = _limited(start + free * (change @ weights))
+    return change
+
+
+def _limited(change: Array) -> Array:
+    return LARGEST * jnp.tanh(change / LARGEST)
+
+
+def numbers_of_network(n_rows: int, spec: Spec) -> int:
+    """Return about how many numbers the network of one particle takes, for a memory estimate.
+
+    Args:
+      n_rows: number of treatments, or conditions, whose effects are computed.
+      spec: sizes and settings of the model.
+    """
+    config, n = spec.model, spec.sizes.n_treatments
+    if config.effect == "propagated":
+        return 10 * n * n + (2 + config.propagate) * n_rows * n
+    return n_rows * (10 * n + 4 * config.embedding_encoder_n_hidden)
