@@ -29,21 +29,7 @@ preset = gv.presets.anndata()
 config = dataclasses.replace(
     preset,
     name="small screen",
-    model=dataclasses.replace(
-        preset.model,
-        n_latent=20,
-        basal_encoder_n_hidden=64,
-        embedding_encoder_n_hidden=64,
-        decoder_n_hidden=64,
-    ),
-    objective=dataclasses.replace(preset.objective, fc_criteria=0.8),
-    train=dataclasses.replace(
-        preset.train,
-        batch_size=256,
-        n_particles=2,
-        learning_rate=4e-3,
-        max_epochs=60,
-    ),
+    train=dataclasses.replace(preset.train, max_epochs=60),
 )
 trained = gv.train(data, config, seeds=range(5), progress=False)
 trained
@@ -88,11 +74,9 @@ axes[1].set(xlabel="mean probability", ylabel="standard deviation over seeds")
 plt.show()
 
 # %% [markdown]
-# Nearly every edge is called by all seeds or by none, and the spread of a probability is far
-# smaller than the distance of most of them from 0.5. The reason is not that the network must be
-# right: an edge follows the change that was observed between its genes
-# ([the first notebook](own_anndata_to_network.py) shows how closely), and all seeds have seen the
-# same cells.
+# Most edges are called by all seeds or by none. The reason is not that the network must be right:
+# all seeds have seen the same cells, and start near the same linear solution. Edges that only some
+# seeds call are those between which the data hardly decides.
 #
 # ## The numbers, side by side
 #
@@ -119,9 +103,8 @@ called[shown].round(2)
 comparison
 
 # %% [markdown]
-# The networks are nearly the same, the predictions are not: Pearson's r on test cells differs
-# between seeds, because it also depends on how each decoder uses the network. So never compare two
-# models by one seed each: a difference smaller than the spread over seeds is no difference.
+# The spread over seeds is what training adds by chance. So never compare two models by one seed
+# each: a difference smaller than the spread is no difference.
 #
 # ## Do agreeing seeds agree on the truth?
 #
@@ -136,7 +119,7 @@ network.groupby("n_called")["exists"].agg(edges="size", share="mean").round(2)
 
 # %% [markdown]
 # Pairs that no seed calls hardly ever are edges. But of those that all five seeds call, a good part
-# does not exist: they are indirect effects, which every seed sees in the same cells. **Agreement
+# does not exist: every seed sees the same noise in the same cells. **Agreement
 # measures reproducibility, not truth.** It protects against reading the noise of training into a
 # network, and against nothing else. The noise of the data shows only in training on other cells:
 # a replicate, or a bootstrap sample of `adata`.

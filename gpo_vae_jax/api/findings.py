@@ -22,7 +22,12 @@ from gpo_vae_jax.evaluate.comparison.compare import Comparison
 from gpo_vae_jax.evaluate.comparison.compare import compare as compare_evaluations
 from gpo_vae_jax.evaluate.files_out import write_files
 from gpo_vae_jax.evaluate.knowledge import read_networks
-from gpo_vae_jax.evaluate.network.edges import edge_probabilities, ranked_edges
+from gpo_vae_jax.evaluate.network.edges import (
+    edge_effects,
+    edge_probabilities,
+    edge_strengths,
+    ranked_edges,
+)
 from gpo_vae_jax.evaluate.report import write_report
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.model.trained import Trained
@@ -120,17 +125,19 @@ def predict(
 
 
 def network(trained: Trained, *, threshold: float = 0.0) -> pd.DataFrame:
-    """Return the learned gene regulatory network, from the most probable edge down.
+    """Return the learned gene regulatory network, from the strongest edge down.
 
     Args:
       trained: what `train` or `load` returned.
       threshold: only edges above this probability; by default every pair of different genes.
 
     Returns:
-      One row an edge: source, target, probability, source_perturbed (whether the data perturbs the
-      source: only such edges are learned from its cells) and target_perturbed. Of several members
-      the probability is their mean, with `probability_sd` and `n_called`, the number of members
-      that give it more than 0.5.
+      One row an edge: rank, source, target, probability, effect (the mean effect where the edge is
+      there; its sign is that of the regulation), strength (what ranks edges: probability times
+      |effect|, and the probability alone for latent effects, which have no unit), source_perturbed
+      (whether the data perturbs the source: only such edges are learned from its cells) and
+      target_perturbed. Of several members, means, with `probability_sd` and `n_called`, the number
+      of members that give the edge more than 0.5.
 
     Raises:
       ConfigError: the threshold is not between 0 and 1.
@@ -144,13 +151,18 @@ def network(trained: Trained, *, threshold: float = 0.0) -> pd.DataFrame:
     edges = ranked_edges(
         mean, names, trained.n_perturbed, threshold=threshold, at_least=at_least
     ).drop(columns=["above_threshold"])
+    place = {name: i for i, name in enumerate(names)}
+    rows, columns = edges["source"].map(place), edges["target"].map(place)
+    at = list(edges.columns).index("probability") + 1
+    for name, of in (("effect", edge_effects), ("strength", edge_strengths)):
+        values = [of(one.params, spec=trained.spec) for one in trained.members]
+        edges.insert(at, name, np.mean(values, axis=0)[rows, columns])
+        at += 1
     if len(trained) > 1:
-        place = {name: i for i, name in enumerate(names)}
-        rows, columns = edges["source"].map(place), edges["target"].map(place)
-        at = list(edges.columns).index("probability") + 1
         edges.insert(at, "probability_sd", each.std(axis=0, ddof=1)[rows, columns])
         edges.insert(at + 1, "n_called", (each > 0.5).sum(axis=0)[rows, columns])
-    return edges
+    edges = edges.sort_values("strength", ascending=False, kind="stable", ignore_index=True)
+    return edges.assign(rank=np.arange(1, len(edges) + 1))
 
 
 def compare(

@@ -31,3 +31,4 @@ CONTEXT = {  # parts of a number's path in words
     "z": "|z|",
     "ridge": "ridge deconvolution",
 }
+WARN_ABOVE = 0.8  # share of the probabilities' variance that one end of an edge explains

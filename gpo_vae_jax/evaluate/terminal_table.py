@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gpo_vae_jax.evaluate.effect_sources import CELLS, PREDICTIONS, SOURCES
+from gpo_vae_jax.evaluate.effect_sources import CELLS, PREDICTIONS, SOURCES, WARN_ABOVE
 from gpo_vae_jax.evaluate.main_numbers import effects_on, verdict_on_effects
 from gpo_vae_jax.evaluate.metrics import best_of, metric
 from gpo_vae_jax.evaluate.network.baseline_rankings import RANKINGS
@@ -35,6 +35,7 @@ def terminal_table(summary: Mapping[str, Any]) -> str:
         _cells(summary),
         _network(summary),
         _rankings(summary.get("rankings") or {}),
+        _explained(summary),
         _known(summary.get("known_networks") or {}),
         _truth(summary.get("truth") or {}),
     ]
@@ -157,6 +158,20 @@ def _rankings(rankings: Mapping[str, Any]) -> list[str]:
         "known: AUPRC of all pairs against the true and the known networks."
     )
     return lines + textwrap.wrap(note, _WIDTH)
+
+
+def _explained(summary: Mapping[str, Any]) -> list[str]:
+    """Return a warning where one end of an edge alone explains its probability."""
+    shares = (summary.get("network") or {}).get("explained") or {}
+    high = {end: value for end, value in shares.items() if value > WARN_ABOVE}
+    if not high:
+        return []
+    end = max(high, key=high.__getitem__)
+    text = (
+        f"Warning: the {end} alone explains {high[end]:.0%} of the variance of edge probabilities. "
+        "The network says little about who regulates whom."
+    )
+    return textwrap.wrap(text, _WIDTH)
 
 
 def _truth(truth: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from gpo_vae_jax.evaluate.report.method_section import method_section, quality_s
 from gpo_vae_jax.evaluate.report.network_section import agreement_section, network_section
 from gpo_vae_jax.evaluate.report.overview import overview, title_of
 from gpo_vae_jax.evaluate.report.prediction_section import metrics_section
+from gpo_vae_jax.evaluate.report.rankings_section import rankings_section
 from gpo_vae_jax.evaluate.report.section import Section
 from gpo_vae_jax.evaluate.report.training_section import training_section
 from gpo_vae_jax.evaluate.report.wording import name
@@ -54,12 +55,14 @@ def write_report(folder: str | Path, evaluation: Evaluation) -> Path:
 def report_sections(evaluation: Evaluation) -> list[Section]:
     """Return the sections in the order a reader wants them."""
     summary = evaluation.summary
+    rankings = rankings_section(summary)
     return [
         overview(summary),
         metrics_section(summary),
         training_section(summary, evaluation.history),
         effects_section(evaluation),
         network_section(evaluation),
+        *([rankings] if rankings else []),
         agreement_section(summary),
         quality_section(summary),
         method_section(summary),
