@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rendering import plots, single_results, tables
+from benchmarks.rendering import accuracy_tables, plots, single_results, tables
 
 Found = Mapping[str, Sequence[dict[str, Any]]]
 FILES = ("step", "sizes", "profile", "precision", "epoch", "startup", "evaluate", "seeds",
-         "prepare", "effects", "network_stats")  # fmt: skip
+         "prepare", "effects", "network_stats", "accuracy")  # fmt: skip
 MISSING = "Not measured yet: `python -m benchmarks.{command}`."
 
 INTRO = """\
@@ -75,6 +75,14 @@ An epoch of several seeds at once, in one vmapped program, beside an epoch of ea
 small data."""
 
 
+ACCURACY = """\
+How well models predict effects on cells that they have not seen, and how well they find the network
+of a simulation. "Network" predicts from control cells, "own cells" from the perturbation's training
+cells; the baselines are the mean of those cells, and that mean shrunk. Numbers are means over
+seeds, with their range in brackets. Rankings: strength is the probability of an edge times the size
+of its effect; z is the observed change over its standard error; ridge is linear deconvolution."""
+
+
 def draw(found: Found, folder: Path) -> dict[str, str]:
     """Draw the plots; return the link of each by name."""
     drawn = {}
@@ -117,6 +125,7 @@ def text(found: Found, links: Mapping[str, str]) -> str:
         ("Network statistics", "", "network_stats",
          single_results.network_statistics(found["network_stats"]), ""),
         ("Several seeds at once", SEEDS, "seeds", tables.several_seeds(found["seeds"]), ""),
+        ("Accuracy", ACCURACY, "accuracy", accuracy_tables.tables(found["accuracy"]), ""),
         ("Preparation", "", "prepare", single_results.preparation(found["prepare"]), ""),
     ]  # fmt: skip
     texts = [INTRO]
@@ -144,5 +153,6 @@ def machines(found: Found) -> str | None:
                  f"python {machine['python']}, "
                  + ", ".join(f"{k} {versions[k]}" for k in ("jax", "torch") if k in versions))
             )  # fmt: skip
+    rows = list(dict.fromkeys(rows))  # runs of one kind share a line
     head = ("result", "of", "machine", "memory", "commit", "versions")
     return tables.table(head, rows) if rows else None

@@ -30,6 +30,8 @@ def test_every_result_is_on_the_page(tmp_path):
     assert "| 58,810 + 14,703 | 115 |" in text
     assert "| demo | bf16 | cpu | 0.001 | 0.001 | 150.150, 151.151 | 0.001 |" in text
     assert "| 0.440, 0.450 | 0.9990 | 2 |" in text
+    assert "| simulation 0 | accurate | 2 | 0.905 (0.900 to 0.910) / 0.800" in text
+    assert "| screen | accurate | 1 | 0.900 / 0.800 |" in text
     assert "| cpu | second start (warm cache) | 4 s (3.84 s to 4.52 s) | 500 ms |" in text
     for name in ("step", "sizes", "profile"):
         assert f"(plots/{name}.png)" in text
@@ -62,7 +64,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 def test_nothing_measured_at_all(tmp_path):
     text, drawn = page(tmp_path)
-    assert text.count("Not measured yet") == 12 and not drawn.exists()
+    assert text.count("Not measured yet") == 13 and not drawn.exists()
 
 
 def test_an_entry_replaces_the_one_of_its_key_and_no_other(tmp_path, capsys):

@@ -30,6 +30,8 @@ TERMS = {
     "counterfactual_kl": "Counterfactual KL",
     "grn": "Network alignment",
     "penalty": "Edge penalty",
+    "readout": "Readout B",
+    "invariance": "Invariance of z",
 }
 EDGES = "Edges above 0.5"
 _NO_EDGES = "no edge above 0.5"
@@ -74,8 +76,11 @@ def history_plot(
 
 
 def _terms(columns: dict[str, np.ndarray]) -> list[str]:
+    """Return the terms that were recorded, without those that are 0 throughout: not in use."""
     found = [
-        column.partition("_")[2] for column in columns if column.startswith(("train_", "val_"))
+        column.partition("_")[2]
+        for column, values in columns.items()
+        if column.startswith(("train_", "val_")) and np.any(values != 0)
     ]
     return [term for term in TERMS if term in found] + sorted(set(found) - set(TERMS))
 
