@@ -117,7 +117,6 @@ def values_of(
     quality = jnp.full(len(conditions.number), float(failed))
     hidden = model.decoder.hidden(basal, effects, shared.quality, quality)
     given = model.decoder.distribution(hidden, library_size)
-    given = jax.lax.optimization_barrier(given)  # rounded alike, whatever is drawn from it
     given = jax.tree.map(lambda of_genes: of_genes[..., genes], given)
     if expected:
         return given.mean
