@@ -62,7 +62,8 @@ def test_its_network_predicts_unseen_cells(found):
     observed = effects_of(split_sums(dataset, "test", labels))["perturbseq"]
     for name, effects in predicted.effects.items():
         assert pearson_r(observed, effects["perturbseq"], 0) > 0.7, name
-        assert (predicted.errors[name]["perturbseq"] < 0.5).all()
+        error = predicted.errors[name]["perturbseq"]  # larger where an edge is there or not
+        assert np.sqrt(np.square(error).mean()) < 0.15 < np.abs(observed).max()
 
 
 def test_predictions_do_not_depend_on_memory(found):

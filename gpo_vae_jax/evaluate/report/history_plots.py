@@ -76,12 +76,16 @@ def history_plot(
 
 
 def _terms(columns: dict[str, np.ndarray]) -> list[str]:
-    """Return the terms that were recorded, without those that are 0 throughout: not in use."""
+    """Return the terms that were recorded, without those not in use beside others: 0 throughout."""
     found = [
-        column.partition("_")[2]
-        for column, values in columns.items()
-        if column.startswith(("train_", "val_")) and np.any(values != 0)
+        column.partition("_")[2] for column in columns if column.startswith(("train_", "val_"))
     ]
+    used = [
+        term
+        for term in found
+        if any(np.any(columns.get(f"{split}_{term}", 0) != 0) for split in ("train", "val"))
+    ]
+    found = used or found
     return [term for term in TERMS if term in found] + sorted(set(found) - set(TERMS))
 
 
