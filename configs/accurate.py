@@ -1,14 +1,6 @@
-"""Train on your own AnnData: raw counts and a column that names each cell's perturbation.
+"""The accurate model, as in configs/anndata.py, which describes the files and the commands.
 
-    gpo-vae prepare --config=configs/accurate.py --input=RAW.h5ad --output=PREPARED.h5ad
-    gpo-vae train --config=configs/accurate.py --data.path=PREPARED.h5ad --workdir=runs/mine
-
-The perturbation column is `perturbation` and the control label `non-targeting`. Set others by
-`--prepare.perturbation_key=gene --prepare.control=ctrl`; if exactly one of the well-known
-conventions fits, it is found without settings. docs/data.md describes both files.
-
-Expected time: README.md has it for one real data set.
-Expected result: a falling validation loss, and a network to export with `gpo-vae export-grn`.
+gpo-vae train --config=configs/accurate.py --data.path=PREPARED.h5ad --workdir=runs/mine
 """
 
 from gpo_vae_jax import presets

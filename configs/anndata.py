@@ -7,7 +7,6 @@ The perturbation column is `perturbation` and the control label `non-targeting`.
 `--prepare.perturbation_key=gene --prepare.control=ctrl`; if exactly one of the well-known
 conventions fits, it is found without settings. docs/data.md describes both files.
 
-Expected time: README.md has it for one real data set.
 Expected result: a falling validation loss, and a network to export with `gpo-vae export-grn`.
 """
 

@@ -72,7 +72,7 @@ def lent_profiles(
     *,
     spec: Spec,
 ) -> Array:
-    """Return the expected profile of conditions, summed over lenders, [2, P, C, G].
+    """Return the expected profile of conditions, summed over lenders, [W, 2, P, C, G].
 
     Args:
       params: of the model.
@@ -80,7 +80,7 @@ def lent_profiles(
       lenders: B cells that lend z, library size and quality.
       numbers: [B] the number of each, the address of its noise.
       conditions: C perturbations under which every lender is decoded.
-      weights: [B, C] of each lender in the sum.
+      weights: [W, B, C] of each lender in each of W sums.
       particles: [P] numbers of the particles.
       seed: of all draws.
       spec: sizes and settings of the model.
@@ -92,7 +92,7 @@ def lent_profiles(
     rows = jnp.asarray(conditions.rows)
     of_rows = conditions._replace(perturbation=rows[conditions.perturbation])
     effects = guide.effects(shared, of_rows)
-    n_cells, n_conditions = weights.shape
+    _, n_cells, n_conditions = weights.shape
     every = CellEffects(
         effects.rows,
         jnp.tile(effects.perturbation, (n_cells, 1)),
@@ -109,7 +109,7 @@ def lent_profiles(
     size = jnp.repeat(lenders.library_size.astype(jnp.float32), n_conditions)
     values = _profile(decoder, hidden, size, keys.reshape(len(particles), -1))
     values = values.reshape(2, len(particles), n_cells, n_conditions, -1)
-    return jnp.einsum("bc,tpbcg->tpcg", weights, values)
+    return jnp.einsum("wbc,tpbcg->wtpcg", weights, values)
 
 
 def _lent(

@@ -69,6 +69,11 @@ def announce(
         f"{device.platform} ({device.device_kind}); the first epoch compiles",
         file=sys.stderr,
     )
+    announce_sizes(chosen)
+
+
+def announce_sizes(chosen: Mapping[str, int]) -> None:
+    """Say on standard error which sizes were chosen from the data, if any were."""
     if chosen:
         sizes = ", ".join(f"{name}={value}" for name, value in chosen.items())
         print(f"chosen from the data: {sizes}", file=sys.stderr)

@@ -85,16 +85,19 @@ def conditional_effects(
     work = _Work(params, split.context.statistics, split.cells, number, seed, memory_gib, spec)
     lenders = members[-1][:n_cells]
     chosen = [rows[:n_cells] for rows in members]
-    n_steps = 2 * len(lenders) * len(names) + sum(map(len, chosen))
+    n_steps = len(lenders) * len(labels) + sum(map(len, chosen))
     with progress_bar(n_steps, "profile", label="effects", shown=progress) as bar:
         found = {"own_cells": _own_cells(work, chosen, bar)}
         conditions = conditions_of_labels(dataset, labels)
-        size = np.asarray(split.cells.library_size)
-        for name, weights in (
-            ("network", _even_weights(lenders, len(names))),
-            ("network_depth", _depth_weights(size, lenders, members)),
-        ):
-            found[name] = _lent_effects(work, conditions, lenders, weights, bar)
+        weights = _even_weights(lenders, len(names))
+        if len(lenders):
+            size = np.asarray(split.cells.library_size)
+            weights = np.stack([weights, _depth_weights(size, lenders, members)])
+            effects, errors = _lent_effects(work, conditions, lenders, weights, bar)
+        else:
+            effects = errors = np.full((2, *found["own_cells"][0].shape), np.nan)
+        for i, name in enumerate(("network", "network_depth")):
+            found[name] = effects[i], errors[i]
     return ConditionalEffects(
         {name: _by_transform(found[name][0]) for name in CONDITIONAL},
         {name: _by_transform(found[name][1]) for name in CONDITIONAL},
@@ -154,18 +157,18 @@ def _lent_effects(
     weights: np.ndarray,
     bar,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode control cells under every condition: effects and errors, [2, C, G].
+    """Decode control cells under every condition, once: effects and errors, [W, 2, C, G].
 
     Args:
       work: what is decoded, and how.
       conditions: C perturbations.
       lenders: rows of control cells.
-      weights: [lenders, C + 1] of each lender under each condition, the control last; columns sum
-        to 1.
+      weights: W times [lenders, C + 1] of each lender under each condition, the control last;
+        columns sum to 1.
       bar: of the progress.
     """
     n_conditions, n_genes = len(conditions.number), work.spec.sizes.n_genes
-    sums = np.zeros((len(TRANSFORMS), PARTICLES, n_conditions, n_genes))
+    sums = np.zeros((len(weights), len(TRANSFORMS), PARTICLES, n_conditions, n_genes))
     width = n_conditions
     while width > 1 and work.step(width + 1) < 8:  # few cells at a time waste the encoder
         width = -(-width // 2)
@@ -175,9 +178,8 @@ def _lent_effects(
         of_part = np.append(which, n_conditions)
         for start in range(0, len(lenders), step):
             at = np.minimum(np.arange(start, start + step), len(lenders) - 1)
-            counted = (
-                weights[at][:, of_part] * (np.arange(start, start + step) < len(lenders))[:, None]
-            )
+            there = (np.arange(start, start + step) < len(lenders))[:, None]
+            counted = weights[:, at][:, :, of_part] * there
             rows = lenders[at]
             profiles = lent_profiles(
                 work.params, work.statistics, work.taken(rows), jnp.asarray(work.number[rows]),
@@ -185,11 +187,12 @@ def _lent_effects(
                 spec=work.spec,
             )  # fmt: skip
             values = np.asarray(profiles, np.float64)
-            change = values[:, :, :-1] - values[:, :, -1:]
-            sums[:, :, which[0] : which[0] + new] += change[:, :, :new]
+            change = values[..., :-1, :] - values[..., -1:, :]
+            sums[..., which[0] : which[0] + new, :] += change[..., :new, :]
             bar.update(min(step, len(lenders) - start) * new)
-    sums[:, :, np.isnan(weights[:, :-1]).any(axis=0)] = np.nan
-    return sums.mean(1), sums.std(1, ddof=1) / np.sqrt(PARTICLES)
+    for of, weight in zip(sums, weights, strict=True):
+        of[:, :, np.isnan(weight[:, :-1]).any(axis=0)] = np.nan
+    return sums.mean(2), sums.std(2, ddof=1) / np.sqrt(PARTICLES)
 
 
 def _even_weights(lenders: np.ndarray, n_groups: int) -> np.ndarray:

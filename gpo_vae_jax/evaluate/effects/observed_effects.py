@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
+from gpo_vae_jax.model.decoder import PER
 from gpo_vae_jax.predict.conditions import Conditions, conditions_of
 from gpo_vae_jax.types import Dataset, Split
 
 TRANSFORMS = ("perturbseq", "mean")
-SCALE = 1e4  # total counts of a cell under `perturbseq`
+SCALE = PER  # total counts of a cell under `perturbseq`
 _CHUNK_VALUES = 1 << 23  # dense values at a time
 
 

@@ -11,6 +11,7 @@ from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effect_sources import OF_MODEL, SOURCES
 from gpo_vae_jax.evaluate.effects import model_effects
 from gpo_vae_jax.evaluate.effects import observed_effects as data_effects
+from gpo_vae_jax.evaluate.effects.conditional_effects import conditional_effects
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.predict.conditions import with_control
 from gpo_vae_jax.predict.sampling import Draw
@@ -133,22 +134,23 @@ def test_model_effects_are_those_of_drawn_cells(trained, found):
         )
 
 
-def test_memory_changes_no_number(trained, found):
-    table, metrics = run(trained, make(), memory_gib=1e-9)
+def assert_same(table, metrics, expected, expected_metrics):
+    """Assert that effects and metrics are those expected, up to the rounding of sums."""
     for transform in data_effects.TRANSFORMS:
         for source in OF_MODEL:
-            np.testing.assert_allclose(
-                getattr(table, source)[transform],
-                getattr(found[0], source)[transform],
-                rtol=1e-5,
-                atol=1e-5,
-            )
+            ours, theirs = (getattr(of, source)[transform] for of in (table, expected))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
     for transform, of_cells in metrics.items():
         for cells, of_sources in of_cells.items():
             for source, values in of_sources.items():
-                want = found[1][transform][cells][source]
+                want = expected_metrics[transform][cells][source]
                 near = {"rel": 1e-4, "abs": 1e-5} if source in SUMMED else {"rel": 1e-9}
                 assert values == pytest.approx(want, **near), (transform, cells, source)
+
+
+def test_memory_changes_no_number(trained, found):
+    table, metrics = run(trained, make(), memory_gib=1e-9)
+    assert_same(table, metrics, *found)
 
 
 def test_held_out_uses_test_cells_only(trained, found):
@@ -166,22 +168,10 @@ def test_order_of_cells_changes_nothing(trained, found):
     table, metrics = run(trained, make(order=np.random.default_rng(1).permutation(120)))
     assert table.labels == found[0].labels
     for transform in data_effects.TRANSFORMS:
-        for source in OF_MODEL:
-            np.testing.assert_allclose(
-                getattr(table, source)[transform],
-                getattr(found[0], source)[transform],
-                rtol=1e-5,
-                atol=1e-5,
-            )
         np.testing.assert_allclose(
             table.reference[transform], found[0].reference[transform], atol=1e-12
         )
-    for transform, of_cells in metrics.items():
-        for cells, of_sources in of_cells.items():
-            for source, values in of_sources.items():
-                want = found[1][transform][cells][source]
-                near = {"rel": 1e-4, "abs": 1e-5} if source in SUMMED else {"rel": 1e-9}
-                assert values == pytest.approx(want, **near), (transform, cells, source)
+    assert_same(table, metrics, *found)
 
 
 def test_perturbation_without_test_cells_is_nan_and_left_out(trained, found):
@@ -212,3 +202,19 @@ def test_a_model_that_knows_the_cells_agrees_with_them(found):
     assert metrics["reference"]["model"]["r2"] < 1
     assert metrics["reference"]["ceiling"] == metrics["held_out"]["ceiling"]
     assert set(metrics["held_out"]) == set(SOURCES)
+
+
+def test_without_control_cells_in_training_nothing_is_predicted_from_them(trained):
+    whole = make()
+    train = whole.splits["train"]
+    keep = whole.labels["train"] != whole.conventions.control
+    cells = jax.tree.map(lambda column: column[keep], train.cells)
+    smaller = dataclasses.replace(
+        whole,
+        splits={**whole.splits, "train": train._replace(cells=cells)},
+        labels={**whole.labels, "train": whole.labels["train"][keep]},
+        cells={**whole.cells, "train": whole.cells["train"][keep]},
+    )
+    found = conditional_effects(trained.params, smaller, ("A",), spec=trained.spec, n_cells=5)
+    for effects in found.effects.values():
+        assert np.isnan(effects["perturbseq"]).all()
