@@ -166,15 +166,16 @@ def evidence_bound(given: Given, gaps: Gaps) -> tuple[Float[Array, ""], Float[Ar
     """
     batch, decoder = given.batch, given.model.decoder
     quality = reconstruction_weight(batch, given.settings)
-    guided, readout = given.guided, given.noise.readout
+    guided = given.guided
+    change = decoder.change(guided.effects, given.noise.readout)
     hidden = last_hidden(given.model, batch, guided.basal_sample, guided.effects, guided.shared)
     n_particles, others = hidden.shape[0], gaps.total
     if given.settings.objective == "iwelbo":
-        reconstruction = quality[None] * decoder.log_likelihood(hidden, batch, readout)
+        reconstruction = quality[None] * decoder.log_likelihood(hidden, batch, change)
         per_cell = jax.nn.logsumexp(reconstruction + others, axis=0) - math.log(n_particles)
         return mean_over_cells(per_cell[None], batch), mean_over_cells(reconstruction, batch)
     weight = quality * batch.weight / (n_particles * jnp.sum(batch.weight))
-    reconstruction = decoder.weighted_log_likelihood(hidden, batch, weight, readout)
+    reconstruction = decoder.weighted_log_likelihood(hidden, batch, weight, change)
     return reconstruction + mean_over_cells(others, batch), reconstruction
 
 
@@ -199,7 +200,8 @@ def log_likelihood(
     shared: SharedSample,
 ) -> Float[Array, "P B"]:
     """Return log p(x | z) under each cell's own quality, summed over genes, [P, B]."""
-    return model.decoder.log_likelihood(last_hidden(model, batch, basal, effects, shared), batch)
+    hidden = last_hidden(model, batch, basal, effects, shared)
+    return model.decoder.log_likelihood(hidden, batch, model.decoder.change(effects))
 
 
 def last_hidden(
@@ -209,7 +211,7 @@ def last_hidden(
     effects: CellEffects,
     shared: SharedSample,
 ) -> Float[Array, "P B H"]:
-    """Return what the head maps to genes under each cell's own quality, [P, B, H]."""
+    """Return the last hidden layer under each cell's own quality, [P, B, H]."""
     return model.decoder.hidden(basal, effects, shared.quality, failed(batch))
 
 

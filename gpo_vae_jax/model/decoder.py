@@ -13,7 +13,7 @@ from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.cell_effects import CellEffects
 from gpo_vae_jax.model.expected_log import expected_log1p
 from gpo_vae_jax.model.heads import Distribution, Head, HeadParams, Linear, head_of
-from gpo_vae_jax.model.layers import Dense, ResidualMLP
+from gpo_vae_jax.model.layers import Dense, ResidualMLP, product
 from gpo_vae_jax.model.readout import Readout
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Batch, ReadoutNoise
@@ -46,12 +46,10 @@ class Decoder(nn.Module):
         self.head_arrays = {name: self.param(name, zeros, shape) for name, shape in shapes.items()}
 
     def hidden(self, basal: Array, effects: CellEffects, quality: Array, failed: Array) -> Array:
-        """Return what the likelihood head maps to genes, [P, B, H].
+        """Return the last hidden layer, [P, B, H].
 
-        It is the last hidden layer. Propagated effects do not enter the hidden layers: they are
-        appended to the last one, [P, B, H + T], and the readout is part of the head's weights.
-        Latent effects are multiplied by their weights once per treatment, quality once per
-        particle.
+        Propagated effects do not enter it (see `change`). Latent effects are multiplied by their
+        weights once per treatment, quality once per particle.
 
         Args:
           basal: [P, B, L] z_basal.
@@ -59,48 +57,53 @@ class Decoder(nn.Module):
           quality: [P, Q, L] qcE.
           failed: [B] the quality to decode: 1 adds the effects of all quality columns.
         """
-        propagated = self.spec.model.effect == "propagated"
         name = dict.fromkeys(("basal", "effect", "quality"), "latent")
         if not self.spec.model.sum_mode:
             name = {block: block for block in name}
         shares = self.mlp.project(name["basal"], basal)
-        if not propagated:
+        if self.spec.model.effect == "latent":
             shares = shares + effects.through(lambda rows: self.mlp.project(name["effect"], rows))
         bad = self.mlp.project(name["quality"], quality.sum(-2, keepdims=True))  # [P, 1, H]
-        last = self.mlp(shares + failed[None, :, None] * bad)
-        if not propagated:
-            return last
-        change = effects.of_cells()
-        shape = jnp.broadcast_shapes(last.shape[:-1], change.shape[:-1])
-        parts = [jnp.broadcast_to(part, (*shape, part.shape[-1])) for part in (last, change)]
-        return jnp.concatenate(parts, axis=-1)
+        return self.mlp(shares + failed[None, :, None] * bad)
+
+    def change(self, effects: CellEffects, readout: ReadoutNoise | None = None) -> Array | None:
+        """Return what propagated effects add to the logits, [P, B, G]; None for latent effects.
+
+        It is computed once for every treatment.
+
+        Args:
+          effects: of the cells' perturbations; P may be 1, for all particles.
+          readout: noise of the readout; by default its posterior mean is taken.
+        """
+        if self.spec.model.effect == "latent":
+            return None
+        kernel = self.readout.kernel(readout)
+        return effects.through(lambda rows: product(rows, kernel))
 
     def distribution(
-        self, hidden: Array, library_size: Array, readout: ReadoutNoise | None = None
+        self, hidden: Array, library_size: Array, change: Array | None = None
     ) -> Distribution:
         """Return p(x | z) of cells.
 
         Args:
           hidden: from `hidden`.
           library_size: [B] or [P, B].
-          readout: noise of the readout of propagated effects; by default its posterior mean.
+          change: from `change`.
         """
         library_size = library_size if library_size.ndim == 2 else library_size[None]
-        return self._head().distribution(self._head_params(readout), hidden, library_size)
+        return self._head().distribution(self._head_params(change), hidden, library_size)
 
     def log_prob(self, counts: Array, given: Distribution) -> Array:
         """Return log p(x | z) of every gene, [P, B, G], of counts [B, G]."""
         return self._head().log_prob(counts.astype(jnp.float32), given)
 
-    def log_likelihood(
-        self, hidden: Array, batch: Batch, readout: ReadoutNoise | None = None
-    ) -> Array:
+    def log_likelihood(self, hidden: Array, batch: Batch, change: Array | None = None) -> Array:
         """Return log p(x | z) of the cells' counts, summed over genes, [P, B]."""
         size = batch.library_size.astype(jnp.float32)
-        return self._head().log_likelihood(self._head_params(readout), hidden, batch.counts, size)
+        return self._head().log_likelihood(self._head_params(change), hidden, batch.counts, size)
 
     def weighted_log_likelihood(
-        self, hidden: Array, batch: Batch, weight: Array, readout: ReadoutNoise | None = None
+        self, hidden: Array, batch: Batch, weight: Array, change: Array | None = None
     ) -> Array:
         """Return the sum of weight [B] * log p(x | z) over particles, cells and genes: a scalar.
 
@@ -109,7 +112,7 @@ class Decoder(nn.Module):
         """
         size = batch.library_size.astype(jnp.float32)
         return self._head().weighted_log_likelihood(
-            self._head_params(readout), hidden, batch.counts, size, weight
+            self._head_params(change), hidden, batch.counts, size, weight
         )
 
     def expected_log2(self, given: Distribution, library_size: Array) -> Array | None:
@@ -134,15 +137,13 @@ class Decoder(nn.Module):
     def _head(self) -> Head[Any]:
         return head_of(self.spec.model.likelihood_key)
 
-    def _head_params(self, readout: ReadoutNoise | None = None) -> HeadParams:
+    def _head_params(self, change: Array | None = None) -> HeadParams:
+        if change is None and self.spec.model.effect == "propagated":
+            raise ValueError("propagated effects reach the counts through Decoder.change only")
         layers = {
-            name: Linear(layer.kernel, layer.bias) for name, layer in self.head_layers.items()
+            name: Linear(layer.kernel, layer.bias, change if name == EFFECT_LAYER else None)
+            for name, layer in self.head_layers.items()
         }
-        if self.spec.model.effect == "propagated":
-            reads = self.readout.kernel(readout)
-            for name, layer in layers.items():  # the effect moves the mean, and nothing else
-                below = reads if name == EFFECT_LAYER else jnp.zeros_like(reads)
-                layers[name] = Linear(jnp.concatenate([layer.kernel, below]), layer.bias)
         return {**layers, **self.head_arrays}
 
 

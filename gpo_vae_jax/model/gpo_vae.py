@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpo_vae_jax.errors import ConfigError
+from gpo_vae_jax.model.cell_effects import CellEffects
 from gpo_vae_jax.model.decoder import Decoder
 from gpo_vae_jax.model.distributions import logits_from_probs
 from gpo_vae_jax.model.guide import Guide
@@ -39,10 +40,9 @@ class GPOVAE(nn.Module):
         guide.embedding_posterior(zeros((1, s.n_perturbed, s.n_treatments)))
         guide.quality_posterior()
         guide.basal_encoder(zeros((1, c.basal_encoder_n_hidden)))
+        none = CellEffects(zeros((1, 1, s.n_treatments)), zeros((1, 1), jnp.int32), zeros((1, 1)))
         hidden = decoder.mlp(zeros((1, 1, c.decoder_n_hidden)))
-        if c.effect == "propagated":
-            hidden = jnp.concatenate([hidden, zeros((1, 1, s.n_treatments))], axis=-1)
-        decoder.distribution(hidden, jnp.ones(1))
+        decoder.distribution(hidden, jnp.ones(1), decoder.change(none))
 
 
 def bind(params: Params, spec: Spec) -> GPOVAE:

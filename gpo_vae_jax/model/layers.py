@@ -65,7 +65,7 @@ class BlockDense(nn.Module):
 
     def project(self, block: str, x: Array) -> Array:
         """Return the share of one block in the layer's output, without the bias."""
-        return _product(x, self.kernels[block])
+        return product(x, self.kernels[block])
 
     def rows(self, block: str, n: int) -> Array:
         """Return the shares of the first n one-hot inputs: `project(block, identity)[:n]`."""
@@ -132,18 +132,18 @@ class GaussianHead(nn.Module):
         return Posterior(self.mean(h), jnp.exp(self.log_variance(h)) + VARIANCE_FLOOR)
 
 
-def linear(x: Array, kernel: Array, bias: Array) -> Array:
-    """Return x @ kernel + bias, [..., n] to [..., m]."""
-    return _product(x, kernel) + _row(bias, x.ndim)
-
-
-def _product(x: Array, kernel: Array) -> Array:
+def product(x: Array, kernel: Array) -> Array:
     """Return x @ kernel as one product of two matrices, [..., n] x [n, m] -> [..., m].
 
     The gradient with respect to the kernel is then one product, too. Over several axes XLA's CPU
     backend would first copy the incoming gradient into another order.
     """
     return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def linear(x: Array, kernel: Array, bias: Array) -> Array:
+    """Return x @ kernel + bias, [..., n] to [..., m]."""
+    return product(x, kernel) + _row(bias, x.ndim)
 
 
 def _row(bias: Array, ndim: int) -> Array:

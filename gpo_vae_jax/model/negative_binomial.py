@@ -43,6 +43,7 @@ class _Cells(NamedTuple):
     counts: Array  # [b, G]
     library_size: Array  # [b]
     weight: Array  # [b, K] of the particles of each of K groups, in the gradient
+    change: Array | None  # [b, P, G] or, the same for all particles, [b, 1, G]: added to the logits
 
 
 class _Shares(NamedTuple):
@@ -60,6 +61,7 @@ def log_likelihood(
     log_concentration: Array,
     counts: Array,
     library_size: Array,
+    change: Array | None = None,
 ) -> Array:
     """Return log p(x | z) summed over genes, [P, B]; its gradient computes the logits again.
 
@@ -70,9 +72,11 @@ def log_likelihood(
       log_concentration: [G].
       counts: [B, G] of any type; no gradient.
       library_size: [B]; no gradient.
+      change: [P, B, G] or [1, B, G], added to the logits.
     """
     weight = jnp.ones(hidden.shape[:2], hidden.dtype)
-    return _values(hidden, kernel, bias, log_concentration, counts, library_size, weight)
+    cells = _cells(hidden, counts, library_size, weight, change)
+    return _values(_Head(kernel, bias, jnp.exp(log_concentration)), cells)
 
 
 def _likelihood_forward(*arrays: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -80,11 +84,13 @@ def _likelihood_forward(*arrays: Array) -> tuple[Array, tuple[Array, ...]]:
 
 
 def _likelihood_backward(arrays: tuple[Array, ...], cotangent: Array) -> tuple[Array | None, ...]:
-    hidden, kernel, bias, log_concentration, counts, library_size = arrays
+    hidden, kernel, bias, log_concentration, counts, library_size, change = arrays
+    head = _Head(kernel, bias, jnp.exp(log_concentration))
     _, gradients = _values_and_gradients(
-        hidden, kernel, bias, log_concentration, counts, library_size, cotangent
+        head, _cells(hidden, counts, library_size, cotangent, change)
     )
-    return *gradients, None, None
+    *of_head, by_change = gradients
+    return *of_head, None, None, by_change
 
 
 log_likelihood.defvjp(_likelihood_forward, _likelihood_backward)
@@ -99,6 +105,7 @@ def weighted_log_likelihood(
     counts: Array,
     library_size: Array,
     weight: Array,
+    change: Array | None = None,
 ) -> Array:
     """Return the sum of weight * log p(x | z) over particles, cells and genes: a scalar.
 
@@ -112,28 +119,30 @@ def weighted_log_likelihood(
       counts: [B, G] of any type; no gradient.
       library_size: [B]; no gradient.
       weight: [B], the same for all particles.
+      change: [P, B, G] or [1, B, G], added to the logits.
     """
     weights = _of_groups(hidden, weight)
-    return jnp.sum(
-        weights * _values(hidden, kernel, bias, log_concentration, counts, library_size, weights)
-    )
+    cells = _cells(hidden, counts, library_size, weights, change)
+    return jnp.sum(weights * _values(_Head(kernel, bias, jnp.exp(log_concentration)), cells))
 
 
-def _weighted_forward(*arrays: Array) -> tuple[Array, tuple[tuple[Array, ...], Array]]:
-    hidden, kernel, bias, log_concentration, counts, library_size, weight = arrays
+def _weighted_forward(*arrays: Array) -> tuple[Array, tuple[tuple[Array | None, ...], Array]]:
+    hidden, kernel, bias, log_concentration, counts, library_size, weight, change = arrays
     weights = _of_groups(hidden, weight)
     values, gradients = _values_and_gradients(
-        hidden, kernel, bias, log_concentration, counts, library_size, weights
+        _Head(kernel, bias, jnp.exp(log_concentration)),
+        _cells(hidden, counts, library_size, weights, change),
     )
     return jnp.sum(weights * values), (gradients, values.sum(0))
 
 
 def _weighted_backward(
-    kept: tuple[tuple[Array, ...], Array], cotangent: Array
+    kept: tuple[tuple[Array | None, ...], Array], cotangent: Array
 ) -> tuple[Array | None, ...]:
-    gradients, by_weight = kept
-    scaled = jax.tree.map(lambda gradient: gradient * cotangent, (*gradients, by_weight))
-    return *scaled[:-1], None, None, scaled[-1]
+    *of_head, by_change, by_weight = jax.tree.map(
+        lambda gradient: gradient * cotangent, (*kept[0], kept[1])
+    )
+    return *of_head, None, None, by_weight, by_change
 
 
 weighted_log_likelihood.defvjp(_weighted_forward, _weighted_backward)
@@ -147,54 +156,39 @@ def _of_groups(hidden: Array, weight: Array) -> Array:
     return jnp.broadcast_to(weight[None], (n_groups, *weight.shape))
 
 
-def _values(
-    hidden: Array,
-    kernel: Array,
-    bias: Array,
-    log_concentration: Array,
-    counts: Array,
-    library_size: Array,
-    weight: Array,
-) -> Array:
+def _values(head: _Head, cells: _Cells) -> Array:
     """Return log p(x | z) summed over genes and over the particles of each group, [K, B]."""
-    head = _Head(kernel, bias, jnp.exp(log_concentration))
 
-    def of_chunk(cells: _Cells) -> tuple[None, Array]:
-        shares = _shares(head, cells)
-        return None, _value(head, cells, _by_gene(head, cells, shares)[0])
+    def of_chunk(some: _Cells) -> tuple[None, Array]:
+        shares = _shares(head, some)
+        return None, _value(head, some, _by_gene(head, some, shares)[0])
 
-    cells = _Cells(hidden, counts, library_size, weight.T)
-    return _by_chunks(of_chunk, None, cells, kernel.shape[1])[1].T
+    return _by_chunks(of_chunk, None, cells, head.kernel.shape[1])[1].T
 
 
 def _values_and_gradients(
-    hidden: Array,
-    kernel: Array,
-    bias: Array,
-    log_concentration: Array,
-    counts: Array,
-    library_size: Array,
-    weight: Array,
-) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    head: _Head, cells: _Cells
+) -> tuple[Array, tuple[Array, Array, Array, Array, Array | None]]:
     """Return `_values` and the gradients of the sum of weight * value.
 
-    Args:
-      hidden: [P, B, H], and all arrays up to `library_size` as in `log_likelihood`.
-      weight: [K, B] of the particles, in K consecutive groups.
-
     Returns:
-      The values [K, B]; the gradients with respect to hidden, kernel, bias and log_concentration.
+      The values [K, B]; the gradients with respect to hidden, kernel, bias, log_concentration and
+      change.
     """
-    head = _Head(kernel, bias, jnp.exp(log_concentration))
     zeros = jax.tree.map(jnp.zeros_like, head)
-    cells = _Cells(hidden, counts, library_size, weight.T)
-    total, (values, by_hidden) = _by_chunks(partial(_chunk, head), zeros, cells, kernel.shape[1])
-    by_hidden = jnp.swapaxes(by_hidden.reshape(hidden.shape[1], -1, hidden.shape[2]), 0, 1)
-    return values.T, (by_hidden, total.kernel, total.bias, total.theta * head.theta)
+    total, (values, by_hidden, by_change) = _by_chunks(
+        partial(_chunk, head), zeros, cells, head.kernel.shape[1]
+    )
+    n_cells, n_hidden = cells.counts.shape[0], cells.hidden.shape[2]
+    by_hidden = jnp.swapaxes(by_hidden.reshape(n_cells, -1, n_hidden), 0, 1)
+    if by_change is not None:
+        by_change = jnp.swapaxes(by_change, 0, 1)
+    by_theta = total.theta * head.theta
+    return values.T, (by_hidden, total.kernel, total.bias, by_theta, by_change)
 
 
-def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
-    """Return the gradients of some cells by the parameters, their values, and those by hidden."""
+def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array, Array | None]]:
+    """Return the gradients by the parameters, the values of the cells, and the other gradients."""
     shares = _shares(head, cells)
     rates, by_theta = _by_gene(head, cells, shares)
     value = _value(head, cells, rates)
@@ -215,7 +209,12 @@ def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array]]:
         theta=gammas - over_rows(weight.reshape(-1), by_theta.reshape(rows)),
     )
     by_hidden = (by_logits @ head.kernel.T) * weights[:, None]
-    return gradients, (value, by_hidden.reshape(x.shape[0], -1))
+    by_change = None
+    if cells.change is not None:
+        by_change = by_logits.reshape(len(x), -1, x.shape[-1]) * weights.reshape(len(x), -1, 1)
+        if cells.change.shape[1] == 1:
+            by_change = sum(by_change[:, i : i + 1] for i in range(by_change.shape[1]))
+    return gradients, (value, by_hidden.reshape(x.shape[0], -1), by_change)
 
 
 def _shares(head: _Head, cells: _Cells) -> _Shares:
@@ -226,6 +225,9 @@ def _shares(head: _Head, cells: _Cells) -> _Shares:
     """
     logits = jax.lax.dot_general(cells.hidden, head.kernel, (((0,), (0,)), ((), ())))
     logits = logits.reshape(*cells.weight.shape, -1, logits.shape[-1]) + _wide(head.bias)
+    if cells.change is not None:
+        one = cells.change.shape[1] == 1
+        logits = logits + cells.change.reshape(*(logits[:, :1, :1] if one else logits).shape)
     exponential = jnp.exp(logits - logits.max(-1, keepdims=True))
     return _Shares(exponential, over_last(exponential))
 
@@ -273,6 +275,14 @@ def _by_mu(head: _Head, cells: _Cells, shares: _Shares) -> Array:
 def _fall(x: Array, mean: Array, theta: Array) -> Array:
     """Return (x - m) / (m + theta); 0 where the rate is at its floor, which is constant."""
     return jnp.where(mean <= theta / RATE_FLOOR, (x - mean) / (mean + theta), 0)
+
+
+def _cells(
+    hidden: Array, counts: Array, library_size: Array, weight: Array, change: Array | None
+) -> _Cells:
+    """Return all cells for `_by_chunks`, with weights [K, B] of K consecutive groups."""
+    change = None if change is None else jnp.swapaxes(change, 0, 1)
+    return _Cells(hidden, counts, library_size, weight.T, change)
 
 
 def _by_chunks(function: Callable, zeros, cells: _Cells, n_genes: int):

@@ -55,7 +55,8 @@ def own_profiles(
     )
     hidden = decoder.hidden(basal, effects, shared.quality, failed(cells))
     size = cells.library_size.astype(jnp.float32)
-    return _profile(decoder, hidden, size, row_keys(key, particles, numbers))
+    keys = row_keys(key, particles, numbers)
+    return _profile(decoder, hidden, decoder.change(effects), size, keys)
 
 
 @partial(jax.jit, static_argnames="spec")
@@ -107,7 +108,8 @@ def lent_profiles(
     )(numbers)  # [B, P C]
     keys = keys.reshape(n_cells, len(particles), n_conditions).swapaxes(0, 1)
     size = jnp.repeat(lenders.library_size.astype(jnp.float32), n_conditions)
-    values = _profile(decoder, hidden, size, keys.reshape(len(particles), -1))
+    keys = keys.reshape(len(particles), -1)
+    values = _profile(decoder, hidden, decoder.change(every), size, keys)
     values = values.reshape(2, len(particles), n_cells, n_conditions, -1)
     return jnp.einsum("wbc,tpbcg->wtpcg", weights, values)
 
@@ -131,9 +133,11 @@ def _lent(
     return model.decoder, shared, effects, dist.gaussian_sample(posterior, noise), counts_key
 
 
-def _profile(decoder: Decoder, hidden: Array, library_size: Array, keys: Array) -> Array:
+def _profile(
+    decoder: Decoder, hidden: Array, change: Array | None, library_size: Array, keys: Array
+) -> Array:
     """Return log2(1 + counts per 10,000) and counts, [2, P, B, G], expected or else drawn."""
-    given = decoder.distribution(hidden, library_size)
+    given = decoder.distribution(hidden, library_size, change)
     shape = jnp.broadcast_shapes(given.mean.shape, (len(keys), 1, 1))
     expected = decoder.expected_log2(given, library_size)
     if expected is not None:

@@ -116,7 +116,7 @@ def values_of(
     basal = sample_basal_noise(basal_key, spec, particles, jnp.arange(1))  # one cell: [p, 1, L]
     quality = jnp.full(len(conditions.number), float(failed))
     hidden = model.decoder.hidden(basal, effects, shared.quality, quality)
-    given = model.decoder.distribution(hidden, library_size)
+    given = model.decoder.distribution(hidden, library_size, model.decoder.change(effects))
     given = jax.tree.map(lambda of_genes: of_genes[..., genes], given)
     if expected:
         return given.mean

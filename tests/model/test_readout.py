@@ -90,6 +90,8 @@ def test_a_perturbation_changes_nothing_but_what_the_network_carries(case):
     effects = model.guide.effects(shared, case.batch)
     basal = jnp.broadcast_to(case.noise.basal[:, :1], case.noise.basal.shape)
     hidden = model.decoder.hidden(basal, effects, shared.quality, jnp.zeros(6))
-    mean = model.decoder.distribution(hidden, jnp.full(6, 100.0)).mean
+    mean = model.decoder.distribution(
+        hidden, jnp.full(6, 100.0), model.decoder.change(effects)
+    ).mean
     assert (np.asarray(case.batch.dosage) != 0).any()
     np.testing.assert_allclose(mean, jnp.broadcast_to(mean[:, :1], mean.shape), rtol=1e-5)

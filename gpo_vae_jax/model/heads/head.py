@@ -17,10 +17,12 @@ class Linear(NamedTuple):
 
     kernel: Array  # [H, G]
     bias: Array  # [G]
+    change: Array | None = None  # [P, B, G], P may be 1: added to the result
 
     def __call__(self, hidden: Array) -> Array:
-        """Map [..., H] to [..., G]."""
-        return linear(hidden, self.kernel, self.bias)
+        """Map [P, B, H] to [P, B, G]."""
+        values = linear(hidden, self.kernel, self.bias)
+        return values if self.change is None else values + self.change
 
 
 class Distribution(Protocol):

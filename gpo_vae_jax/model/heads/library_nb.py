@@ -66,14 +66,16 @@ class LibraryNB(Head[NegativeBinomial]):
         self, params: HeadParams, hidden: Array, counts: Array, library_size: Array
     ) -> Array:
         """Return log p(x | z) summed over genes; its gradient is written out."""
+        kernel, bias, change = params["output"]
         return negative_binomial.log_likelihood(
-            hidden, *params["output"], params["log_concentration"], counts, library_size
+            hidden, kernel, bias, params["log_concentration"], counts, library_size, change
         )
 
     def weighted_log_likelihood(
         self, params: HeadParams, hidden: Array, counts: Array, library_size: Array, weight: Array
     ) -> Array:
         """Return the weighted sum, with value and gradient from one pass."""
+        kernel, bias, change = params["output"]
         return negative_binomial.weighted_log_likelihood(
-            hidden, *params["output"], params["log_concentration"], counts, library_size, weight
+            hidden, kernel, bias, params["log_concentration"], counts, library_size, weight, change
         )
