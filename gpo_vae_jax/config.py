@@ -173,6 +173,9 @@ class TrainConfig:
     seed: int = 0  # seed of initial parameters, batches and noise
     batch_size: int = 512  # cells per step; 0: chosen from the data
     n_particles: int = 5  # Monte Carlo samples per cell
+    shared_samples: Literal["particle", "batch"] = (
+        "particle"  # samples of network, effects, quality: one per particle or per batch
+    )
     precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products on a GPU
 
     # Length

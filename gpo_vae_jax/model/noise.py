@@ -26,6 +26,7 @@ def sample_noise(
     n_particles: int,
     n_cells: int,
     rows: Integer[Array, " R"] | None = None,
+    n_shared: int | None = None,
 ) -> Noise:
     """Draw all the noise of one evaluation of the objective.
 
@@ -35,22 +36,23 @@ def sample_noise(
       n_particles: P.
       n_cells: B; the cells of a batch are numbered by their position.
       rows: see `sample_shared_noise`.
+      n_shared: samples of what cells share: P, the default, or 1 for all particles.
     """
     first, second, cells = jax.random.split(key, 3)
-    particles = jnp.arange(n_particles)
+    n_shared = n_particles if n_shared is None else n_shared
 
     def of_pass(key: Array) -> SharedNoise:
         mask, embedding, quality = jax.random.split(key, 3)
         # All particles in one draw, unlike below: the numbers of every run trained so far.
-        shape = (n_particles, spec.sizes.n_quality, spec.model.n_latent)
+        shape = (n_shared, spec.sizes.n_quality, spec.model.n_latent)
         return SharedNoise(
-            *_noise_of_network(mask, embedding, spec, particles, rows),
+            *_noise_of_network(mask, embedding, spec, jnp.arange(n_shared), rows),
             jax.random.normal(quality, shape),
         )
 
     return Noise(
         shared=of_pass(first),
-        basal=sample_basal_noise(cells, spec, particles, jnp.arange(n_cells)),
+        basal=sample_basal_noise(cells, spec, jnp.arange(n_particles), jnp.arange(n_cells)),
         counterfactual=of_pass(second),
         readout=_readout_noise(jax.random.fold_in(key, READOUT), spec),
     )

@@ -190,4 +190,5 @@ def _noise(key: Array, batch: Batch, spec: Spec) -> Noise:
         n_particles=spec.train.n_particles,
         n_cells=batch.weight.shape[0],
         rows=batch.rows,
+        n_shared=1 if spec.train.shared_samples == "batch" else None,
     )
