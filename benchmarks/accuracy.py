@@ -56,8 +56,8 @@ VARIANTS: Mapping[str, Changes] = {  # changes of the preset `accurate`
     "no invariance": {"objective": {"invariance_coeff": 0.0}},
     "no propagation": {"model": {"propagate": 0}},
     "8 particles": {"train": {"n_particles": 8}},
-    "one network a batch": {"train": {"shared_samples": "batch"}},
-    "5 particles, one network a batch": {"train": {"shared_samples": "batch", "n_particles": 5}},
+    "one network a batch": {"train": {"network_samples": 1}},
+    "escape": {"model": {"escape_prior": 0.1}},
     "200 epochs": {"train": {"max_epochs": 200}},
 }
 PUBLISHED = "published"  # another model: of the demo's sizes up to version 0.1

@@ -127,6 +127,7 @@ class ModelConfig:
         "random"  # means of effects: near 0, or by ridge deconvolution of the data
     )
     propagate: int = 5  # steps that propagated effects take along the edges
+    escape_prior: float = 0.0  # prior share of cells without effect; 0: it acts in every cell
     readout_prior: float = 0.1  # prior probability that a gene outside follows a network gene
     readout_prior_scale: float = 1.0  # prior standard deviation of the weight with which it does
 
@@ -173,9 +174,7 @@ class TrainConfig:
     seed: int = 0  # seed of initial parameters, batches and noise
     batch_size: int = 512  # cells per step; 0: chosen from the data
     n_particles: int = 5  # Monte Carlo samples per cell
-    shared_samples: Literal["particle", "batch"] = (
-        "particle"  # samples of network, effects, quality: one per particle or per batch
-    )
+    network_samples: int = 0  # samples of the network per step; 0: one for each particle
     precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products on a GPU
 
     # Length

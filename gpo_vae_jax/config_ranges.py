@@ -120,8 +120,14 @@ def _check_model(m: ModelConfig) -> None:
     _positive("config.model.embedding_prior_scale", m.embedding_prior_scale)
     _positive("config.model.readout_prior_scale", m.readout_prior_scale)
     _at_least("config.model.propagate", m.propagate, 0)
+    _between("config.model.escape_prior", m.escape_prior, 0, 0.9)
     if m.effect == "propagated":
         _check_propagated(m)
+    elif m.escape_prior:
+        raise ConfigError(
+            f"config.model.escape_prior={m.escape_prior} needs effects that stay out of the hidden "
+            "layers; set config.model.effect='propagated'"
+        )
     elif m.effect_init == "deconvolution":
         raise ConfigError(
             "config.model.effect_init='deconvolution' needs effects in the unit of the data; set "
@@ -157,7 +163,7 @@ def _check_objective(o: ObjectiveConfig) -> None:
 
 
 def _check_train(t: TrainConfig) -> None:
-    for name in ("batch_size", "max_epochs"):  # 0: chosen
+    for name in ("batch_size", "max_epochs", "network_samples"):  # 0: chosen, or one each
         _at_least(f"config.train.{name}", getattr(t, name), 0)
     for name in ("n_particles", "patience", "cyclic_step_size_up"):
         _at_least(f"config.train.{name}", getattr(t, name), 1)

@@ -63,6 +63,7 @@ def accurate() -> Config:
         train=TrainConfig(
             batch_size=0,
             n_particles=2,
+            network_samples=2,
             max_epochs=0,
             patience=100,  # the schedule spans the whole run
             learning_rate=5e-3,

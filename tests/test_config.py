@@ -155,6 +155,7 @@ RANGES = {
         ),
         "decoder_n_layers propagate": ([-1], [0]),
         "temperature embedding_prior_scale readout_prior_scale": ([0.0, -1.0], [1e-3]),
+        "escape_prior": ([-0.1, 0.95], [0.0]),
         "mask_prior readout_prior": ([0.0, 1.0, -0.1, 1.1], [1e-6, 0.999]),
     },
     "objective": {
@@ -163,7 +164,7 @@ RANGES = {
         "hop": ([-1], [0]),
     },
     "train": {
-        "batch_size max_epochs": ([-1], [0, 1]),  # 0: chosen
+        "batch_size max_epochs network_samples": ([-1], [0, 1]),  # 0: chosen
         "n_particles patience cyclic_step_size_up checkpoint_every_steps": ([0, -1], [1]),
         "learning_rate gradient_clip_norm mask_rate": ([0.0, -1.0], [1e-9]),
         "warmup final_rate": ([-0.1, 1.1], [0.0, 1.0]),

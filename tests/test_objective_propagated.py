@@ -31,10 +31,10 @@ CASES = {
 }
 
 
-def made(name, **objective):
+def made(name, *, escape=0.0, **objective):
     sizes, data = CASES[name]
     settings = {**PROPAGATED_OBJECTIVE, **objective}
-    return make_case(configure(PROPAGATED, settings), sizes, **data)
+    return make_case(configure({**PROPAGATED, "escape_prior": escape}, settings), sizes, **data)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -49,8 +49,36 @@ def test_every_part_is_its_equation(name):
     assert parts["invariance"] > 0
 
 
-def test_gradients_are_finite_and_reach_every_parameter_that_counts():
-    case = made("single")
+@pytest.mark.parametrize("name", ["single", "combinations"])
+def test_every_part_is_its_equation_where_cells_may_escape(name):
+    case = made(name, escape=0.2)
+    _, parts = run(*case.arrays, spec=case.spec)
+    for part, value in in_numpy(case).items():
+        np.testing.assert_allclose(parts[part], value, rtol=2e-5, atol=1e-5, err_msg=part)
+    assert parts["efficacy"] > 0
+
+
+def test_particles_take_fewer_samples_of_the_network_in_turn():
+    case = made("quality_columns")
+    noise = case.noise._replace(shared=jax.tree.map(lambda a: a[:2], case.noise.shared))
+    few = case._replace(noise=noise)
+    total, parts = run(*few.arrays, spec=case.spec)
+    for part, value in in_numpy(few).items():
+        np.testing.assert_allclose(parts[part], value, rtol=2e-5, atol=1e-5, err_msg=part)
+    in_turn = jax.tree.map(lambda a: a[jnp.array([0, 1, 0])], case.noise.shared)
+    repeated = case._replace(noise=case.noise._replace(shared=in_turn))
+    np.testing.assert_allclose(total, run(*repeated.arrays, spec=case.spec)[0], rtol=1e-6)
+    for some, every in zip(
+        jax.tree.leaves(slope(*few.arrays, spec=case.spec)[0]),
+        jax.tree.leaves(slope(*repeated.arrays, spec=case.spec)[0]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(some, every, rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("escape", [0.0, 0.2])
+def test_gradients_are_finite_and_reach_every_parameter_that_counts(escape):
+    case = made("single", escape=escape)
     gradients, _ = slope(*case.arrays, spec=case.spec)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
         assert np.isfinite(leaf).all(), path
@@ -119,28 +147,30 @@ def in_numpy(case):
     probs = sigmoid(guide["mask_logits"])
     reconstruction, basal_gap, quality_gap, means = [], [], [], []
     for p in range(n_particles):
-        mask = guide["mask_logits"] + noise.shared.mask[p] > 0
+        taken = p % len(noise.shared.mask)
+        mask = guide["mask_logits"] + noise.shared.mask[taken] > 0
         spread = np.exp(guide["embedding_log_variance"] / 2)
-        effect = guide["embedding_mean"] + spread * noise.shared.embedding[p]
+        effect = guide["embedding_mean"] + spread * noise.shared.embedding[taken]
         weights = effect * mask * (1 - np.eye(s.n_treatments))
         change = np.stack([
             propagated(np.diag(effect), weights, row != 0, m.propagate) for row in dosage
         ])  # fmt: skip
-        quality = c_mean + np.sqrt(c_variance) * noise.shared.quality[p]
+        quality = c_mean + np.sqrt(c_variance) * noise.shared.quality[taken]
         inputs = {"expression": expression, "effect": change, "quality": qc @ quality}
         mean, variance = gaussian_head(guide["basal_encoder"], inputs)
         z = mean + np.sqrt(variance) * noise.basal[p]
         bad = (qc.max(1) != 0)[:, None] * quality.sum(0)
         hidden = mlp(decoder["mlp"], {"basal": z, "quality": bad})
         output = decoder["output"]
-        logits = hidden @ output["kernel"] + output["bias"] + change @ kernel
-        share = np.exp(logits - logits.max(1, keepdims=True))
-        mu = library[:, None] * share / share.sum(1, keepdims=True)
+        logits = hidden @ output["kernel"] + output["bias"]
         theta = np.exp(decoder["log_concentration"])
-        rate = np.maximum(theta / (mu + 1e-4), 1e-6)
-        log_p = gammaln(x + theta) - gammaln(theta) - gammaln(x + 1)
-        log_p += theta * np.log(rate) - (x + theta) * np.log1p(rate)
-        reconstruction.append(log_p.sum(1).mean())
+        acting = log_counts(x, library, logits + change @ kernel, theta)
+        if m.escape_prior:
+            log_acts = dosage @ np.log(sigmoid(decoder["efficacy"]["logits"]))
+            escaped = log_counts(x, library, logits, theta)
+            log_escapes = np.log(np.maximum(1 - np.exp(log_acts), 1e-6))
+            acting = np.logaddexp(acting + log_acts, escaped + log_escapes)
+        reconstruction.append(acting.mean())
         basal_gap.append(log_normal(z, 0, 1).sum(1) - log_normal(z, mean, variance).sum(1))
         of_quality = log_normal(quality, 0, 1) - log_normal(quality, c_mean, c_variance)
         failed = np.asarray(case.context.quality_cells, float)
@@ -158,7 +188,13 @@ def in_numpy(case):
     single = (dosage.sum(1) <= 1).all()
     distance = distance_from_controls if single else distances_of_carriers
     z = np.mean(means, axis=0)
+    extra = {}
+    if m.escape_prior:
+        acts = sigmoid(decoder["efficacy"]["logits"][: s.n_perturbed])
+        prior = (1 - m.escape_prior) * np.log(acts) + m.escape_prior * np.log(1 - acts)
+        extra["efficacy"] = -10 * prior.sum() / n
     return {
+        **extra,
         "reconstruction": -np.mean(reconstruction),
         "basal": -np.mean(basal_gap),
         "quality": -np.mean(quality_gap),
@@ -167,6 +203,14 @@ def in_numpy(case):
         "readout": of_readout.sum() / n,
         "invariance": o.invariance_coeff * distance(z, groups if single else dosage),
     }
+
+
+def log_counts(x, library, logits, theta):
+    share = np.exp(logits - logits.max(1, keepdims=True))
+    mu = library[:, None] * share / share.sum(1, keepdims=True)
+    rate = np.maximum(theta / (mu + 1e-4), 1e-6)
+    log_p = gammaln(x + theta) - gammaln(theta) - gammaln(x + 1)
+    return (log_p + theta * np.log(rate) - (x + theta) * np.log1p(rate)).sum(1)
 
 
 def distances_of_carriers(z, dosage):

@@ -94,6 +94,15 @@ def _for_particles_backward(n_particles: int, _: None, cotangent: Array) -> tupl
 for_particles.defvjp(_for_particles_forward, _for_particles_backward)
 
 
+def in_turn(samples: Float[Array, " n *s"], n_particles: int) -> Float[Array, " P *s"]:
+    """Give particles the samples in turn: particle p takes sample p mod n."""
+    n = samples.shape[0]
+    if n in (1, n_particles):  # one sample broadcasts
+        return samples
+    times = (-(-n_particles // n), *(1,) * (samples.ndim - 1))
+    return jnp.tile(samples, times)[:n_particles]
+
+
 def failed(batch: Batch) -> Float[Array, " B"]:
     """Return the cell's own quality, [B]: 1 if it failed any quality column, else 0."""
     return (jnp.max(batch.qc_fail, axis=-1) != 0).astype(jnp.float32)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.cell_effects import CellEffects
+from gpo_vae_jax.model.cells import in_turn
+from gpo_vae_jax.model.efficacy import Efficacy
 from gpo_vae_jax.model.expected_log import expected_log1p
 from gpo_vae_jax.model.heads import Distribution, Head, HeadParams, Linear, head_of
 from gpo_vae_jax.model.layers import Dense, ResidualMLP, product
@@ -33,6 +35,8 @@ class Decoder(nn.Module):
         if c.effect == "propagated":
             blocks = (("basal", c.n_latent), ("quality", c.n_latent))
             self.readout = Readout(self.spec)
+            if c.escape_prior:
+                self.efficacy = Efficacy(self.spec)
         elif c.sum_mode:
             blocks = (("latent", c.n_latent),)
         else:
@@ -62,17 +66,18 @@ class Decoder(nn.Module):
             name = {block: block for block in name}
         shares = self.mlp.project(name["basal"], basal)
         if self.spec.model.effect == "latent":
-            shares = shares + effects.through(lambda rows: self.mlp.project(name["effect"], rows))
+            of_effects = effects.through(lambda rows: self.mlp.project(name["effect"], rows))
+            shares = shares + in_turn(of_effects, basal.shape[0])
         bad = self.mlp.project(name["quality"], quality.sum(-2, keepdims=True))  # [P, 1, H]
         return self.mlp(shares + failed[None, :, None] * bad)
 
     def change(self, effects: CellEffects, readout: ReadoutNoise | None = None) -> Array | None:
-        """Return what propagated effects add to the logits, [P, B, G]; None for latent effects.
+        """Return what propagated effects add to the logits, [n, B, G]; None for latent effects.
 
         It is computed once for every treatment.
 
         Args:
-          effects: of the cells' perturbations; P may be 1, for all particles.
+          effects: of the cells' perturbations.
           readout: noise of the readout; by default its posterior mean is taken.
         """
         if self.spec.model.effect == "latent":
@@ -88,19 +93,30 @@ class Decoder(nn.Module):
         Args:
           hidden: from `hidden`.
           library_size: [B] or [P, B].
-          change: from `change`.
+          change: from `change`, of P samples or fewer, which particles take in turn.
         """
         library_size = library_size if library_size.ndim == 2 else library_size[None]
-        return self._head().distribution(self._head_params(change), hidden, library_size)
+        params = self._head_params(change, len(hidden))
+        return self._head().distribution(params, hidden, library_size)
 
     def log_prob(self, counts: Array, given: Distribution) -> Array:
         """Return log p(x | z) of every gene, [P, B, G], of counts [B, G]."""
         return self._head().log_prob(counts.astype(jnp.float32), given)
 
     def log_likelihood(self, hidden: Array, batch: Batch, change: Array | None = None) -> Array:
-        """Return log p(x | z) of the cells' counts, summed over genes, [P, B]."""
+        """Return log p(x | z) of the cells' counts, summed over genes, [P, B].
+
+        Where cells may escape their perturbation, it is that of the mixture.
+        """
         size = batch.library_size.astype(jnp.float32)
-        return self._head().log_likelihood(self._head_params(change), hidden, batch.counts, size)
+        given = hidden, batch.counts, size
+        acting = self._head().log_likelihood(self._head_params(change, len(hidden)), *given)
+        if change is None or not self.spec.model.escape_prior:
+            return acting
+        none = self._head_params(jnp.zeros_like(change[:1]), len(hidden))
+        escaped = self._head().log_likelihood(none, *given)
+        acts, escapes = self.efficacy.log_shares(batch, batch.rows)
+        return jnp.logaddexp(acting + acts[None], escaped + escapes[None])
 
     def weighted_log_likelihood(
         self, hidden: Array, batch: Batch, weight: Array, change: Array | None = None
@@ -110,9 +126,11 @@ class Decoder(nn.Module):
         Cheaper to differentiate than `log_likelihood` where the head computes the gradient along
         with the value.
         """
+        if self.spec.model.escape_prior:
+            return jnp.sum(weight[None] * self.log_likelihood(hidden, batch, change))
         size = batch.library_size.astype(jnp.float32)
         return self._head().weighted_log_likelihood(
-            self._head_params(change), hidden, batch.counts, size, weight
+            self._head_params(change, len(hidden)), hidden, batch.counts, size, weight
         )
 
     def expected_log2(self, given: Distribution, library_size: Array) -> Array | None:
@@ -137,9 +155,10 @@ class Decoder(nn.Module):
     def _head(self) -> Head[Any]:
         return head_of(self.spec.model.likelihood_key)
 
-    def _head_params(self, change: Array | None = None) -> HeadParams:
+    def _head_params(self, change: Array | None, n_particles: int) -> HeadParams:
         if change is None and self.spec.model.effect == "propagated":
             raise ValueError("propagated effects reach the counts through Decoder.change only")
+        change = None if change is None else in_turn(change, n_particles)
         layers = {
             name: Linear(layer.kernel, layer.bias, change if name == EFFECT_LAYER else None)
             for name, layer in self.head_layers.items()

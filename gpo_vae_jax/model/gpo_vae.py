@@ -43,6 +43,8 @@ class GPOVAE(nn.Module):
         none = CellEffects(zeros((1, 1, s.n_treatments)), zeros((1, 1), jnp.int32), zeros((1, 1)))
         hidden = decoder.mlp(zeros((1, 1, c.decoder_n_hidden)))
         decoder.distribution(hidden, jnp.ones(1), decoder.change(none))
+        if c.escape_prior:
+            decoder.efficacy.shares()
 
 
 def bind(params: Params, spec: Spec) -> GPOVAE:

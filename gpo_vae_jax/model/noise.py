@@ -36,7 +36,7 @@ def sample_noise(
       n_particles: P.
       n_cells: B; the cells of a batch are numbered by their position.
       rows: see `sample_shared_noise`.
-      n_shared: samples of what cells share: P, the default, or 1 for all particles.
+      n_shared: samples of what cells share, taken by the particles in turn; by default P.
     """
     first, second, cells = jax.random.split(key, 3)
     n_shared = n_particles if n_shared is None else n_shared

@@ -7,6 +7,7 @@ likelihood head has one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.cell_effects import CellEffects
-from gpo_vae_jax.model.cells import failed
+from gpo_vae_jax.model.cells import Perturbed, failed
 from gpo_vae_jax.model.decoder import PER, Decoder
 from gpo_vae_jax.model.guide import SharedSample
 from gpo_vae_jax.model.noise import row_keys, sample_basal_noise
@@ -56,7 +57,9 @@ def own_profiles(
     hidden = decoder.hidden(basal, effects, shared.quality, failed(cells))
     size = cells.library_size.astype(jnp.float32)
     keys = row_keys(key, particles, numbers)
-    return _profile(decoder, hidden, decoder.change(effects), size, keys)
+    return _over_escape(
+        lambda change: _profile(decoder, hidden, change, size, keys), decoder, effects, cells
+    )
 
 
 @partial(jax.jit, static_argnames="spec")
@@ -109,7 +112,12 @@ def lent_profiles(
     keys = keys.reshape(n_cells, len(particles), n_conditions).swapaxes(0, 1)
     size = jnp.repeat(lenders.library_size.astype(jnp.float32), n_conditions)
     keys = keys.reshape(len(particles), -1)
-    values = _profile(decoder, hidden, decoder.change(every), size, keys)
+    values = _over_escape(
+        lambda change: _profile(decoder, hidden, change, size, keys),
+        decoder,
+        every,
+        every._replace(perturbation=jnp.tile(of_rows.perturbation, (n_cells, 1))),
+    )
     values = values.reshape(2, len(particles), n_cells, n_conditions, -1)
     return jnp.einsum("wbc,tpbcg->wtpcg", weights, values)
 
@@ -131,6 +139,21 @@ def _lent(
     posterior = model.guide.basal_posterior(cells, statistics, effects, shared.quality)
     noise = sample_basal_noise(basal_key, spec, particles, numbers)
     return model.decoder, shared, effects, dist.gaussian_sample(posterior, noise), counts_key
+
+
+def _over_escape(
+    profile: Callable[[Array | None], Array],
+    decoder: Decoder,
+    effects: CellEffects,
+    cells: Perturbed,
+) -> Array:
+    """Return the profile averaged over cells in which the perturbation acts and does not."""
+    change = decoder.change(effects)
+    acting = profile(change)
+    if change is None or not decoder.spec.model.escape_prior:
+        return acting
+    share = jnp.exp(decoder.efficacy.log_shares(cells)[0])[None, None, :, None]
+    return share * acting + (1 - share) * profile(jnp.zeros_like(change[:1]))
 
 
 def _profile(

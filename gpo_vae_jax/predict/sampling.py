@@ -19,6 +19,7 @@ from gpo_vae_jax.memory import items_within, numbers_within
 from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.cell_effects import numbers_of_network
+from gpo_vae_jax.model.gpo_vae import GPOVAE
 from gpo_vae_jax.model.noise import row_keys, sample_basal_noise
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.predict.conditions import Conditions, conditions_of, cut
@@ -26,6 +27,7 @@ from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Params
 
 _CPU_ROWS = 512  # cells drawn at a time on a CPU: more leave its cache and gain nothing
+_ESCAPE = 1  # folded into the key of counts for which cells escape
 MOST_PARTICLES = 64  # drawn at a time
 
 
@@ -116,7 +118,10 @@ def values_of(
     basal = sample_basal_noise(basal_key, spec, particles, jnp.arange(1))  # one cell: [p, 1, L]
     quality = jnp.full(len(conditions.number), float(failed))
     hidden = model.decoder.hidden(basal, effects, shared.quality, quality)
-    given = model.decoder.distribution(hidden, library_size, model.decoder.change(effects))
+    change = model.decoder.change(effects)
+    if change is not None and spec.model.escape_prior:
+        change = change * _acting(counts_key, model, particles, conditions)[..., None]
+    given = model.decoder.distribution(hidden, library_size, change)
     given = jax.tree.map(lambda of_genes: of_genes[..., genes], given)
     if expected:
         return given.mean
@@ -165,6 +170,14 @@ def _library_of(
         return np.full((len(particles), len(which)), library_size, np.float32)
     rows = np.minimum(particles, n_particles - 1)
     return np.asarray(library_size, np.float32)[np.ix_(rows, which)]
+
+
+def _acting(key: Array, model: GPOVAE, particles: Array, conditions: Conditions) -> Array:
+    """Draw whether the perturbation acts in each cell, [p, C] 0/1."""
+    keys = row_keys(jax.random.fold_in(key, _ESCAPE), particles, conditions.number)
+    uniform = jax.vmap(jax.vmap(jax.random.uniform))(keys)
+    acts, _ = model.decoder.efficacy.log_shares(conditions, conditions.rows)
+    return (uniform < jnp.exp(acts)[None]).astype(jnp.float32)
 
 
 @partial(jax.jit, static_argnames=("spec", "failed", "expected"))

@@ -184,11 +184,12 @@ def _gather(cells: Batch, rows: Array, filled: Array) -> Batch:
 
 
 def _noise(key: Array, batch: Batch, spec: Spec) -> Noise:
+    n = spec.train.n_particles
     return sample_noise(
         key,
         spec,
-        n_particles=spec.train.n_particles,
+        n_particles=n,
         n_cells=batch.weight.shape[0],
         rows=batch.rows,
-        n_shared=1 if spec.train.shared_samples == "batch" else None,
+        n_shared=min(spec.train.network_samples or n, n),
     )

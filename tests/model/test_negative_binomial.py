@@ -120,6 +120,36 @@ def test_weights_known_beforehand_give_what_weighting_afterwards_gives(n_particl
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * float(jnp.abs(b).max()))
 
 
+@pytest.mark.parametrize("n_samples", [1, 6])
+def test_a_change_of_the_logits_is_a_longer_hidden_layer(n_samples):
+    """Values and gradients are those of logits whose last hidden units are the change."""
+    *arrays, counts, library = single(draw_head(n_particles=6, n_cells=4))
+    hidden, kernel, *rest = arrays
+    rng = np.random.default_rng(1)
+    weight, change = rng.uniform(0, 1, 4), rng.normal(size=(n_samples, 4, 17))
+
+    def added(hidden, kernel, change):
+        return weighted_log_likelihood(
+            hidden, kernel, *rest, counts, library, jnp.float32(weight), change
+        )
+
+    def appended(hidden, kernel, change):
+        every = jnp.broadcast_to(change, (6, 4, 17))
+        longer = jnp.concatenate([hidden, every], axis=-1)
+        below = jnp.concatenate([kernel, jnp.eye(17)])
+        return weighted_log_likelihood(longer, below, *rest, counts, library, jnp.float32(weight))
+
+    def afterwards(hidden, kernel, change):
+        each = log_likelihood(hidden, kernel, *rest, counts, library, change)
+        return (jnp.float32(weight)[None] * each).sum()
+
+    expected = jax.value_and_grad(appended, (0, 1, 2))(hidden, kernel, jnp.float32(change))
+    for function in (added, afterwards):
+        found = jax.value_and_grad(function, (0, 1, 2))(hidden, kernel, jnp.float32(change))
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * float(jnp.abs(b).max()))
+
+
 def test_groups_hold_five_particles_at_most():
     for n_particles, n_groups in ((1, 1), (5, 1), (6, 2), (7, 7), (10, 2), (12, 3), (100, 20)):
         of_groups = negative_binomial._of_groups(jnp.zeros((n_particles, 2, 3)), jnp.ones(2))

@@ -17,7 +17,7 @@ class Linear(NamedTuple):
 
     kernel: Array  # [H, G]
     bias: Array  # [G]
-    change: Array | None = None  # [P, B, G], P may be 1: added to the result
+    change: Array | None = None  # [P, B, G] or [1, B, G]: added to the result
 
     def __call__(self, hidden: Array) -> Array:
         """Map [P, B, H] to [P, B, G]."""

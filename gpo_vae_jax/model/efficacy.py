@@ -1,0 +1,55 @@
+"""Cells that escape their perturbation (docs/method.md 10): in each, it acts or it does not.
+
+Perturbation t acts with probability pi_t, independently in every cell; where it does not, the cell
+is like a control. A combination acts with the product of its probabilities, or not at all. The
+indicator of a cell is summed out, never sampled.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.model.cells import Perturbed, dosage_sum
+from gpo_vae_jax.model.distributions import logits_from_probs
+from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.types import Array
+
+PRIOR_CELLS = 10.0  # how many cells the prior of a share counts as
+_LEAST = 1e-6  # probability that a cell escapes, so that its logarithm is finite
+
+
+class Efficacy(nn.Module):
+    """The share of cells in which each perturbation acts, pi."""
+
+    spec: Spec
+
+    def setup(self):
+        """Declare the parameters: every share starts at its prior mean."""
+        start = logits_from_probs(jnp.float32(1 - self.spec.model.escape_prior))
+        shape = (self.spec.sizes.n_treatments,)
+        self.logits = self.param("logits", nn.initializers.constant(start), shape)
+
+    def shares(self) -> Array:
+        """Return pi, [T]."""
+        return jax.nn.sigmoid(self.logits)
+
+    def log_shares(self, cells: Perturbed, rows: Array | None = None) -> tuple[Array, Array]:
+        """Return log p(acts) and log p(escapes) of every cell, both [B].
+
+        Nothing acts in a control cell, so that both hypotheses are the same there.
+
+        Args:
+          cells: the perturbations.
+          rows: the treatments that they index; by default the first ones.
+        """
+        logits = self.logits if rows is None else self.logits[rows]
+        acts = dosage_sum(jax.nn.log_sigmoid(logits)[:, None], cells)[:, 0]
+        return acts, jnp.log(jnp.maximum(-jnp.expm1(acts), _LEAST))
+
+    def log_prior(self) -> Array:
+        """Return the log density of the shares of perturbed treatments, up to a constant."""
+        logits, escape = self.logits[: self.spec.sizes.n_perturbed], self.spec.model.escape_prior
+        acts, escapes = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+        return PRIOR_CELLS * jnp.sum((1 - escape) * acts + escape * escapes)
