@@ -1,0 +1,11 @@
+"""Raw Perturb-seq counts whose gene regulatory network is known.
+
+`simulated_network` draws the network and the changes that travel through it, `simulated_cells` the
+counts. Every draw comes from `simulate.seed`. What a setting adds is drawn from a generator of its
+own, so that all other draws stay the same: data with and without it are comparable cell by cell.
+"""
+
+from gpo_vae_jax.data.simulation.simulated_cells import CONTROL, simulate
+from gpo_vae_jax.data.simulation.simulated_network import propagate, random_network
+
+__all__ = ["CONTROL", "propagate", "random_network", "simulate"]
