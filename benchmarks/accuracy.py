@@ -2,17 +2,21 @@
 
     python -m benchmarks.accuracy --quick     (one small simulation, a minute)
     python -m benchmarks.accuracy     (three simulations, five seeds)
+    python -m benchmarks.accuracy --simulations cycles hidden --fresh     (or all, but for large)
     python -m benchmarks.accuracy --data tapseq=PREPARED.h5ad --variants accurate published
     python -m benchmarks.accuracy --test     (test cells; once, when nothing is chosen any more)
 
 Every run is an entry of benchmarks/results/accuracy.json. A run that is there is not repeated, so
 an interrupted measurement goes on where it stopped. Variants are compared on validation cells; with
---test the same runs are scored on test cells.
+--test the same runs are scored on test cells. With --fresh each seed has a simulation and a split
+of its own, the same for all variants, so that the spread over seeds includes the data; files stay.
+Scenarios of one size share a seed's network, labels and depths, but for what a scenario changes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,8 +52,24 @@ from gpo_vae_jax.train.training import train
 from gpo_vae_jax.types import Dataset
 
 Changes = Mapping[str, Mapping[str, Any]]
-KEY = ("data", "variant", "seed", "cells")
-SIMULATIONS = {f"simulation {seed}": seed for seed in range(3)}
+KEY = ("data", "variant", "seed", "cells", "data_seed")
+SIMULATIONS: Mapping[str, Mapping[str, Any]] = {  # changes of the demo's simulation
+    **{f"simulation {seed}": {"seed": seed} for seed in range(3)},
+    "cycles": {"cycles": 0.2},
+    "saturation": {"saturation": 1.0},
+    "cycles and saturation": {"cycles": 0.2, "saturation": 1.0},
+    "hidden": {"n_hidden": 10},
+    "escape": {"escape_fraction": 0.3},
+    "batches": {"n_batches": 4, "batch_effect": 0.3},
+    "5 % failed": {"fail_fraction": 0.05},
+    "30 % failed": {"fail_fraction": 0.3},
+    "doubles": {"double_fraction": 0.3},
+    "500 genes": {"n_perturbed": 200, "n_extended": 300, "n_genes": 1000, "n_cells": 30_000},
+}
+USUAL = ("simulation 0", "simulation 1", "simulation 2")
+LARGE = ("500 genes",)  # only by name
+FRESH_SEEDS = 100  # seeds of fresh data between those of `simulation 0` and of `simulation 1`
+QUICK = {"n_cells": 1200, "n_genes": 40, "n_perturbed": 20, "n_extended": 10}
 VARIANTS: Mapping[str, Changes] = {  # changes of the preset `accurate`
     "accurate": {},
     "random start": {"model": {"effect_init": "random"}},
@@ -68,35 +88,62 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options.parser_of(__doc__)
     options.add_results(parser)
     parser.add_argument("--data", nargs="*", default=[], metavar="NAME=FILE", help="prepared files")
-    parser.add_argument("--simulations", nargs="*", default=list(SIMULATIONS), metavar="NAME")
+    parser.add_argument("--simulations", nargs="*", metavar="NAME",
+                        help=f"all, or of {', '.join(SIMULATIONS)}".replace("%", "%%"))  # fmt: skip
+    parser.add_argument(
+        "--fresh", action="store_true", help="simulate anew for each seed; files stay"
+    )
     parser.add_argument("--variants", nargs="*", default=["accurate", PUBLISHED], metavar="NAME")
     parser.add_argument("--seeds", nargs="*", type=int, default=list(range(5)))
     parser.add_argument("--test", action="store_true", help="score test cells")
     args = parser.parse_args(arguments)
     use_compilation_cache()
     folder, cells = results_file.folder_of(args), "test" if args.test else "val"
+    names = args.simulations
     if args.quick:
-        args.simulations, args.variants, args.seeds = ["simulation 0"], ["accurate"], [0]
-    wanted = {name: None for name in args.simulations}
+        names, args.variants, args.seeds = names or USUAL[:1], ["accurate"], [0]
+    wanted = {name: None for name in chosen(names)}
     wanted |= {name: Path(file) for name, _, file in (text.partition("=") for text in args.data)}
-    for name, file in wanted.items():
-        for variant in args.variants:
-            config = config_of(variant, name, file, quick=args.quick)
+    source, dataset = None, None
+    for (name, file), seed, variant in itertools.product(wanted.items(), args.seeds, args.variants):
+        config = config_of(variant, name, file, seed if args.fresh else None, quick=args.quick)
+        entry = {"data": name, "variant": variant, "seed": seed, "cells": cells}
+        entry["data_seed"] = config.simulate.seed if args.fresh and file is None else None
+        if results_file.find(results_file.read(folder, "accuracy"), **entry):
+            continue
+        if dataset is None or source != (config.data, config.simulate, config.prepare):
+            source = config.data, config.simulate, config.prepare
             dataset = data.from_config(config)
-            for seed in args.seeds:
-                entry = {"data": name, "variant": variant, "seed": seed, "cells": cells}
-                if results_file.find(results_file.read(folder, "accuracy"), **entry):
-                    continue
-                to_stderr(f"{name}, {variant}, seed {seed}")
-                start = time.perf_counter()
-                trained = train(dataset, config, seeds=seed)
-                entry["train_s"] = round(time.perf_counter() - start, 1)
-                entry |= scores(trained, dataset, cells)
-                results_file.add(folder, "accuracy", entry, KEY)
+        to_stderr(f"{name}, {variant}, seed {seed}")
+        start = time.perf_counter()
+        trained = train(dataset, config, seeds=seed)
+        entry["train_s"] = round(time.perf_counter() - start, 1)
+        entry |= scores(trained, dataset, cells)
+        results_file.add(folder, "accuracy", entry, KEY)
 
 
-def config_of(variant: str, name: str, file: Path | None, *, quick: bool = False) -> Config:
+def chosen(names: Sequence[str] | None) -> Sequence[str]:
+    """Return the names of simulations: the usual ones by default; "all" leaves out large ones."""
+    if names is None:
+        return USUAL
+    return [
+        name
+        for given in names
+        for name in ([n for n in SIMULATIONS if n not in LARGE] if given == "all" else [given])
+    ]
+
+
+def config_of(
+    variant: str, name: str, file: Path | None, fresh: int | None = None, *, quick: bool = False
+) -> Config:
     """Return the settings of a variant on some data.
+
+    Args:
+      variant: a name of VARIANTS, or PUBLISHED.
+      name: a name of SIMULATIONS, unless there is a file.
+      file: a prepared file.
+      fresh: a seed that is to have a simulation and a split of its own.
+      quick: make the data small and the training short.
 
     Raises:
       SystemExit: there is no such variant or simulation.
@@ -113,12 +160,16 @@ def config_of(variant: str, name: str, file: Path | None, *, quick: bool = False
         config = dataclasses.replace(config, **{group: changed})
     if file is not None:
         return dataclasses.replace(config, data=DataConfig(path=str(file)))
-    simulate = dataclasses.replace(config.simulate, seed=SIMULATIONS[name])
+    simulate = dataclasses.replace(config.simulate, **SIMULATIONS[name])
+    prepare = config.prepare
+    if fresh is not None:
+        simulate = dataclasses.replace(simulate, seed=FRESH_SEEDS * simulate.seed + fresh)
+        prepare = dataclasses.replace(prepare, seed=simulate.seed)
     if quick:
-        simulate = dataclasses.replace(simulate, n_cells=1200, n_genes=40)
+        simulate = dataclasses.replace(simulate, **QUICK)
         short = dataclasses.replace(config.train, max_epochs=5)
         config = dataclasses.replace(config, train=short)
-    return dataclasses.replace(config, simulate=simulate)
+    return dataclasses.replace(config, simulate=simulate, prepare=prepare)
 
 
 def as_published(config: Config) -> Config:

@@ -40,6 +40,14 @@ class SimulateConfig:
     double_fraction: float = 0.0  # share of perturbed cells with two perturbations
     seed: int = 0  # seed of all draws
 
+    # Harder data
+    cycles: float = 0.0  # edges added to close feedback loops, as a share of the others
+    saturation: float = 0.0  # log change at which responses level off; 0: they are linear
+    n_hidden: int = 0  # network genes that are not measured
+    escape_fraction: float = 0.0  # share of perturbed cells without the perturbation's effect
+    n_batches: int = 1  # number of batches
+    batch_effect: float = 0.3  # spread of log expression between batches, for each gene
+
 
 @dataclasses.dataclass(frozen=True)
 class PrepareConfig:

@@ -54,15 +54,15 @@ def validate_evaluate(e: EvaluateConfig) -> None:
 
 
 def _check_simulate(s: SimulateConfig) -> None:
-    for name in ("n_cells", "n_genes", "n_perturbed"):
+    for name in ("n_cells", "n_genes", "n_perturbed", "n_batches"):
         _at_least(f"config.simulate.{name}", getattr(s, name), 1)
-    for name in ("n_extended", "edges_per_gene"):
+    for name in ("n_extended", "n_hidden", "edges_per_gene", "saturation", "batch_effect"):
         _at_least(f"config.simulate.{name}", getattr(s, name), 0)
     for name in ("median_umi", "dispersion"):
         _positive(f"config.simulate.{name}", getattr(s, name))
     for name in (
         *("control_fraction", "fail_fraction", "doublet_fraction", "double_fraction"),
-        "knockdown",
+        *("knockdown", "cycles", "escape_fraction"),
     ):
         _between(f"config.simulate.{name}", getattr(s, name), 0, 1)
     _between("config.simulate.seed", s.seed, 0, _LARGEST_SEED)
@@ -70,7 +70,7 @@ def _check_simulate(s: SimulateConfig) -> None:
     if n_network > s.n_genes:
         raise ConfigError(
             f"config.simulate.n_genes={s.n_genes} must be at least n_perturbed + n_extended = "
-            f"{n_network}: every network gene is measured"
+            f"{n_network}: these network genes are measured"
         )
 
 

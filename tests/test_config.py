@@ -180,14 +180,16 @@ RANGES = {
         "extended_p": ([-0.1, 1.1], [0.0, 1.0]),
     },
     "simulate": {
-        "n_cells n_perturbed": ([0, -1], [1]),
+        "n_cells n_perturbed n_batches": ([0, -1], [1]),
         "n_genes": ([0, -1, 29], [30]),
         "n_extended": ([-1, 101], [0, 100]),
         "control_fraction fail_fraction doublet_fraction double_fraction knockdown": (
             [-0.1, 1.1],
             [0.0, 1.0],
         ),
-        "edges_per_gene": ([-0.1], [0.0]),
+        "cycles escape_fraction": ([-0.1, 1.1], [0.0, 1.0]),
+        "n_hidden": ([-1], [0, 500]),
+        "edges_per_gene saturation batch_effect": ([-0.1], [0.0]),
         "median_umi dispersion": ([0.0, -1.0], [1.0]),
         "seed": ([-1], [0]),
     },

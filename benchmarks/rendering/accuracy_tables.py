@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.rendering.tables import table
 
 Entry = Mapping[str, Any]
+FRESH = ", new for each seed"  # after the name of the data
 CELLS = {"test": "Test cells", "val": "Validation cells"}
 _PREDICTIONS = {  # of the model, then the baselines
     "network": "network",
@@ -28,13 +29,16 @@ _RANKINGS = {
 
 
 def tables(entries: Sequence[Entry]) -> str | None:
-    """Return a table of predictions and one of networks for each set of cells, or None."""
+    """Return a table of predictions and one of networks for each set of cells, or None.
+
+    Every number but the training time is the mean over seeds, with the range of those that differ.
+    """
     parts = []
     for cells, title in CELLS.items():
-        some = [entry for entry in entries if entry["cells"] == cells]
-        groups = {(e["data"], e["variant"]): [] for e in some}
-        for entry in some:
-            groups[entry["data"], entry["variant"]].append(entry)
+        groups: dict[tuple[str, str], list[Entry]] = {}
+        for entry in entries:
+            if entry["cells"] == cells:
+                groups.setdefault((_data_of(entry), entry["variant"]), []).append(entry)
         if groups:
             parts += [f"{title}: r / R2 of predicted effects", _predictions(groups)]
             with_truth = {key: of for key, of in groups.items() if of[0]["network"]}
@@ -43,19 +47,22 @@ def tables(entries: Sequence[Entry]) -> str | None:
     return "\n\n".join(parts) if parts else None
 
 
+def _data_of(entry: Entry) -> str:
+    """Return the name of the data, which says whether each seed has data of its own."""
+    return entry["data"] + FRESH * (entry.get("data_seed") is not None)
+
+
 def _predictions(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
     head = ["data", "model", "seeds", *_PREDICTIONS.values(), "IWELBO", "training"]
     rows = []
     for (data, variant), of in groups.items():
         pairs = [
-            f"{_mean(of, 'r', key)} / {_mean(of, 'r2', key)}"
-            if key.endswith("_mean")
-            else f"{_range(of, 'r', key)} / {_range(of, 'r2', key)}"
+            " / ".join(_mean_and_range([e[score][key] for e in of]) for score in ("r", "r2"))
             for key in _PREDICTIONS
         ]
-        bound = np.mean([entry["iwelbo"] for entry in of])
+        bound = _mean_and_range([entry["iwelbo"] for entry in of], 1)
         seconds = np.median([entry["train_s"] for entry in of])
-        rows.append([data, variant, str(len(of)), *pairs, f"{bound:.1f}", f"{seconds:.0f} s"])
+        rows.append([data, variant, str(len(of)), *pairs, bound, f"{seconds:.0f} s"])
     return table(head, rows)
 
 
@@ -64,28 +71,16 @@ def _networks(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
     rows = []
     for (data, variant), of in groups.items():
         found = [entry["network"] for entry in of]
-        scores = [
-            _range(found, "auprc", key) if key in ("model", "probability")
-            else _mean(found, "auprc", key)
-            for key in _RANKINGS
-        ]  # fmt: skip
-        called = f"{np.mean([e['n_called'] for e in found]):.0f}"
-        shares = [f"{np.mean([e[key] for e in found]):.2f}" for key in ("precision", "recall")]
-        rows.append([data, variant, str(len(of)), *scores, called, *shares])
+        scores = [_mean_and_range([e["auprc"][key] for e in found]) for key in _RANKINGS]
+        called = [
+            _mean_and_range([e[key] for e in found], digits)
+            for key, digits in (("n_called", 0), ("precision", 2), ("recall", 2))
+        ]
+        rows.append([data, variant, str(len(of)), *scores, *called])
     return table(head, rows)
 
 
-def _values(entries: Sequence[Entry], group: str, key: str) -> list[float]:
-    return [entry[group][key] for entry in entries]
-
-
-def _mean(entries: Sequence[Entry], group: str, key: str) -> str:
-    return f"{np.mean(_values(entries, group, key)):.3f}"
-
-
-def _range(entries: Sequence[Entry], group: str, key: str) -> str:
-    """Return the mean over seeds, with the range of more than one."""
-    values = _values(entries, group, key)
-    if len(values) < 2:
-        return f"{values[0]:.3f}"
-    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+def _mean_and_range(values: Sequence[float], digits: int = 3) -> str:
+    """Return "mean (minimum to maximum)" over seeds; the mean alone where no digit differs."""
+    mean, low, high = (f"{of(values):.{digits}f}" for of in (np.mean, np.min, np.max))
+    return mean if low == high else f"{mean} ({low} to {high})"

@@ -79,8 +79,10 @@ ACCURACY = """\
 How well models predict effects on cells that they have not seen, and how well they find the network
 of a simulation. "Network" predicts from control cells, "own cells" from the perturbation's training
 cells; the baselines are the mean of those cells, and that mean shrunk. Numbers are means over
-seeds, with their range in brackets. Rankings: strength is the probability of an edge times the size
-of its effect; z is the observed change over its standard error; ridge is linear deconvolution."""
+seeds, with the range (minimum to maximum) in brackets where seeds differ. Seeds train on the same
+data, unless its name ends with "new for each seed". Rankings: strength is the probability of an
+edge times the size of its effect; z is the observed change over its standard error; ridge is linear
+deconvolution."""
 
 
 def draw(found: Found, folder: Path) -> dict[str, str]:

@@ -40,6 +40,8 @@ def write(folder: Path, *, gpu: bool = True, earlier: bool = True) -> None:
             for seed in (0, 1)
             for cells in ("val", "test")
         ]
+        + [accuracy("cycles", seed, "val", network=True, data_seed=seed) for seed in (0, 1, 2)]
+        + [accuracy("cycles", 0, "val", network=True)]
         + [accuracy("screen", 0, "test", network=False)],
     }
     for name, entries in made.items():
@@ -48,8 +50,10 @@ def write(folder: Path, *, gpu: bool = True, earlier: bool = True) -> None:
         shutil.copy(ROOT / "benchmarks" / "results" / f"{name}.json", folder)
 
 
-def accuracy(data: str, seed: int, cells: str, *, network: bool) -> dict:
-    """Return the scores of one run."""
+def accuracy(
+    data: str, seed: int, cells: str, *, network: bool, data_seed: int | None = None
+) -> dict:
+    """Return the scores of one run; without a data seed they are as old as entries can be."""
     sources = ("network", "network_depth", "own_cells", "fixed_library", "train_mean",
                "shrunk_mean")  # fmt: skip
     rankings = ("model", "probability", "fold_change", "z", "ridge", "random")
@@ -67,6 +71,7 @@ def accuracy(data: str, seed: int, cells: str, *, network: bool) -> dict:
         "iwelbo": -437.1,
         "network": scores if network else None,
         "machine": MACHINE,
+        **({} if data_seed is None else {"data_seed": data_seed}),
     }  # fmt: skip
 
 

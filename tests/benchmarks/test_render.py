@@ -32,6 +32,9 @@ def test_every_result_is_on_the_page(tmp_path):
     assert "| 0.440, 0.450 | 0.9990 | 2 |" in text
     assert "| simulation 0 | accurate | 2 | 0.905 (0.900 to 0.910) / 0.800" in text
     assert "| screen | accurate | 1 | 0.900 / 0.800 |" in text
+    assert "| cycles | accurate | 1 | 0.900 / 0.800 |" in text
+    assert "| cycles, new for each seed | accurate | 3 | 0.910 (0.900 to 0.920) / 0.800 |" in text
+    assert "| -437.1 | 22 s |" in text and "| 40 | 0.50 | 1.00 |" in text
     assert "| cpu | second start (warm cache) | 4 s (3.84 s to 4.52 s) | 500 ms |" in text
     for name in ("step", "sizes", "profile"):
         assert f"(plots/{name}.png)" in text

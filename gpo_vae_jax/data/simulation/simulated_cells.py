@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -9,10 +11,15 @@ from scipy import sparse
 
 from gpo_vae_jax.config import SimulateConfig
 from gpo_vae_jax.data.prepared_file import TRUTH
+from gpo_vae_jax.data.simulation.simulated_network import (
+    draw_network,
+    generator_of,
+    propagate,
+    truth_of,
+)
 
 CONTROL = "non-targeting"
 _DEFAULT = SimulateConfig()
-_LARGEST_CHANGE = 2.5  # of log expression, so that long chains of edges stay finite
 _FOLLOWERS = 0.3  # share of the genes outside the network that follow one network gene
 _NETWORK_LEVEL = (1.2, 0.4)  # mean and spread of log base expression; network genes are expressed
 _OTHER_LEVEL = (0.0, 1.0)
@@ -22,22 +29,39 @@ _DAMAGED_SHIFT = 1.0  # spread over genes of the log change that all damaged cel
 _MITOCHONDRIAL_RISE = 2.0
 
 
+class _Cells(NamedTuple):
+    """What was drawn for each of N cells."""
+
+    kind: np.ndarray  # [N], the perturbation that its label names
+    failed: np.ndarray  # [N] bool
+    doublet: np.ndarray  # [N] bool
+    escaped: np.ndarray  # [N] bool
+    batch: np.ndarray  # [N] int
+
+
 def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
     """Simulate raw Perturb-seq counts with a known network; a function of the settings alone.
 
-    The network is acyclic: gene a's log change times weight[a, b] is added to gene b's, so that a
-    knock-down travels along paths.
+    Gene a's log change times weight[a, b] is added to gene b's, so that a knock-down travels along
+    paths (`propagate`). The network is acyclic unless `cycles` adds loops. docs/data.md describes
+    what the settings of harder data do.
 
     Returns:
       Counts [n_cells, n_genes]. obs has `perturbation` ("A+B" for two), `qc_fail_true` and
-      `doublet_true`; var has `perturbed` and `in_network`. uns['gpo_vae_truth'] has the `names` of
-      the network genes, the signed `weights` [source, target], and `effects`, the change of their
-      log expression for each of the `labels`.
+      `doublet_true`, with an `escape_fraction` also `escaped_true`, and with several batches
+      `batch`; var has `perturbed` and `in_network`. uns['gpo_vae_truth'] has the `names` of the
+      measured network genes, the signed `weights` [source, target] of direct edges among them, and
+      `effects`, the change of their log expression for each of the `labels`; with cycles also
+      `closing`, the edges that close loops, and with hidden genes `through_hidden`, the summed
+      weight of paths through hidden genes alone.
+
+    Raises:
+      ConfigError: no feedback loop is weak enough (`cycles`).
     """
     rng = np.random.default_rng(config.seed)
     genes = _gene_names(rng, config)
-    n_network = config.n_perturbed + config.n_extended
-    weights = random_network(rng, n_network, config.edges_per_gene, config.effect)
+    network = draw_network(rng, config)
+    n_network = network.n_measured
     reach = _followers(rng, n_network, config)
     base = np.concatenate([
         rng.normal(*_NETWORK_LEVEL, n_network),
@@ -46,54 +70,42 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
 
     targets, kinds = _perturbations(rng, config)
     log_knockdown = np.log(max(1 - config.knockdown, 1e-2))
-    change = np.stack([propagate(weights, kind, log_knockdown) for kind in kinds])
-    log_rate = base + np.concatenate([change, change @ reach], axis=1)[targets]
+    change = np.stack([
+        propagate(network.weights, kind, log_knockdown, config.saturation)[:n_network]
+        for kind in kinds
+    ])  # fmt: skip
+    escaped = _escaped(config, targets)
+    acting = np.where(escaped, 0, targets)
+    log_rate = (base + np.concatenate([change, change @ reach], axis=1))[acting]
+    batch, shift = _batches(config)
+    if config.n_batches > 1:
+        log_rate += shift[batch]
 
     failed = rng.random(config.n_cells) < config.fail_fraction
     damage = rng.normal(0, _DAMAGED_SHIFT, config.n_genes)
     damage[[name.startswith("MT-") for name in genes]] += _MITOCHONDRIAL_RISE
-    log_rate = log_rate + failed[:, None] * damage
+    log_rate[failed] += damage
     library = config.median_umi * np.exp(rng.normal(0, _LIBRARY_SPREAD, config.n_cells))
     library = library * np.where(failed, _DAMAGED_LIBRARY, 1.0)
     # Depth is relative to the base expression, not to that of the cell: a strong response must not
     # push every other gene down.
-    rate = np.exp(log_rate) * (library / np.exp(base).sum())[:, None]
+    rate = np.exp(log_rate, out=log_rate)
+    rate *= (library / np.exp(base).sum())[:, None]
     counts = _negative_binomial(rng, rate, config.dispersion)
 
     doublet = (rng.random(config.n_cells) < config.doublet_fraction) & ~failed
     partner = rng.integers(config.n_cells, size=config.n_cells)
-    counts = counts + doublet[:, None] * counts[partner]
-    return _assemble(rng, config, genes, counts, targets, kinds, weights, change, failed, doublet)
-
-
-def random_network(
-    rng: np.random.Generator, n_genes: int, edges_per_gene: float, effect: float
-) -> np.ndarray:
-    """Draw a sparse signed acyclic network, [source, target], |weight| within 20 % of `effect`."""
-    possible = n_genes * (n_genes - 1) / 2
-    share = min(1.0, edges_per_gene * n_genes / possible) if possible else 0.0
-    place = rng.permutation(n_genes)  # a hidden order; edges go forward in it
-    edge = (rng.random((n_genes, n_genes)) < share) & (place[:, None] < place[None, :])
-    sign = np.where(rng.random((n_genes, n_genes)) < 0.5, -1.0, 1.0)
-    return edge * sign * effect * rng.uniform(0.8, 1.2, (n_genes, n_genes))
-
-
-def propagate(weights: np.ndarray, knocked_down: tuple[int, ...], log_change: float) -> np.ndarray:
-    """Return the change of log expression of all n network genes under knock-downs, [n].
-
-    Knocked-down genes keep `log_change` whatever regulates them; the change of every other gene is
-    the sum over its regulators. An acyclic network converges within n rounds.
-    """
-    held = np.zeros(len(weights), bool)
-    held[list(knocked_down)] = True
-    change = np.where(held, log_change, 0.0)
-    for _ in range(len(weights)):
-        sums = np.clip(change @ weights, -_LARGEST_CHANGE, _LARGEST_CHANGE)
-        updated = np.where(held, log_change, sums)
-        if np.array_equal(updated, change):
-            break
-        change = updated
-    return change
+    counts[doublet] += counts[partner[doublet]]
+    cells = _Cells(targets, failed, doublet, escaped, batch)
+    labels = np.array(["+".join(sorted(genes[list(kind)])) or CONTROL for kind in kinds])
+    adata = _assemble(rng, config, genes, counts, labels, cells)
+    adata.uns[TRUTH] = {
+        "names": genes[:n_network].copy(),
+        **truth_of(network),
+        "labels": labels.astype(object),
+        "effects": change.astype(np.float32),
+    }
+    return adata
 
 
 def _gene_names(rng: np.random.Generator, config: SimulateConfig) -> np.ndarray:
@@ -138,10 +150,28 @@ def _perturbations(
     return np.where(drawn < config.control_fraction, 0, kind), kinds
 
 
+def _escaped(config: SimulateConfig, targets: np.ndarray) -> np.ndarray:
+    """Return the perturbed cells in which no perturbation acts, [N] bool; their label stays."""
+    drawn = generator_of(config, "escape").random(config.n_cells)
+    return (drawn < config.escape_fraction) & (targets != 0)
+
+
+def _batches(config: SimulateConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return the batch of each cell, [N], whatever its perturbation, and the shift of each gene.
+
+    Shifts of log expression are [n_batches, n_genes].
+    """
+    rng = generator_of(config, "batches")
+    shift = rng.normal(0, config.batch_effect, (config.n_batches, config.n_genes))
+    return rng.integers(config.n_batches, size=config.n_cells), shift
+
+
 def _negative_binomial(
     rng: np.random.Generator, mean: np.ndarray, concentration: float
 ) -> np.ndarray:
-    return rng.poisson(mean * rng.gamma(concentration, 1 / concentration, mean.shape))
+    """Draw counts; `mean` is overwritten."""
+    mean *= rng.gamma(concentration, 1 / concentration, mean.shape)
+    return rng.poisson(mean)
 
 
 def _assemble(
@@ -149,29 +179,26 @@ def _assemble(
     config: SimulateConfig,
     genes: np.ndarray,
     counts: np.ndarray,
-    targets: np.ndarray,
-    kinds: list[tuple[int, ...]],
-    weights: np.ndarray,
-    change: np.ndarray,
-    failed: np.ndarray,
-    doublet: np.ndarray,
+    labels: np.ndarray,
+    cells: _Cells,
 ) -> anndata.AnnData:
     """Build the AnnData, with genes in random order."""
-    labels = np.array(["+".join(sorted(genes[list(kind)])) or CONTROL for kind in kinds])
-    cells = rng.permutation([f"CELL{i:06d}" for i in range(config.n_cells)])
+    names = rng.permutation([f"CELL{i:06d}" for i in range(config.n_cells)])
     order = rng.permutation(config.n_genes)
-    n_network = len(weights)
     position = np.arange(config.n_genes)
-    adata = anndata.AnnData(
+    n_network = config.n_perturbed + config.n_extended
+    obs = {
+        "perturbation": pd.Categorical(labels[cells.kind]),
+        "qc_fail_true": cells.failed,
+        "doublet_true": cells.doublet,
+    }
+    if config.escape_fraction:
+        obs["escaped_true"] = cells.escaped
+    if config.n_batches > 1:
+        obs["batch"] = pd.Categorical([f"batch{number}" for number in cells.batch])
+    return anndata.AnnData(
         sparse.csr_matrix(counts[:, order].astype(np.float32)),
-        obs=pd.DataFrame(
-            {
-                "perturbation": pd.Categorical(labels[targets]),
-                "qc_fail_true": failed,
-                "doublet_true": doublet,
-            },
-            index=cells.astype(str),
-        ),
+        obs=pd.DataFrame(obs, index=names.astype(str)),
         var=pd.DataFrame(
             {
                 "perturbed": (position < config.n_perturbed)[order],
@@ -180,10 +207,3 @@ def _assemble(
             index=pd.Index(genes[order].astype(str)),
         ),
     )
-    adata.uns[TRUTH] = {
-        "names": genes[:n_network].copy(),
-        "weights": weights.astype(np.float32),
-        "labels": labels.astype(object),
-        "effects": change.astype(np.float32),
-    }
-    return adata
