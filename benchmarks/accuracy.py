@@ -75,6 +75,7 @@ VARIANTS: Mapping[str, Changes] = {  # changes of the preset `accurate`
     "random start": {"model": {"effect_init": "random"}},
     "no invariance": {"objective": {"invariance_coeff": 0.0}},
     "no propagation": {"model": {"propagate": 0}},
+    "15 steps": {"model": {"propagate": 15}},
     "8 particles": {"train": {"n_particles": 8}},
     "one network a batch": {"train": {"network_samples": 1}},
     "escape": {"model": {"escape_prior": 0.1}},
