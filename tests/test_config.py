@@ -55,6 +55,7 @@ def values_of(path, hint):
         ("prepare", "scrublet"): st.sampled_from(("off", "whole", "slices")),  # "batch": a key
         ("model", "effect"): st.just("latent"),  # "propagated" needs a table, which it then allows:
         ("model", "effect_init"): st.just("random"),
+        ("model", "escape_prior"): st.just(0.0),
         ("objective", "kl"): st.just("sampled"),
     }
     if path in special:
@@ -270,6 +271,7 @@ def test_settings_that_exclude_or_need_each_other(values, says):
             "set config.model.sum_mode=False",
         ),
         ({"effect_init": "deconvolution"}, {}, "set config.model.effect='propagated'"),
+        ({"escape_prior": 0.1}, {}, "set config.model.effect='propagated'"),
         ({}, {"kl": "analytic"}, "set config.model.effect_guide='table'"),
         (
             {"effect_guide": "table"},
