@@ -32,7 +32,8 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
       Counts [n_cells, n_genes]. obs has `perturbation` ("A+B" for two), `qc_fail_true` and
       `doublet_true`; var has `perturbed` and `in_network`. uns['gpo_vae_truth'] has the `names` of
       the network genes, the signed `weights` [source, target], and `effects`, the change of their
-      log expression for each of the `labels`.
+      log expression for each of the `labels`; `followers`, genes outside the network that follow
+      one of its genes, and their weights `follows` [network gene, follower].
     """
     rng = np.random.default_rng(config.seed)
     genes = _gene_names(rng, config)
@@ -63,7 +64,11 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
     doublet = (rng.random(config.n_cells) < config.doublet_fraction) & ~failed
     partner = rng.integers(config.n_cells, size=config.n_cells)
     counts = counts + doublet[:, None] * counts[partner]
-    return _assemble(rng, config, genes, counts, targets, kinds, weights, change, failed, doublet)
+    follows = reach.any(axis=0)
+    followers = {"followers": genes[n_network:][follows], "follows": reach[:, follows]}
+    return _assemble(
+        rng, config, genes, counts, targets, kinds, weights, change, failed, doublet, followers
+    )
 
 
 def random_network(
@@ -155,6 +160,7 @@ def _assemble(
     change: np.ndarray,
     failed: np.ndarray,
     doublet: np.ndarray,
+    followers: dict[str, np.ndarray],
 ) -> anndata.AnnData:
     """Build the AnnData, with genes in random order."""
     labels = np.array(["+".join(sorted(genes[list(kind)])) or CONTROL for kind in kinds])
@@ -185,5 +191,7 @@ def _assemble(
         "weights": weights.astype(np.float32),
         "labels": labels.astype(object),
         "effects": change.astype(np.float32),
+        "followers": followers["followers"].copy(),
+        "follows": followers["follows"].astype(np.float32),
     }
     return adata
