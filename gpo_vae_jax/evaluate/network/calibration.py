@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import logsumexp
 
 from gpo_vae_jax.evaluate.network.edges import edge_effects, edge_probabilities
 from gpo_vae_jax.evaluate.network.recovery import judged_pairs
@@ -24,7 +25,15 @@ from gpo_vae_jax.types import Params
 
 _LEAST_RATIO = 3.0  # effects of edges are so many times wider than those of absent ones
 _STARTS = (0.1, 0.4)  # of the relative error of paths
-_CONSTANT = math.log(2 / (math.pi * math.sqrt(3)))  # of Student's t with 3 degrees of freedom
+_LARGEST, _OTHERS = 20_000, 20_000  # pairs that distributions are fitted to, of large networks
+_OF_EFFECTS = math.log(2 / (math.pi * math.sqrt(3)))  # Student's t, 3 degrees of freedom
+_OF_NOISE = -math.log(2 * math.pi) / 2
+
+# A Student's t with 2 degrees of freedom is a normal distribution of random variance w, which is
+# above -1 / log(1 - u) with probability u. It is summed over intervals of u.
+_ENDS = np.array([1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.03, 0.01, 0.003, 0.001, 0])
+_WEIGHTS = _ENDS[:-1] - _ENDS[1:]
+_VARIANCES = -1 / np.log1p(-(_ENDS[:-1] + _ENDS[1:]) / 2)
 
 
 class EffectMixture(NamedTuple):
@@ -104,16 +113,15 @@ def fit_mixture(effects: np.ndarray, paths: np.ndarray) -> EffectMixture | None:
     largest = float(np.abs(effects).max(initial=0.0))
     if not largest:
         return None
-    x = np.abs(effects) / largest
-    g = np.asarray(paths, np.float64) / largest
-    wide = max(float(np.quantile(x, 0.97)) / 2, 0.01)
-    noise = min(max(1.5 * float(np.median(x)), 1e-3), 0.3)
-    bounds = [(-9.0, 0.0), (-7.0, 2.5), (-9.0, 2.5), (-9.0, 0.0)]
+    x, g, weight = _thinned(np.abs(effects) / largest, np.asarray(paths, np.float64) / largest)
+    wide = max(float(np.quantile(np.abs(effects), 0.97)) / largest / 2, 0.01)
+    noise = min(max(1.5 * float(np.median(np.abs(effects))) / largest, 1e-3), 0.3)
+    bounds = [(-9.0, 0.0), (-7.0, 2.5), (-9.0, 2.5), (-12.0, 0.0)]
     found = [
         minimize(
             _loss,
             np.array([np.log(noise), np.log(start), np.log(wide), np.log(0.05 / 0.95)]),
-            args=(x, g),
+            args=(x, g, weight),
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
@@ -125,12 +133,31 @@ def fit_mixture(effects: np.ndarray, paths: np.ndarray) -> EffectMixture | None:
 
 
 def share_of_edges(effects: np.ndarray, paths: np.ndarray, mixture: EffectMixture) -> np.ndarray:
-    """Return the probability that an effect is that of an edge and not an error.
+    """Return the probability that an effect is that of an edge and not an error, [...].
 
-    It rises with |effect| wherever the error's scale is below 3 times that of edges.
+    It rises with |effect| unless the error of the paths is larger than effects of edges are.
     """
-    absent, present, _ = _log_densities(np.abs(effects), paths, mixture)
-    return np.exp(present - np.logaddexp(absent, present))
+    x = np.abs(np.asarray(effects, np.float64)).reshape(-1)
+    g, share = np.asarray(paths, np.float64).reshape(-1), np.empty(x.size)
+    for start in range(0, x.size, _OTHERS):
+        at = slice(start, start + _OTHERS)
+        absent, _ = _absent(x[at], g[at], mixture)
+        present = _present(x[at], mixture)
+        share[at] = np.exp(present - np.logaddexp(absent, present))
+    return share.reshape(np.shape(effects))
+
+
+def _thinned(x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the largest effects, an even sample of the others, their paths and their weights."""
+    order = np.lexsort((g, -x))
+    largest, others = order[:_LARGEST], order[_LARGEST:]
+    step = -(-len(others) // _OTHERS) or 1
+    sample = others[step // 2 :: step]
+    chosen = np.concatenate([largest, sample])
+    weight = np.ones(len(chosen))
+    if len(sample):
+        weight[len(largest) :] = len(others) / len(sample)
+    return x[chosen], g[chosen], weight / weight.sum()
 
 
 def _mixture(parameters: np.ndarray) -> EffectMixture:
@@ -139,40 +166,41 @@ def _mixture(parameters: np.ndarray) -> EffectMixture:
     return EffectMixture(noise, error, _LEAST_RATIO * noise + more, share)
 
 
-def _log_densities(
-    x: np.ndarray, paths: np.ndarray, m: EffectMixture
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the log-densities of absent and present edges with their shares, and the variance."""
-    squared = np.square(x)
-    variance = m.noise**2 + m.path_error**2 * np.square(paths)
-    absent = -np.log(variance) / 2 - 2 * np.log1p(squared / (3 * variance))
+def _absent(x: np.ndarray, g: np.ndarray, m: EffectMixture) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log-density of absent edges with their share, [N], and its terms, [N, K]."""
+    variance = m.noise**2 + m.path_error**2 * np.square(g)[:, None] * _VARIANCES[None]
+    terms = np.log(_WEIGHTS)[None] - (np.log(variance) + np.square(x)[:, None] / variance) / 2
+    density = logsumexp(terms, axis=1)
+    return density + _OF_NOISE + math.log1p(-m.share), terms - density[:, None]
+
+
+def _present(x: np.ndarray, m: EffectMixture) -> np.ndarray:
+    """Return the log-density of edges with their share, [N]."""
+    relative = np.square(x / m.size) / 3
     with np.errstate(divide="ignore"):
-        moment = np.log(squared / (3 * m.size**2))
-    present = moment - math.log(m.size) - 2 * np.log1p(squared / (3 * m.size**2))
-    return (
-        _CONSTANT + math.log1p(-m.share) + absent,
-        _CONSTANT + math.log(m.share) + present,
-        variance,
-    )
+        density = np.log(relative) - 2 * np.log1p(relative) - math.log(m.size)
+    return density + _OF_EFFECTS + math.log(m.share)
 
 
-def _loss(parameters: np.ndarray, x: np.ndarray, paths: np.ndarray) -> tuple[float, np.ndarray]:
+def _loss(
+    parameters: np.ndarray, x: np.ndarray, g: np.ndarray, weight: np.ndarray
+) -> tuple[float, np.ndarray]:
     """Return the mean negative log-likelihood and its gradient in the parameters of `_mixture`."""
     m = _mixture(parameters)
-    absent, present, variance = _log_densities(x, paths, m)
+    (absent, terms), present = _absent(x, g, m), _present(x, m)
     both, squared = np.logaddexp(absent, present), np.square(x)
     is_edge = np.exp(present - both)
-    by_variance = (1 - is_edge) * (
-        2 * squared / (variance * (3 * variance + squared)) - 1 / (2 * variance)
-    )
-    by_size = is_edge * (4 * squared / (3 * m.size**2 + squared) - 3) / m.size
-    more = m.size - _LEAST_RATIO * m.noise
+    of_paths = m.path_error**2 * np.square(g)[:, None] * _VARIANCES[None]
+    variance = m.noise**2 + of_paths
+    by_variance = np.exp(terms) * (squared[:, None] / variance - 1) / (2 * variance)
+    absence, presence = weight * (1 - is_edge), weight * is_edge
+    by_size = presence @ (4 * squared / (3 * m.size**2 + squared) - 3) / m.size
     gradient = np.array(
         [
-            2 * m.noise**2 * by_variance.mean() + _LEAST_RATIO * m.noise * by_size.mean(),
-            2 * m.path_error**2 * (by_variance * np.square(paths)).mean(),
-            more * by_size.mean(),
-            (is_edge - m.share).mean(),
+            2 * m.noise**2 * (absence @ by_variance.sum(axis=1)) + _LEAST_RATIO * m.noise * by_size,
+            2 * (absence @ (by_variance * of_paths).sum(axis=1)),
+            (m.size - _LEAST_RATIO * m.noise) * by_size,
+            presence.sum() - m.share,
         ]
     )
-    return -float(both.mean()), -gradient
+    return -float(weight @ both), -gradient
