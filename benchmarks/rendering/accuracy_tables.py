@@ -60,7 +60,8 @@ def _predictions(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
 
 
 def _networks(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
-    head = ["data", "model", "seeds", *_RANKINGS.values(), "called", "precision", "recall"]
+    head = ["data", "model", "seeds", *_RANKINGS.values(), "called", "precision", "recall",
+            "called at FDR .1", "precision", "recall"]  # fmt: skip
     rows = []
     for (data, variant), of in groups.items():
         found = [entry["network"] for entry in of]
@@ -71,8 +72,22 @@ def _networks(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
         ]  # fmt: skip
         called = f"{np.mean([e['n_called'] for e in found]):.0f}"
         shares = [f"{np.mean([e[key] for e in found]):.2f}" for key in ("precision", "recall")]
-        rows.append([data, variant, str(len(of)), *scores, called, *shares])
+        at_fdr = _at_fdr([entry["fdr"] for entry in found if "fdr" in entry])
+        rows.append([data, variant, str(len(of)), *scores, called, *shares, *at_fdr])
     return table(head, rows)
+
+
+def _at_fdr(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return number, precision and recall of the calls; empty where no run has them."""
+    if not found:
+        return ["", "", ""]
+    called = f"{np.mean([entry['n_called'] for entry in found]):.0f}"
+    return [called, *(f"{_known_mean(found, key):.2f}" for key in ("precision", "recall"))]
+
+
+def _known_mean(found: Sequence[Mapping[str, Any]], key: str) -> float:
+    known = [entry[key] for entry in found if entry[key] is not None and entry[key] == entry[key]]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _values(entries: Sequence[Entry], group: str, key: str) -> list[float]:

@@ -30,6 +30,10 @@ MAIN_PATHS = (  # of single numbers, in the order they are shown; effects come b
     "truth.auprc",
     "truth.auroc",
     "truth.mask.f1",
+    "calibration.n_called",
+    "calibration.stated_precision",
+    "calibration.truth.precision",
+    "calibration.truth.recall",
 )
 _COLUMNS = ["metric", "label", "cells", "source", "value", "better"]
 _ON_TEST_CELLS = ("predictive_iwelbo", "network.block", "network.all")
@@ -110,3 +114,39 @@ def effects_on(summary: Mapping[str, Any], cells: str) -> dict[str, dict[str, fl
         values = {source: (by_source.get(source) or {}).get(name) for source in SOURCES}
         found[name] = {k: math.nan if v is None else float(v) for k, v in values.items()}
     return found
+
+
+def calls_in_words(summary: Mapping[str, Any]) -> str:
+    """Return how many edges are called at the expected FDR, what they promise, and what holds.
+
+    Empty where no edge was judged.
+    """
+    found = summary.get("calibration") or {}
+    if "n_called" not in found:
+        return ""
+    n, stated = found["n_called"], found.get("stated_precision")
+    fdr = (summary.get("settings") or {}).get("fdr")
+    rate = "" if fdr is None else f" of {fdr:g}"
+    if not n or stated is None:
+        return f"No edge can be called at an expected false discovery rate{rate}."
+    text = (
+        f"{n:,} edge{'s' if n > 1 else ''} of perturbed genes called at an expected false "
+        f"discovery rate{rate}: {stated:.0%} of them are expected to be right."
+    )
+    for key, contains in (("truth", "The true network contains"), ("known", "Known networks have")):
+        of = found.get(key) or {}
+        precision, recall = of.get("precision"), of.get("recall")
+        if precision is None or not math.isfinite(precision):
+            continue
+        text += f" {contains} {precision:.0%} of them"
+        if key == "known":
+            text += ", a lower bound because they are incomplete"
+        elif recall is not None and math.isfinite(recall):
+            text += f", and {recall:.0%} of its edges are among them"
+        text += "."
+    if found.get("stated_by") == "probability":
+        text += (
+            " The model's effects have no unit, so these are its own probabilities, which are not "
+            "calibrated."
+        )
+    return text

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from gpo_vae_jax.evaluate.network.edge_calls import EdgeCalls, call_edges
 from gpo_vae_jax.evaluate.network.edges import edge_effects, edge_probabilities
 from gpo_vae_jax.evaluate.network.recovery import judged_pairs
 from gpo_vae_jax.model.cell_effects import propagate
@@ -51,17 +52,27 @@ def edge_posterior(params: Params, *, spec: Spec) -> np.ndarray:
     Of latent effects, which have no unit that pairs could be compared in, it is the probability.
     """
     probabilities = np.array(edge_probabilities(params, spec=spec), np.float64)
-    sizes = spec.sizes
     if spec.model.effect == "latent":
         np.fill_diagonal(probabilities, 0.0)
         return probabilities
-    measured = np.asarray(sizes.network_genes) >= 0 if sizes.network_genes else None
     return calibrated(
         probabilities,
         edge_effects(params, spec=spec),
-        judged_pairs(sizes.n_treatments, sizes.n_perturbed, measured=measured),
+        pairs_to_call(spec),
         steps=spec.model.propagate,
     )
+
+
+def calls_of(params: Params, fdr: float, *, spec: Spec) -> EdgeCalls:
+    """Call the edges of perturbed genes at an expected false discovery rate."""
+    return call_edges(edge_posterior(params, spec=spec), pairs_to_call(spec), fdr)
+
+
+def pairs_to_call(spec: Spec) -> np.ndarray:
+    """Return the pairs that the data can judge, [T, T] bool: perturbed source, measured target."""
+    sizes = spec.sizes
+    measured = np.asarray(sizes.network_genes) >= 0 if sizes.network_genes else None
+    return judged_pairs(sizes.n_treatments, sizes.n_perturbed, measured=measured)
 
 
 def calibrated(

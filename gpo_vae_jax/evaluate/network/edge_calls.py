@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
 
 BINS = 10  # of equal width, in which stated probabilities are compared with observed shares
 
@@ -83,6 +86,41 @@ def reliability(stated: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     if len(which):
         found["expected_calibration_error"] = error
     return found
+
+
+def calibration_against(
+    calls: EdgeCalls,
+    probabilities: np.ndarray,
+    truth: np.ndarray | None,
+    known: Sequence[PlacedNetwork],
+    counted: np.ndarray,
+    *,
+    calibrated: bool = True,
+) -> dict[str, Any]:
+    """Return what calls state, and how far it holds against the truth and known networks.
+
+    Args:
+      calls: of `call_edges`.
+      probabilities: [T, T] of q(M).
+      truth: [T, T] true network of simulated data.
+      known: known networks; the last is their union.
+      counted: [T, T] bool, the pairs that are compared.
+      calibrated: whether the posterior is more than the model's own probabilities.
+
+    Returns:
+      n_called, stated_precision; stated_by, "posterior" or "probability"; `truth` and `known`, what
+      `against` returns, None where there is no such network.
+    """
+    networks = {"truth": truth, "known": known[-1].adjacency if known else None}
+    return {
+        "n_called": calls.n_called,
+        "stated_precision": calls.stated_precision,
+        "stated_by": "posterior" if calibrated else "probability",
+        **{
+            name: None if network is None else against(calls, probabilities, network, counted)
+            for name, network in networks.items()
+        },
+    }
 
 
 def against(
