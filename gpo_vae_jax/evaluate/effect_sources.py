@@ -27,7 +27,6 @@ CONTEXT = {  # parts of a number's path in words
     "matched_mask": "columns matched",
     "upstream": "as the original computes it",
     "calibration": "calls at the expected FDR",
-    "known": "known networks",
     "probability": "probability",
     "posterior": "calibrated probability",
     "rankings": "ranking of pairs by",

@@ -133,13 +133,14 @@ def calls_in_words(summary: Mapping[str, Any]) -> str:
         f"{n:,} edge{'s' if n > 1 else ''} of perturbed genes called at an expected false "
         f"discovery rate{rate}: {stated:.0%} of them are expected to be right."
     )
-    for key, contains in (("truth", "The true network contains"), ("known", "Known networks have")):
+    sources = {"truth": "The true network contains", "known_networks": "Known networks have"}
+    for key, contains in sources.items():
         of = found.get(key) or {}
         precision, recall = of.get("precision"), of.get("recall")
         if precision is None or not math.isfinite(precision):
             continue
         text += f" {contains} {precision:.0%} of them"
-        if key == "known":
+        if key == "known_networks":
             text += ", a lower bound because they are incomplete"
         elif recall is not None and math.isfinite(recall):
             text += f", and {recall:.0%} of its edges are among them"

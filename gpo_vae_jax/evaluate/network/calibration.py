@@ -27,14 +27,8 @@ from gpo_vae_jax.types import Params
 _LEAST_RATIO = 3.0  # effects of edges are so many times wider than those of absent ones
 _STARTS = (0.1, 0.4)  # of the relative error of paths
 _LARGEST, _OTHERS = 20_000, 20_000  # pairs that distributions are fitted to, of large networks
-_OF_EFFECTS = math.log(2 / (math.pi * math.sqrt(3)))  # Student's t, 3 degrees of freedom
-_OF_NOISE = -math.log(2 * math.pi) / 2
 
-# A Student's t with 2 degrees of freedom is a normal distribution of random variance w, which is
-# above -1 / log(1 - u) with probability u. It is summed over intervals of u.
-_ENDS = np.array([1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.03, 0.01, 0.003, 0.001, 0])
-_WEIGHTS = _ENDS[:-1] - _ENDS[1:]
-_VARIANCES = -1 / np.log1p(-(_ENDS[:-1] + _ENDS[1:]) / 2)
+_ENDS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0)
 
 
 class EffectMixture(NamedTuple):
@@ -177,12 +171,24 @@ def _mixture(parameters: np.ndarray) -> EffectMixture:
     return EffectMixture(noise, error, _LEAST_RATIO * noise + more, share)
 
 
+def _variances() -> tuple[np.ndarray, np.ndarray]:
+    """Return variances and weights of normal distributions whose sum is a Student's t, [K] each.
+
+    A t with 2 degrees of freedom is a normal distribution of random variance w, which is above
+    -1 / log(1 - u) with probability u. It is summed over intervals of u.
+    """
+    ends = np.array(_ENDS)
+    return -1 / np.log1p(-(ends[:-1] + ends[1:]) / 2), ends[:-1] - ends[1:]
+
+
 def _absent(x: np.ndarray, g: np.ndarray, m: EffectMixture) -> tuple[np.ndarray, np.ndarray]:
     """Return the log-density of absent edges with their share, [N], and its terms, [N, K]."""
-    variance = m.noise**2 + m.path_error**2 * np.square(g)[:, None] * _VARIANCES[None]
-    terms = np.log(_WEIGHTS)[None] - (np.log(variance) + np.square(x)[:, None] / variance) / 2
+    variances, weights = _variances()
+    variance = m.noise**2 + m.path_error**2 * np.square(g)[:, None] * variances[None]
+    terms = np.log(weights)[None] - (np.log(variance) + np.square(x)[:, None] / variance) / 2
     density = logsumexp(terms, axis=1)
-    return density + _OF_NOISE + math.log1p(-m.share), terms - density[:, None]
+    constant = -math.log(2 * math.pi) / 2
+    return density + constant + math.log1p(-m.share), terms - density[:, None]
 
 
 def _present(x: np.ndarray, m: EffectMixture) -> np.ndarray:
@@ -190,7 +196,8 @@ def _present(x: np.ndarray, m: EffectMixture) -> np.ndarray:
     relative = np.square(x / m.size) / 3
     with np.errstate(divide="ignore"):
         density = np.log(relative) - 2 * np.log1p(relative) - math.log(m.size)
-    return density + _OF_EFFECTS + math.log(m.share)
+    constant = math.log(2 / (math.pi * math.sqrt(3)))  # of a t with 3 degrees of freedom
+    return density + constant + math.log(m.share)
 
 
 def _loss(
@@ -201,7 +208,7 @@ def _loss(
     (absent, terms), present = _absent(x, g, m), _present(x, m)
     both, squared = np.logaddexp(absent, present), np.square(x)
     is_edge = np.exp(present - both)
-    of_paths = m.path_error**2 * np.square(g)[:, None] * _VARIANCES[None]
+    of_paths = m.path_error**2 * np.square(g)[:, None] * _variances()[0][None]
     variance = m.noise**2 + of_paths
     by_variance = np.exp(terms) * (squared[:, None] / variance - 1) / (2 * variance)
     absence, presence = weight * (1 - is_edge), weight * is_edge

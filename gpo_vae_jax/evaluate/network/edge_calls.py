@@ -108,10 +108,10 @@ def calibration_against(
       calibrated: whether the posterior is more than the model's own probabilities.
 
     Returns:
-      n_called, stated_precision; stated_by, "posterior" or "probability"; `truth` and `known`, what
-      `against` returns, None where there is no such network.
+      n_called, stated_precision; stated_by, "posterior" or "probability"; for `truth` and
+      `known_networks`, what `against` returns, None where there is no such network.
     """
-    networks = {"truth": truth, "known": known[-1].adjacency if known else None}
+    networks = {"truth": truth, "known_networks": known[-1].adjacency if known else None}
     return {
         "n_called": calls.n_called,
         "stated_precision": calls.stated_precision,

@@ -16,7 +16,7 @@ from gpo_vae_jax.evaluate.report.markup import Markup, element, table
 from gpo_vae_jax.evaluate.report.section import paragraph
 from gpo_vae_jax.evaluate.report.wording import count, dig, number, real
 
-_AGAINST = {"truth": "true network", "known": "known networks"}
+_AGAINST = {"truth": "true network", "known_networks": "known networks"}
 _MARKS = {"probability": UNCALIBRATED, "posterior": CALIBRATED}
 
 Points = list[tuple[float, float, float]]  # stated, observed, number of pairs
@@ -31,7 +31,11 @@ def calibration_parts(summary: Mapping[str, Any]) -> tuple[list[Markup], Plot | 
         found,
         "Pairs in ten bins of their stated probability, and the share of each bin that are edges. "
         "On the diagonal, probabilities mean what they say. Bars: 95 % intervals of the shares."
-        + (" Known networks are incomplete: shares are too low." if dig(found, "known") else ""),
+        + (
+            " Known networks are incomplete: shares are too low."
+            if dig(found, "known_networks")
+            else ""
+        ),
     )
     rows = [
         [name, *(number(dig(found, key, of, "expected_calibration_error")) for of in _MARKS)]
