@@ -121,33 +121,39 @@ def calls_in_words(summary: Mapping[str, Any]) -> str:
 
     Empty where no edge was judged.
     """
-    found = summary.get("calibration") or {}
-    if "n_called" not in found:
+    found = summary.get("calibration")
+    n = _finite(found, "n_called")
+    if n is None:
         return ""
-    n, stated = found["n_called"], found.get("stated_precision")
-    fdr = (summary.get("settings") or {}).get("fdr")
+    fdr, stated = _finite(summary.get("settings"), "fdr"), _finite(found, "stated_precision")
     rate = "" if fdr is None else f" of {fdr:g}"
     if not n or stated is None:
         return f"No edge can be called at an expected false discovery rate{rate}."
     text = (
-        f"{n:,} edge{'s' if n > 1 else ''} of perturbed genes called at an expected false "
+        f"{n:,.0f} edge{'s' if n > 1 else ''} of perturbed genes called at an expected false "
         f"discovery rate{rate}: {stated:.0%} of them are expected to be right."
     )
-    sources = {"truth": "The true network contains", "known_networks": "Known networks have"}
-    for key, contains in sources.items():
-        of = found.get(key) or {}
-        precision, recall = of.get("precision"), of.get("recall")
-        if precision is None or not math.isfinite(precision):
-            continue
-        text += f" {contains} {precision:.0%} of them"
-        if key == "known_networks":
-            text += ", a lower bound because they are incomplete"
-        elif recall is not None and math.isfinite(recall):
-            text += f", and {recall:.0%} of its edges are among them"
-        text += "."
-    if found.get("stated_by") == "probability":
+    precision, recall = (_finite(found, "truth", key) for key in ("precision", "recall"))
+    if precision is not None:
+        text += f" The true network contains {precision:.0%} of them"
+        text += "." if recall is None else f", and {recall:.0%} of its edges are among them."
+    precision = _finite(found, "known_networks", "precision")
+    if precision is not None:
+        text += (
+            f" Known networks have {precision:.0%} of them, a lower bound because they are "
+            "incomplete."
+        )
+    if isinstance(found, Mapping) and found.get("stated_by") == "probability":
         text += (
             " The model's effects have no unit, so these are its own probabilities, which are not "
             "calibrated."
         )
     return text
+
+
+def _finite(found: Any, *keys: str) -> float | None:
+    """Return a finite number of a nested mapping, None where there is none."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    number = isinstance(found, (int, float)) and math.isfinite(found)
+    return float(found) if number else None

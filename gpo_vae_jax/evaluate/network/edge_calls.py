@@ -10,6 +10,7 @@ import numpy as np
 
 from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
 
+_ROUNDING = 1e-9  # by which an expected rate may exceed the allowed one
 BINS = 10  # of equal width, in which stated probabilities are compared with observed shares
 
 
@@ -50,7 +51,7 @@ def call_edges(posterior: np.ndarray, counted: np.ndarray, fdr: float) -> EdgeCa
     values = np.sort(posterior[counted])[::-1]
     expected = np.cumsum(1 - values) / np.arange(1, len(values) + 1)
     last_of_ties = np.append(values[1:] < values[:-1], True)[: len(values)]
-    possible = np.flatnonzero((expected <= fdr) & last_of_ties & (values > 0))
+    possible = np.flatnonzero((expected <= fdr + _ROUNDING) & last_of_ties & (values > 0))
     if not len(possible):
         return EdgeCalls(posterior, np.zeros(posterior.shape, bool), fdr, math.nan)
     last = possible[-1]

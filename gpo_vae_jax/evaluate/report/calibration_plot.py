@@ -24,8 +24,8 @@ Points = list[tuple[float, float, float]]  # stated, observed, number of pairs
 
 def calibration_parts(summary: Mapping[str, Any]) -> tuple[list[Markup], Plot | None]:
     """Return what the calls at the expected FDR are worth, and the reliability diagram."""
-    found = summary.get("calibration") or {}
-    if not found:
+    found, said = summary.get("calibration"), calls_in_words(summary)
+    if not said or not isinstance(found, Mapping):
         return [], None
     plot = calibration_plot(
         found,
@@ -45,7 +45,7 @@ def calibration_parts(summary: Mapping[str, Any]) -> tuple[list[Markup], Plot | 
     header = ["against", *(mark.label for mark in _MARKS.values())]
     parts = [
         element("h3", "Edges called at an expected false discovery rate"),
-        paragraph(calls_in_words(summary)),
+        paragraph(said),
         figure_of(plot) if plot else None,
         table("Expected calibration error", header, rows) if rows else None,
     ]
@@ -65,12 +65,11 @@ def calibration_plot(found: Mapping[str, Any], caption: object) -> Plot | None:
 
 def _points(bins: Any) -> Points:
     """Return stated probability, observed share and number of pairs of each bin."""
-    found = []
-    for key, entry in (bins or {}).items():
-        if key.startswith("bin_"):
-            stated, observed = real(entry["stated"]), real(entry["observed"])
-            if stated is not None and observed is not None:
-                found.append((stated, observed, float(entry["n_pairs"])))
+    found: Points = []
+    for key in bins if isinstance(bins, Mapping) else ():
+        stated, observed, n = (real(dig(bins, key, of)) for of in ("stated", "observed", "n_pairs"))
+        if stated is not None and observed is not None and n is not None:
+            found.append((stated, observed, n))
     return found
 
 

@@ -92,8 +92,8 @@ def test_larger_effects_are_more_probable(path):
 
 def test_edges_beside_strong_paths_need_larger_effects():
     mixture = EffectMixture(noise=0.02, path_error=0.3, size=0.3, share=0.05)
-    share = share_of_edges(np.full(3, 0.25), np.array([0.0, 0.3, 0.9]), mixture)
-    assert share[0] > 0.99 > 0.7 > share[1] > 0.1 > share[2]
+    share = share_of_edges(np.full(3, 0.4), np.array([0.0, 0.3, 0.9]), mixture)
+    assert share[0] > 0.99 > 0.9 > share[1] > 2 * share[2]
 
 
 def test_other_names_of_treatments_change_nothing_else():
@@ -107,7 +107,7 @@ def test_other_names_of_treatments_change_nothing_else():
 
 
 def test_the_size_of_paths_by_hand():
-    """a -> b -> c and a -> d -> c: the direct edge a -> c is no path."""
+    """Of a -> b -> c and a -> d -> c: the direct edge a -> c is no path."""
     weights = np.zeros((4, 4))
     weights[0, 1], weights[1, 2], weights[0, 3], weights[3, 2] = 0.01, 0.5, -0.02, 0.4
     weights[0, 2], weights[2, 2] = 0.03, 7.0

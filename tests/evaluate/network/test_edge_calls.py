@@ -26,7 +26,7 @@ def test_the_most_edges_within_the_rate(values, fdr):
     assert not (calls.called & ~PAIRS).any()
     if calls.n_called:
         stated = float((1 - posterior[calls.called]).mean())
-        assert stated == pytest.approx(calls.stated_fdr) and stated <= fdr + 1e-12
+        assert stated == pytest.approx(calls.stated_fdr) and stated <= fdr + 1e-8
         assert calls.least == posterior[calls.called].min()
         assert calls.least > posterior[PAIRS & ~calls.called].max(initial=-1)
     rest = posterior[PAIRS & ~calls.called]
@@ -45,7 +45,7 @@ def test_edges_of_equal_posterior_are_called_together():
     posterior = np.zeros((4, 4))
     posterior[0, 1], posterior[0, 2], posterior[1, 3] = 1.0, 0.7, 0.7
     assert call_edges(posterior, PAIRS, 0.16).n_called == 1  # one of both would keep the rate
-    assert call_edges(posterior, PAIRS, 0.21).n_called == 3
+    assert call_edges(posterior, PAIRS, 0.2).n_called == 3
 
 
 def test_reliability_by_hand():
