@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 from scipy.optimize import check_grad
 
 from gpo_vae_jax.evaluate.network import calibration
@@ -133,7 +133,7 @@ def test_densities_integrate_to_their_shares_and_errors_of_paths_are_a_t():
     mixture = EffectMixture(noise=1e-6, path_error=0.5, size=0.4, share=0.2)
     x = np.linspace(-400, 400, 1_600_001)
     edges = np.exp(calibration._present(np.abs(x), mixture))
-    assert np.trapezoid(edges, x) == pytest.approx(0.2, rel=0.01)
+    assert integrate.trapezoid(edges, x) == pytest.approx(0.2, rel=0.01)
     at = np.array([0.2, 0.5, 1.0, 3.0])
     absent = np.exp(calibration._absent(at, np.full(4, 2.0), mixture)[0])
     np.testing.assert_allclose(absent, 0.8 * stats.t.pdf(at, 2), rtol=0.1)
