@@ -41,6 +41,7 @@ from gpo_vae_jax.evaluate.effects.observed_effects import (
 )
 from gpo_vae_jax.evaluate.effects.shrinkage import shrunk
 from gpo_vae_jax.evaluate.network.baseline_rankings import baseline_rankings
+from gpo_vae_jax.evaluate.network.calibration import calls_of
 from gpo_vae_jax.evaluate.network.edges import edge_probabilities, edge_strengths
 from gpo_vae_jax.evaluate.network.latents import mask_statistics
 from gpo_vae_jax.evaluate.network.recovery import judged_pairs, recovery
@@ -239,6 +240,24 @@ def network_scores(trained: Trained, dataset: Dataset, seed: int) -> dict[str, A
         "auprc": {name: recovery(of, truth, n).auprc for name, of in rankings.items()},
         "n_called": int(called.sum()),
         **mask_statistics(true, called),
+        "fdr": fdr_scores(trained, true),
+    }
+
+
+def fdr_scores(trained: Trained, true: np.ndarray) -> dict[str, Any]:
+    """Return number, expected and true precision, and recall of calls at an expected FDR of 0.1.
+
+    Args:
+      trained: the model.
+      true: [R, T] bool, the true edges of perturbed genes.
+    """
+    calls = calls_of(trained.params, EvaluateConfig().fdr, spec=trained.spec)
+    of_calls = mask_statistics(true, calls.called[: len(true)])
+    return {
+        "n_called": calls.n_called,
+        "stated_precision": calls.stated_precision,
+        "precision": of_calls["precision"],
+        "recall": of_calls["recall"],
     }
 
 

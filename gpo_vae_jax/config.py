@@ -225,6 +225,7 @@ class EvaluateConfig:
 
     # Network
     threshold: float = 0.5  # an edge is called above this probability
+    fdr: float = 0.1  # expected false discovery rate of calibrated calls
     max_path_length: int = 3  # longest path tested, in edges
     p_value: float = 0.05  # an edge whose test is below it is a true positive
     omission_pairs: int = 500  # unconnected pairs tested for the false omission rate

@@ -49,6 +49,7 @@ def validate_evaluate(e: EvaluateConfig) -> None:
             _at_least(f"evaluate.{name}[{i}]", value, 1)
     _at_least("evaluate.omission_pairs", e.omission_pairs, 0)
     _between("evaluate.threshold", e.threshold, 0, 1)
+    _between("evaluate.fdr", e.fdr, 0, 1)
     _strictly_between("evaluate.p_value", e.p_value, 0, 1)
     _between("evaluate.seed", e.seed, 0, _LARGEST_SEED)
 

@@ -164,6 +164,22 @@ def test_the_network_of_one_member_and_of_several(trained):
     assert len(above) == (both["probability"] > median).sum()
 
 
+def test_edges_called_at_an_expected_rate(trained):
+    """The calls of several members are those of the mean of their posteriors."""
+    every = gv.network(trained, fdr=1.0)
+    judged = every[every["source_perturbed"]]
+    assert len(every) == len(judged) > 0
+    stated = judged["posterior"].sort_values(ascending=False)
+    rate = float((1 - stated.head(5)).mean()) + 1e-9
+    called = gv.network(trained, fdr=rate)
+    assert (1 - called["posterior"]).mean() <= rate and len(called) >= 5
+    assert (
+        called["posterior"].min()
+        > judged["posterior"].drop_duplicates().nlargest(len(called) + 1).min()
+    )
+    assert (called["rank"] == np.arange(1, len(called) + 1)).all()
+
+
 @pytest.mark.parametrize("which", [slice(0, 1), slice(0, 2)], ids=["one seed", "two seeds"])
 def test_saving_and_loading_loses_nothing(trained, which, tmp_path):
     chosen = dataclasses.replace(trained, members=trained.members[which])
@@ -209,3 +225,7 @@ def test_mistakes_are_named(trained, prepared):
         gv.train(anndata.AnnData(np.ones((4, 3), np.float32)))
     with pytest.raises(gv.ConfigError, match="threshold"):
         gv.network(trained, threshold=2)
+    with pytest.raises(gv.ConfigError, match="fdr=2 must be between 0 and 1"):
+        gv.network(trained, fdr=2)
+    with pytest.raises(gv.ConfigError, match="give one"):
+        gv.network(trained, threshold=0.5, fdr=0.1)

@@ -67,7 +67,8 @@ def _predictions(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
 
 
 def _networks(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
-    head = ["data", "model", "seeds", *_RANKINGS.values(), "called", "precision", "recall"]
+    head = ["data", "model", "seeds", *_RANKINGS.values(), "called", "precision", "recall",
+            "called at FDR .1", "precision", "recall"]  # fmt: skip
     rows = []
     for (data, variant), of in groups.items():
         found = [entry["network"] for entry in of]
@@ -76,8 +77,18 @@ def _networks(groups: Mapping[tuple[str, str], Sequence[Entry]]) -> str:
             _mean_and_range([e[key] for e in found], digits)
             for key, digits in (("n_called", 0), ("precision", 2), ("recall", 2))
         ]
-        rows.append([data, variant, str(len(of)), *scores, *called])
+        at_fdr = _at_fdr([entry["fdr"] for entry in found if "fdr" in entry])
+        rows.append([data, variant, str(len(of)), *scores, *called, *at_fdr])
     return table(head, rows)
+
+
+def _at_fdr(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return number, precision and recall of the calls; empty where no run has them."""
+    cells = []
+    for key, digits in (("n_called", 0), ("precision", 2), ("recall", 2)):
+        known = [of[key] for of in found if of[key] is not None and of[key] == of[key]]
+        cells.append(_mean_and_range(known, digits) if known else "")
+    return cells
 
 
 def _mean_and_range(values: Sequence[float], digits: int = 3) -> str:

@@ -3,7 +3,7 @@ r"""Write the network that a run has learned into the run's folder.
 grn.csv (probability of every edge), edges.csv and edges.graphml (edges, most
 probable first), regulators.csv (genes by their targets): docs/evaluation.md.
 
-    gpo-vae export-grn --workdir=runs/demo
+    gpo-vae export-grn --workdir=runs/demo --fdr=0.1
     gpo-vae export-grn --workdir=runs/mine --gene=GATA1 --depth=2 \
         --networks TRRUST=trrust.tsv --gmt=hallmark.gmt
 
@@ -16,6 +16,7 @@ import argparse
 
 from gpo_vae_jax.cli.arguments import CommandParser, add_workdir, number, whole_number, workdir_of
 from gpo_vae_jax.cli.invocation import Invocation
+from gpo_vae_jax.errors import ConfigError
 
 
 def define(parser: CommandParser) -> None:
@@ -27,8 +28,14 @@ def define(parser: CommandParser) -> None:
         "--threshold",
         metavar="P",
         type=number(0, 1),
-        default=0.5,
         help="an edge is called above this probability (default: 0.5)",
+    )
+    edges.add_argument(
+        "--fdr",
+        metavar="Q",
+        type=number(0, 1),
+        help="call edges by their calibrated probability instead, so many that the share Q of them "
+        "is expected to be wrong, such as 0.1; edges.csv gains posterior and called",
     )
     edges.add_argument(
         "--top",
@@ -80,12 +87,15 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     """Export, and print the most probable edges."""
     del invocation
     workdir = workdir_of(args)
+    if args.fdr is not None and args.threshold is not None:
+        raise ConfigError("--fdr and --threshold both decide which edges are called: give one")
     from gpo_vae_jax.evaluate.knowledge import read_networks
     from gpo_vae_jax.runs.export import export_network
 
     lines = export_network(
         workdir,
-        threshold=args.threshold,
+        threshold=0.5 if args.threshold is None else args.threshold,
+        fdr=args.fdr,
         at_least=args.top,
         networks=read_networks(args.networks, score=args.string_score),
         genes=args.gene,

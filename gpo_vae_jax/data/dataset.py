@@ -238,7 +238,33 @@ def _context(
 
 
 def truth_among(treatments: Sequence[str], truth: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the true network in the order of the treatments, [T, T]; 0 for other genes."""
-    at = count_matrix.gene_columns(treatments, [str(name) for name in truth["names"]])
-    weights = np.asarray(truth["weights"], np.float32)[np.ix_(at, at)]
-    return np.where((at >= 0)[:, None] & (at >= 0)[None, :], weights, 0).astype(np.float32)
+    """Return the true network in the order of the treatments, [T, T]; 0 for other genes.
+
+    What reaches a treatment only through genes that are no treatments is direct among the
+    treatments: no data of theirs can tell the difference. Such an edge has the weight of its
+    shortest paths.
+    """
+    names = [str(name) for name in truth["names"]]
+    weights = np.asarray(truth["weights"], np.float32)
+    if "through_hidden" in truth:
+        off_diagonal = ~np.eye(len(weights), dtype=bool)
+        weights = np.where((weights == 0) & off_diagonal, truth["through_hidden"], weights)
+    if "followers" in truth:
+        names += [str(name) for name in truth["followers"]]
+        weights = np.pad(weights, (0, len(names) - len(weights)))
+        n_followers = len(truth["followers"])
+        weights[: len(names) - n_followers, len(names) - n_followers :] = truth["follows"]
+    at = count_matrix.gene_columns(treatments, names)
+    there = np.flatnonzero(at >= 0)
+    hidden = np.setdiff1d(np.arange(len(names)), at)
+    hidden = hidden[weights[hidden].any(axis=1)]  # others pass nothing on
+    among = weights[np.ix_(at[there], at[there])]
+    reached = weights[np.ix_(at[there], hidden)]
+    other = ~np.eye(len(there), dtype=bool)
+    for _ in hidden:
+        through = reached @ weights[np.ix_(hidden, at[there])]
+        among = np.where((among == 0) & other, through, among)
+        reached = reached @ weights[np.ix_(hidden, hidden)]
+    network = np.zeros((len(treatments), len(treatments)), np.float32)
+    network[np.ix_(there, there)] = among
+    return network

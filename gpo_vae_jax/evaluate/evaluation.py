@@ -16,11 +16,14 @@ from gpo_vae_jax.evaluate.effects.model_effects import average_effects, monte_ca
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork
 from gpo_vae_jax.evaluate.network.agreement import agreements, placed_networks, with_known
 from gpo_vae_jax.evaluate.network.baseline_rankings import baseline_rankings
+from gpo_vae_jax.evaluate.network.calibration import calls_of, pairs_to_call
+from gpo_vae_jax.evaluate.network.edge_calls import calibration_against
 from gpo_vae_jax.evaluate.network.edges import (
     edge_effects,
     edge_probabilities,
     edge_strengths,
     ranked_edges,
+    with_calls,
     with_observed,
 )
 from gpo_vae_jax.evaluate.network.latents import truth_metrics
@@ -88,10 +91,11 @@ def evaluate(
     network["explained"] = explained_shares(probabilities, n_perturbed)
     say("known networks, truth and rankings")
     change, error = pair_changes(dataset)
-    edges = with_observed(
-        ranked_edges(probabilities, treatments, n_perturbed, threshold=settings.threshold),
-        treatments, edge_effects(params, spec=spec), change, error,
-    )  # fmt: skip
+    calls = calls_of(params, settings.fdr, spec=spec)
+    listed = ranked_edges(probabilities, treatments, n_perturbed, threshold=settings.threshold)
+    if spec.model.effect == "propagated":
+        listed = with_calls(listed, calls, treatments)
+    edges = with_observed(listed, treatments, edge_effects(params, spec=spec), change, error)
     measured = np.isin(treatments, dataset.genes)
     rankings = ranking_scores(
         {"model": strengths, **baseline_rankings(change, error, seed=settings.seed)},
@@ -123,6 +127,14 @@ def evaluate(
             probabilities, placed, n_perturbed, threshold=settings.threshold, measured=measured
         ),
         "truth": truth,
+        "calibration": calibration_against(
+            calls,
+            probabilities,
+            dataset.true_network,
+            placed,
+            pairs_to_call(spec),
+            calibrated=spec.model.effect == "propagated",
+        ),
         "rankings": rankings,
     }
     history = trained.best.history

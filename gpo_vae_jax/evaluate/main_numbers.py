@@ -30,6 +30,10 @@ MAIN_PATHS = (  # of single numbers, in the order they are shown; effects come b
     "truth.auprc",
     "truth.auroc",
     "truth.mask.f1",
+    "calibration.n_called",
+    "calibration.stated_precision",
+    "calibration.truth.precision",
+    "calibration.truth.recall",
 )
 _COLUMNS = ["metric", "label", "cells", "source", "value", "better"]
 _ON_TEST_CELLS = ("predictive_iwelbo", "network.block", "network.all")
@@ -110,3 +114,46 @@ def effects_on(summary: Mapping[str, Any], cells: str) -> dict[str, dict[str, fl
         values = {source: (by_source.get(source) or {}).get(name) for source in SOURCES}
         found[name] = {k: math.nan if v is None else float(v) for k, v in values.items()}
     return found
+
+
+def calls_in_words(summary: Mapping[str, Any]) -> str:
+    """Return how many edges are called at the expected FDR, what they promise, and what holds.
+
+    Empty where no edge was judged.
+    """
+    found = summary.get("calibration")
+    n = _finite(found, "n_called")
+    if n is None:
+        return ""
+    fdr, stated = _finite(summary.get("settings"), "fdr"), _finite(found, "stated_precision")
+    rate = "" if fdr is None else f" of {fdr:g}"
+    if not n or stated is None:
+        return f"No edge can be called at an expected false discovery rate{rate}."
+    text = (
+        f"{n:,.0f} edge{'s' if n > 1 else ''} of perturbed genes called at an expected false "
+        f"discovery rate{rate}: {stated:.0%} of them are expected to be right."
+    )
+    precision, recall = (_finite(found, "truth", key) for key in ("precision", "recall"))
+    if precision is not None:
+        text += f" The true network contains {precision:.0%} of them"
+        text += "." if recall is None else f", and {recall:.0%} of its edges are among them."
+    precision = _finite(found, "known_networks", "precision")
+    if precision is not None:
+        text += (
+            f" Known networks have {precision:.0%} of them, a lower bound because they are "
+            "incomplete."
+        )
+    if isinstance(found, Mapping) and found.get("stated_by") == "probability":
+        text += (
+            " The model's effects have no unit, so these are its own probabilities, which are not "
+            "calibrated."
+        )
+    return text
+
+
+def _finite(found: Any, *keys: str) -> float | None:
+    """Return a finite number of a nested mapping, None where there is none."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    number = isinstance(found, (int, float)) and math.isfinite(found)
+    return float(found) if number else None

@@ -182,6 +182,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("n_shared", "Shared edges", "", None, _COUNT, "Called edges that are known edges."),
     Metric("covered", "Genes covered", "", None, _SHARE,
            "Share of the network's genes that the known network mentions."),
+    Metric("stated_precision", "Expected precision", "", None, _SHARE,
+           "Expected share of the edges called at the FDR in the settings that are right."),
+    Metric("expected_calibration_error", "Expected calibration error", "", False, _SHARE,
+           "Mean distance between stated probability and share of edges, in bins of pairs."),
+    Metric("bin_{n}.n_pairs", "Pairs, bin {n}", "", None, _COUNT, "Pairs in bin {n} of ten."),
+    Metric("bin_{n}.stated", "Stated, bin {n}", "", None, _SHARE, "Mean stated probability."),
+    Metric("bin_{n}.observed", "Observed, bin {n}", "", None, _SHARE, "Share that are edges."),
     Metric("linear_score", "True latents explained", "", True, (None, 1),
            "Mean R² of a linear regression of the true latents on the learned ones."),
     Metric("mean_correlation", "Correlation with true latents", "", True, _SHARE,
@@ -260,12 +267,7 @@ def direction(which: Metric | None) -> str:
 
 def verdict(which: Metric | None, difference: float) -> str:
     """Return whether a change of this size is "better" or "worse"; "" where it is neither."""
-    if (
-        which is None
-        or which.higher_is_better is None
-        or not difference
-        or difference != difference
-    ):
+    if which is None or not direction(which) or not difference or math.isnan(difference):
         return ""
     return "better" if (difference > 0) == which.higher_is_better else "worse"
 

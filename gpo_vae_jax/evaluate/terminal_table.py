@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpo_vae_jax.evaluate.effect_sources import CELLS, PREDICTIONS, SOURCES, WARN_ABOVE
-from gpo_vae_jax.evaluate.main_numbers import effects_on, verdict_on_effects
+from gpo_vae_jax.evaluate.main_numbers import calls_in_words, effects_on, verdict_on_effects
 from gpo_vae_jax.evaluate.metrics import best_of, metric
 from gpo_vae_jax.evaluate.network.baseline_rankings import RANKINGS
 
@@ -38,6 +38,7 @@ def terminal_table(summary: Mapping[str, Any]) -> str:
         _explained(summary),
         _known(summary.get("known_networks") or {}),
         _truth(summary.get("truth") or {}),
+        textwrap.wrap(calls_in_words(summary), _WIDTH),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 

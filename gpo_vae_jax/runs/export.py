@@ -13,6 +13,8 @@ from gpo_vae_jax import data
 from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork
 from gpo_vae_jax.evaluate.network.agreement import agreement_table, agreements, placed_networks
+from gpo_vae_jax.evaluate.network.calibration import calls_of
+from gpo_vae_jax.evaluate.network.edge_calls import EdgeCalls
 from gpo_vae_jax.evaluate.network.edges import edge_probabilities, write_network
 from gpo_vae_jax.evaluate.network.enrichment import enrichment
 from gpo_vae_jax.evaluate.network.recovery import recovery
@@ -25,6 +27,7 @@ def export_network(
     workdir: str | Path,
     *,
     threshold: float = 0.5,
+    fdr: float | None = None,
     at_least: int = 200,
     show: int = 10,
     networks: Sequence[KnownNetwork] = (),
@@ -36,6 +39,7 @@ def export_network(
 
     Args:
       threshold: edges are called above this probability,
+      fdr: or, where it is given, such that this share of them is expected to be wrong,
       at_least: and so many of the most probable are listed in any case.
       show: lines of each kind.
       networks: known ones; edges say which know them, known_networks.csv how well all agree.
@@ -57,42 +61,70 @@ def export_network(
     probabilities = edge_probabilities(trained.params, spec=trained.spec)
     aliases = _aliases(run["data"]["path"]) if networks or gmt else {}
     known = placed_networks(networks, names, aliases)
+    calls = None if fdr is None else calls_of(trained.params, fdr, spec=trained.spec)
+    judged, threshold = _judged(probabilities, threshold, calls)
     downstream = {
-        gene: neighbourhood(probabilities, names, gene, depth=depth, threshold=threshold)
-        for gene in genes
+        gene: neighbourhood(judged, names, gene, depth=depth, threshold=threshold) for gene in genes
     }
     enriched = None
     if gmt:
-        enriched = enrichment(
-            probabilities, names, n_perturbed, gmt, threshold=threshold, aliases=aliases
-        )
+        enriched = enrichment(judged, names, n_perturbed, gmt, threshold=threshold, aliases=aliases)
 
     edges = write_network(
         workdir,
         probabilities,
         names,
         n_perturbed,
-        threshold=threshold,
+        threshold=threshold if calls is None else 0.5,
         at_least=at_least,
         known=known,
+        calls=calls,
     )
     above = int(edges["above_threshold"].sum())
+    which = f"{above} above {threshold:g}" if calls is None else f"{calls.n_called} called"
     lines = [
         f"{workdir}/grn.csv: {len(names)} x {len(names)} edge probabilities",
-        f"{workdir}/edges.csv, edges.graphml: {len(edges)} edges, {above} above {threshold:g}",
+        f"{workdir}/edges.csv, edges.graphml: {len(edges)} edges, {which}",
+        *(_calls_lines(calls, latent=trained.config.model.effect == "latent") if calls else ()),
         f"the {min(show, len(edges))} most probable edges:",
         *(_edge_line(edge) for edge in edges.head(show).to_dict("records")),
     ]
-    ranked = regulators(probabilities, names, n_perturbed, threshold=threshold)
+    ranked = regulators(judged, names, n_perturbed, threshold=threshold)
     lines += _write_regulators(workdir, ranked, show)
     for gene, table in downstream.items():
         lines += _write_neighbourhood(workdir, gene, table, depth, show)
     if known:
-        found = agreements(probabilities, known, n_perturbed, threshold=threshold)
+        found = agreements(judged, known, n_perturbed, threshold=threshold)
         lines += _write_agreement(workdir, agreement_table(found))
     if enriched is not None:
         lines += _write_enrichment(workdir, enriched, show)
-    return [*lines, *_against_truth(run, probabilities)]
+    return [*lines, *_against_truth(run, probabilities, calls)]
+
+
+def _judged(
+    probabilities: np.ndarray, threshold: float, calls: EdgeCalls | None
+) -> tuple[np.ndarray, float]:
+    """Return the probabilities that call edges, [T, T], and above which value they do."""
+    if calls is None:
+        return probabilities, threshold
+    below = float(calls.posterior[calls.posterior < calls.least].max(initial=0.0))
+    others = np.minimum(calls.posterior, below)
+    return np.where(calls.called, calls.posterior, others), below
+
+
+def _calls_lines(calls: EdgeCalls, *, latent: bool) -> list[str]:
+    """Say how many edges are called and what is expected of them."""
+    if not calls.n_called:
+        said = f"no edge is called: none can be at an expected FDR of {calls.fdr:g}"
+    else:
+        said = (
+            f"{calls.n_called} edges of perturbed genes are called at an expected FDR of "
+            f"{calls.fdr:g}: {calls.stated_precision:.0%} of them are expected to be right"
+        )
+    note = (
+        "  (latent effects have no unit: these are the model's own probabilities, not calibrated)"
+    )
+    return [said, note] if latent else [said]
 
 
 def _aliases(path: str) -> Mapping[str, str]:
@@ -108,7 +140,8 @@ def _edge_line(edge: Mapping) -> str:
     ]
     note = f"  known: {', '.join(known)}" if known else ""
     arrow = f"{edge['source']} -> {edge['target']}"
-    return f"  {edge['rank']:3d}  {arrow}  {edge['probability']:.3f}{note}"
+    probability = edge.get("posterior", edge["probability"])
+    return f"  {edge['rank']:3d}  {arrow}  {probability:.3f}{note}"
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:
@@ -167,7 +200,7 @@ def _write_enrichment(workdir: Path, table: pd.DataFrame, show: int) -> list[str
     ]
 
 
-def _against_truth(run: Mapping, probabilities: np.ndarray) -> list[str]:
+def _against_truth(run: Mapping, probabilities: np.ndarray, calls: EdgeCalls | None) -> list[str]:
     truth = run.get("true_edges")
     if not truth:
         return []
@@ -179,8 +212,15 @@ def _against_truth(run: Mapping, probabilities: np.ndarray) -> list[str]:
         found = recovery(probabilities, matrix, run["n_perturbed"])
     except ValueError as error:
         return [f"against the true network: {error}"]
-    return [
+    lines = [
         f"against the true network ({found.n_true} of {found.n_possible} edges): AUPRC "
         f"{found.auprc:.3f}, {found.ratio:.1f} times the {found.random_auprc:.3f} of a random "
         f"ranking; AUROC {found.auroc:.3f}"
     ]
+    if calls and calls.n_called:
+        right = int((calls.called & (matrix != 0)).sum())
+        lines.append(
+            f"of the {calls.n_called} called edges {right} are true "
+            f"({right / calls.n_called:.0%}), {right / found.n_true:.0%} of the true edges"
+        )
+    return lines

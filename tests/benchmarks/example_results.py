@@ -63,6 +63,7 @@ def accuracy(
         "precision": 0.5,
         "recall": 1.0,
         "f1": 0.67,
+        "fdr": {"n_called": 33, "stated_precision": 0.9, "precision": 0.88, "recall": 0.95},
     }
     return {
         "data": data, "variant": "accurate", "seed": seed, "cells": cells, "train_s": 21.5,

@@ -21,12 +21,26 @@ def test_the_network_is_compared_with_the_simulated_one(trained, tmp_path):
     assert (workdir / "edges.graphml").exists()
 
 
+def test_edges_are_called_at_an_expected_rate(trained, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained[0], workdir)
+    done = call("export-grn", f"--workdir={workdir}", "--fdr=1")
+    assert done.status == 0, done.err
+    assert "at an expected FDR of 1" in done.out
+    edges = pd.read_csv(workdir / "edges.csv")
+    called = edges[edges["called"]]
+    assert len(called) and called["source_perturbed"].all()
+    assert (called["posterior"] <= called["probability"]).all()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["--workdir=nosuch", "--networks=A=nosuch.tsv"], "no file 'nosuch.tsv'"),
         (["--workdir={folder}"], "holds no run"),
         (["--workdir={folder}", "--threshold=2"], "--threshold: '2' is no number from 0 to 1"),
+        (["--workdir={folder}", "--fdr=2"], "--fdr: '2' is no number from 0 to 1"),
+        (["--workdir={folder}", "--fdr=0.1", "--threshold=0.5"], "give one"),
         (["--workdir={folder}", "--top=-1"], "--top: '-1' is no whole number of at least 0"),
         ([], "--workdir is missing"),
         (["--workdir"], "--workdir: a value is missing"),

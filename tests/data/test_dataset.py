@@ -217,3 +217,26 @@ def test_the_truth_in_the_order_of_the_treatments():
     truth = {"names": np.array(["c", "a", "b"]), "weights": np.arange(9.0).reshape(3, 3)}
     network = truth_among(("a", "unknown", "c"), truth)
     np.testing.assert_array_equal(network, [[4, 0, 3], [0, 0, 0], [1, 0, 0]])
+
+
+def test_the_truth_among_treatments_skips_genes_that_are_none():
+    """A chain a -> h -> k -> b with h, k no treatments is an edge; one through c is not."""
+    names = ("a", "b", "c", "h", "k")
+    weights = np.zeros((5, 5))
+    weights[0, 3], weights[3, 4], weights[4, 1] = 0.5, -1.0, 2.0
+    weights[0, 2], weights[2, 1], weights[3, 0] = 1.0, 1.0, 1.0
+    truth = {"names": np.array(names), "weights": weights}
+    network = truth_among(("a", "b", "c"), truth)
+    np.testing.assert_array_equal(network, [[0, -1, 1], [0, 0, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(truth_among(names, truth), weights)
+
+
+def test_the_truth_among_treatments_counts_followers():
+    truth = {
+        "names": np.array(["a", "h"]),
+        "weights": np.array([[0.0, 2.0], [0.0, 0.0]]),
+        "followers": np.array(["f", "g", "other"]),
+        "follows": np.array([[-0.5, 0.0, 0.0], [0.0, 0.5, 1.0]]),
+    }
+    network = truth_among(("f", "a", "g"), truth)
+    np.testing.assert_array_equal(network, [[0, 0, 0], [-0.5, 0, 1], [0, 0, 0]])

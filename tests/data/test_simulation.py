@@ -105,3 +105,24 @@ def test_doublets_and_knock_downs_in_the_counts():
     control = counts[good & (labels == "non-targeting")].mean()
     for gene in adata.var_names[adata.var["perturbed"]]:
         assert counts.loc[good & (labels == gene), gene].mean() < 0.5 * control[gene]
+
+
+def test_followers_of_network_genes_are_told():
+    """What a follower's weight says is what knocking its network gene down does to its counts."""
+    config = SimulateConfig(**{**vars(SMALL), "n_cells": 4000, "effect": 1.6})
+    adata = simulate(config)
+    truth, counts = adata.uns[TRUTH], adata.to_df()
+    follows = truth["follows"]
+    assert follows.shape == (len(truth["names"]), len(truth["followers"]))
+    np.testing.assert_array_equal((follows != 0).sum(axis=0), 1)
+    np.testing.assert_allclose(np.abs(follows[follows != 0]), 0.8)
+    labels = adata.obs["perturbation"].astype(str)
+    good = ~(adata.obs["qc_fail_true"] | adata.obs["doublet_true"])
+    control = counts[good & (labels == "non-targeting")].mean()
+    n = config.n_perturbed
+    pairs = [(truth["names"][a], truth["followers"][b], follows[a, b]) for a, b in
+             np.argwhere(follows[:n])]  # fmt: skip
+    assert pairs
+    for source, target, weight in pairs:
+        change = counts.loc[good & (labels == source), target].mean() - control[target]
+        assert np.sign(change) == -np.sign(weight)

@@ -197,6 +197,24 @@ def _summary(random, probabilities, n_perturbed, n_genes, history, best, name) -
             for i, key in enumerate(("biogrid", "corum", "regnetwork", "string", "union"))
         },
         "truth": None,
+        "calibration": {
+            "n_called": n_all,
+            "stated_precision": 0.91,
+            "stated_by": "posterior",
+            "truth": None,
+            "known_networks": {
+                "precision": 0.12,
+                "recall": 0.2,
+                **{
+                    of: {
+                        "expected_calibration_error": 0.03 * (i + 1),
+                        "bin_1": {"n_pairs": 300, "stated": 0.02, "observed": 0.05},
+                        "bin_10": {"n_pairs": 40, "stated": 0.97, "observed": 0.15 - 0.05 * i},
+                    }
+                    for i, of in enumerate(("posterior", "probability"))
+                },
+            },
+        },
     }
 
 

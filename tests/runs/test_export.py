@@ -9,6 +9,8 @@ from gpo_vae_jax import data
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
 from gpo_vae_jax.evaluate.file_names import possible_outputs
 from gpo_vae_jax.evaluate.knowledge import read_networks
+from gpo_vae_jax.evaluate.network.edge_calls import call_edges
+from gpo_vae_jax.evaluate.network.recovery import judged_pairs
 from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.runs import export
 from gpo_vae_jax.types import Sizes
@@ -60,6 +62,40 @@ def test_known_networks_reach_every_file(exported, tmp_path):
     assert len(pd.read_csv(tmp_path / "regulators.csv")) == 4
     written = set(tmp_path.iterdir()) - {file}
     assert written <= set(possible_outputs(tmp_path))  # a new run in the folder removes them
+
+
+def test_edges_called_at_an_expected_rate_reach_every_file(exported, tmp_path, monkeypatch):
+    """Edges of the unperturbed D are not called, however probable."""
+    posterior = np.zeros((4, 4))
+    posterior[1, 2], posterior[0, 1], posterior[2, 0], posterior[3, 0] = 0.95, 0.85, 0.4, 0.99
+    pairs = judged_pairs(4, 3)
+    monkeypatch.setattr(
+        export, "calls_of", lambda params, fdr, spec: call_edges(posterior, pairs, fdr)
+    )
+    exported.run["true_edges"] = [("A", "10", 1.0), ("10", "B", -1.0)]
+    lines = exported(fdr=0.1, genes=["B"], depth=2, at_least=1)
+    edges = pd.read_csv(tmp_path / "edges.csv", dtype={"source": str, "target": str})
+    assert list(edges["source"] + ">" + edges["target"]) == ["A>10", "B>A"]
+    assert list(edges["posterior"]) == [0.95, 0.85] and list(edges["rank"]) == [1, 2]
+    assert edges["called"].all() and list(edges["probability"]) == [0.8, 0.9]
+    graph = nx.read_graphml(tmp_path / "edges.graphml")
+    assert graph.edges["A", "10"]["called"] is True
+    regulators = pd.read_csv(tmp_path / "regulators.csv", dtype={"gene": str}).set_index("gene")
+    assert dict(regulators["n_targets"]) == {"A": 1, "B": 1, "10": 0, "D": 0}
+    downstream = pd.read_csv(tmp_path / "neighbourhood_B.csv", dtype=str)
+    assert list(downstream["path"]) == ["B > A", "B > A > 10"]
+    said = "\n".join(lines)
+    assert "2 edges of perturbed genes are called at an expected FDR of 0.1: 90% of them" in said
+    assert "of the 2 called edges 1 are true (50%), 50% of the true edges" in said
+    none = exported(fdr=0.01, at_least=3)
+    assert any("no edge is called" in line for line in none)
+    assert not pd.read_csv(tmp_path / "edges.csv")["called"].any()
+
+
+def test_without_a_rate_the_files_are_as_before(exported, tmp_path):
+    exported()
+    columns = pd.read_csv(tmp_path / "edges.csv").columns
+    assert not {"posterior", "called"} & set(columns)
 
 
 def test_nothing_is_written_where_a_wish_cannot_be_met(exported, tmp_path):

@@ -53,7 +53,8 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
       measured network genes, the signed `weights` [source, target] of direct edges among them, and
       `effects`, the change of their log expression for each of the `labels`; with cycles also
       `closing`, the edges that close loops, and with hidden genes `through_hidden`, the summed
-      weight of paths through hidden genes alone.
+      weight of paths through hidden genes alone; `followers`, genes outside the network that follow
+      one of its genes, and their weights `follows` [network gene, follower].
 
     Raises:
       ConfigError: no feedback loop is weak enough (`cycles`).
@@ -99,11 +100,14 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
     cells = _Cells(targets, failed, doublet, escaped, batch)
     labels = np.array(["+".join(sorted(genes[list(kind)])) or CONTROL for kind in kinds])
     adata = _assemble(rng, config, genes, counts, labels, cells)
+    follows = reach.any(axis=0)
     adata.uns[TRUTH] = {
         "names": genes[:n_network].copy(),
         **truth_of(network),
         "labels": labels.astype(object),
         "effects": change.astype(np.float32),
+        "followers": genes[n_network:][follows].copy(),
+        "follows": reach[:, follows].astype(np.float32),
     }
     return adata
 

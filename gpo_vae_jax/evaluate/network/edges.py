@@ -15,6 +15,7 @@ from scipy import stats
 from gpo_vae_jax.evaluate import file_names
 from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
 from gpo_vae_jax.evaluate.network.agreement import with_known
+from gpo_vae_jax.evaluate.network.edge_calls import EdgeCalls
 from gpo_vae_jax.files import written_beside
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.spec import Spec
@@ -88,6 +89,31 @@ def ranked_edges(
     )
 
 
+def with_calls(
+    edges: pd.DataFrame, calls: EdgeCalls, treatments: Sequence[str], *, by_posterior: bool = False
+) -> pd.DataFrame:
+    """Add columns posterior (calibrated probability) and called (at the expected FDR).
+
+    Args:
+      edges: of `ranked_edges`.
+      calls: of `edge_calls.call_edges`.
+      treatments: T names.
+      by_posterior: whether the posterior ranks the edges instead of the probability.
+    """
+    at = {str(name): i for i, name in enumerate(treatments)}
+    source = [at[str(name)] for name in edges["source"]]
+    target = [at[str(name)] for name in edges["target"]]
+    place = list(edges.columns).index("probability") + 1
+    edges = edges.copy()
+    edges.insert(place, "posterior", calls.posterior[source, target])
+    edges.insert(place + 1, "called", calls.called[source, target])
+    if by_posterior:
+        order = ["called", "posterior", "probability"]
+        edges = edges.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+        edges["rank"] = np.arange(1, len(edges) + 1)
+    return edges
+
+
 def with_observed(
     edges: pd.DataFrame,
     treatments: Sequence[str],
@@ -141,17 +167,47 @@ def write_network(
     threshold: float = 0.5,
     at_least: int = 200,
     known: Sequence[PlacedNetwork] = (),
+    calls: EdgeCalls | None = None,
 ) -> pd.DataFrame:
     """Write grn.csv (matrix), edges.csv (ranked) and edges.graphml; return the ranked edges.
 
     Each network in `known` adds a column, and an attribute of the graph's edges, that tells which
-    edges it contains.
+    edges it contains. With `calls`, calibrated probabilities rank the edges.
     """
     names = list(treatments)
-    edges = ranked_edges(probabilities, names, n_perturbed, threshold=threshold, at_least=at_least)
+    edges = listed_edges(probabilities, names, n_perturbed, threshold, at_least, calls)
     edges = with_known(edges, known, names)
     write_edges(folder, probabilities, edges, names, n_perturbed)
     return edges
+
+
+def listed_edges(
+    probabilities: np.ndarray,
+    treatments: Sequence[str],
+    n_perturbed: int,
+    threshold: float,
+    at_least: int,
+    calls: EdgeCalls | None,
+) -> pd.DataFrame:
+    """List edges as `ranked_edges` does; with `calls`, all called ones, by posterior."""
+    if calls is None:
+        return ranked_edges(
+            probabilities, treatments, n_perturbed, threshold=threshold, at_least=at_least
+        )
+    first = calls.posterior + calls.called
+    np.fill_diagonal(first, -1.0)
+    number = min(max(at_least, calls.n_called), first.size)
+    lowest = probabilities.flat[np.argsort(-first, axis=None, kind="stable")[:number]].min(
+        initial=1
+    )
+    edges = ranked_edges(
+        probabilities,
+        treatments,
+        n_perturbed,
+        threshold=threshold,
+        at_least=int((probabilities >= lowest).sum()),
+    )
+    return with_calls(edges, calls, treatments, by_posterior=True).head(number)
 
 
 def write_edges(
@@ -176,7 +232,8 @@ def write_edges(
 def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -> nx.DiGraph:
     """Return ranked edges as a directed graph over all treatments.
 
-    Edges have the attributes probability, rank, above_threshold, and the columns of `with_known`.
+    Edges have the attributes probability, rank, above_threshold, and the columns of `with_known`
+    and `with_calls`.
     """
     graph = nx.DiGraph()
     for i, name in enumerate(treatments):
@@ -184,13 +241,20 @@ def as_graph(edges: pd.DataFrame, treatments: Sequence[str], n_perturbed: int) -
     columns = [str(name) for name in edges.columns]
     known = [name for name in columns if name.startswith("known_")]
     signs = [name for name in columns if name.startswith("sign_")]
+    called = "called" in edges.columns
     for edge in edges.to_dict("records"):
+        of_calls = (
+            {"posterior": float(edge["posterior"]), "called": bool(edge["called"])}
+            if called
+            else {}
+        )
         graph.add_edge(
             str(edge["source"]),
             str(edge["target"]),
             probability=float(edge["probability"]),
             rank=int(edge["rank"]),
             above_threshold=bool(edge["above_threshold"]),
+            **of_calls,
             **{name: bool(edge[name]) for name in known},
             **{name: str(edge[name]) for name in signs},
         )

@@ -64,6 +64,8 @@ BY_CHANCE = Mark("random pairs", "random", "|")
 ALL_PAIRS = Mark("all measured targets", "model", "o", "-")
 BLOCK_PAIRS = Mark("among perturbed genes", "model", "o", "--", hollow=True)
 ALL_BY_CHANCE = Mark("random, all measured targets", "random", "", "-")
+CALIBRATED = Mark("calibrated probability", "model", "o", "-")
+UNCALIBRATED = Mark("probability of the model", "random", "D", "--", hollow=True)
 BLOCK_BY_CHANCE = Mark("random, among perturbed genes", "random", "", "--")
 
 SETTINGS = {

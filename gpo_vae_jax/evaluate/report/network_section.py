@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from gpo_vae_jax.evaluate.report.calibration_plot import calibration_parts
 from gpo_vae_jax.evaluate.report.drawing import figure_of
 from gpo_vae_jax.evaluate.report.edge_plots import matched_edges_plot, probabilities_plot
 from gpo_vae_jax.evaluate.report.markup import Markup, element, joined, table
@@ -104,6 +105,7 @@ def agreement_section(summary: dict[str, Any]) -> Section:
         if truth
         else "The true network is not known either: nothing here tells which edges are correct.",
     ]
+    calibration, reliability = calibration_parts(summary)
     both = [element("div", figure_of(plot)) if plot else None]
     both += [element("div", part) for part in _truth(truth)] if truth else []
     body = [
@@ -114,9 +116,11 @@ def agreement_section(summary: dict[str, Any]) -> Section:
         table("Known networks", ["network", *_AGREEMENT_COLUMNS], rows) if rows else None,
         paragraph(no_known, class_="note") if not rows else None,
         element("div", both, class_="pair") if any(both) else None,
+        *calibration,
     ]
     title = "Agreement with other sources"
-    return Section("agreement", title, joined(body), (plot,) if plot else ())
+    plots = tuple(filter(None, (plot, reliability)))
+    return Section("agreement", title, joined(body), plots)
 
 
 def _caption(edges: pd.DataFrame, threshold: float) -> str:

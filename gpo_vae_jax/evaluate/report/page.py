@@ -28,6 +28,7 @@ PLOTS = (
     "probabilities",
     "matched_edges",
     "known_networks",
+    "calibration",
     "quality",
 )
 
