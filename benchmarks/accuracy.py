@@ -89,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every run that is not there yet."""
     parser = options.parser_of(__doc__)
     options.add_results(parser)
-    parser.add_argument("--data", nargs="*", default=[], metavar="NAME=FILE", help="prepared files")
+    parser.add_argument("--data", nargs="*", default=[], metavar="NAME=FILE",
+                        help="prepared files; {seed} in FILE: one for each seed")  # fmt: skip
     parser.add_argument("--simulations", nargs="*", metavar="NAME",
                         help=f"all, or of {', '.join(SIMULATIONS)}".replace("%", "%%"))  # fmt: skip
     parser.add_argument(
@@ -105,12 +106,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.quick:
         names, args.variants, args.seeds = names or USUAL[:1], ["accurate"], [0]
     wanted = {name: None for name in chosen(names)}
-    wanted |= {name: Path(file) for name, _, file in (text.partition("=") for text in args.data)}
+    wanted |= {name: file for name, _, file in (text.partition("=") for text in args.data)}
     source, dataset = None, None
     for (name, file), seed, variant in itertools.product(wanted.items(), args.seeds, args.variants):
-        config = config_of(variant, name, file, seed if args.fresh else None, quick=args.quick)
+        path = None if file is None else Path(file.format(seed=seed))
+        config = config_of(variant, name, path, seed if args.fresh else None, quick=args.quick)
         entry = {"data": name, "variant": variant, "seed": seed, "cells": cells}
-        entry["data_seed"] = config.simulate.seed if args.fresh and file is None else None
+        if file is None:
+            entry["data_seed"] = config.simulate.seed if args.fresh else None
+        else:
+            entry["data_seed"] = seed if "{seed}" in file else None
         if results_file.find(results_file.read(folder, "accuracy"), **entry):
             continue
         if dataset is None or source != (config.data, config.simulate, config.prepare):

@@ -12,7 +12,7 @@ kept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
@@ -213,7 +213,7 @@ def _chunk(head: _Head, cells: _Cells) -> tuple[_Head, tuple[Array, Array, Array
     if cells.change is not None:
         by_change = by_logits.reshape(len(x), -1, x.shape[-1]) * weights.reshape(len(x), -1, 1)
         if cells.change.shape[1] == 1:
-            by_change = sum(by_change[:, i : i + 1] for i in range(by_change.shape[1]))
+            by_change = reduce(jnp.add, jnp.split(by_change, by_change.shape[1], axis=1))
     return gradients, (value, by_hidden.reshape(x.shape[0], -1), by_change)
 
 

@@ -56,6 +56,21 @@ def test_an_old_entry_without_a_data_seed_is_not_repeated(runs, tmp_path):
     assert len(again) == len(found) == 2
 
 
+def test_each_seed_may_have_a_file_of_its_own(runs):
+    found, made = runs(
+        "--data",
+        "screen=split{seed}.h5ad",
+        "--simulations",
+        "--seeds",
+        3,
+        4,
+        "--variants",
+        "escape",
+    )
+    assert [(entry["seed"], entry["data_seed"]) for entry in found] == [(3, 3), (4, 4)]
+    assert [config.data.path for config in made] == ["split3.h5ad", "split4.h5ad"]
+
+
 def test_a_file_stays_the_same_when_simulations_are_fresh(runs):
     found, made = runs("--data", "screen=a.h5ad", "--simulations", "--seeds", 0, 1, "--fresh")
     assert len(found) == 4 and [config.data.path for config in made] == ["a.h5ad"]
