@@ -96,8 +96,7 @@ class Decoder(nn.Module):
           change: from `change`, of P samples or fewer, which particles take in turn.
         """
         library_size = library_size if library_size.ndim == 2 else library_size[None]
-        params = self._head_params(change, len(hidden))
-        return self._head().distribution(params, hidden, library_size)
+        return self._head().distribution(self._head_params(change), hidden, library_size)
 
     def log_prob(self, counts: Array, given: Distribution) -> Array:
         """Return log p(x | z) of every gene, [P, B, G], of counts [B, G]."""
@@ -109,14 +108,10 @@ class Decoder(nn.Module):
         Where cells may escape their perturbation, it is that of the mixture.
         """
         size = batch.library_size.astype(jnp.float32)
-        given = hidden, batch.counts, size
-        acting = self._head().log_likelihood(self._head_params(change, len(hidden)), *given)
-        if change is None or not self.spec.model.escape_prior:
-            return acting
-        none = self._head_params(jnp.zeros_like(change[:1]), len(hidden))
-        escaped = self._head().log_likelihood(none, *given)
-        acts, escapes = self.efficacy.log_shares(batch, batch.rows)
-        return jnp.logaddexp(acting + acts[None], escaped + escapes[None])
+        given = self._head_params(change), hidden, batch.counts, size
+        if not self.spec.model.escape_prior:
+            return self._head().log_likelihood(*given)
+        return self._head().log_mixture(*given, self.efficacy.log_shares(batch, batch.rows))
 
     def weighted_log_likelihood(
         self, hidden: Array, batch: Batch, weight: Array, change: Array | None = None
@@ -126,12 +121,12 @@ class Decoder(nn.Module):
         Cheaper to differentiate than `log_likelihood` where the head computes the gradient along
         with the value.
         """
-        if self.spec.model.escape_prior:
-            return jnp.sum(weight[None] * self.log_likelihood(hidden, batch, change))
         size = batch.library_size.astype(jnp.float32)
-        return self._head().weighted_log_likelihood(
-            self._head_params(change, len(hidden)), hidden, batch.counts, size, weight
-        )
+        given = self._head_params(change), hidden, batch.counts, size, weight
+        if not self.spec.model.escape_prior:
+            return self._head().weighted_log_likelihood(*given)
+        shares = self.efficacy.log_shares(batch, batch.rows)
+        return self._head().weighted_log_mixture(*given, shares)
 
     def expected_log2(self, given: Distribution, library_size: Array) -> Array | None:
         """Return E[log2(1 + 10,000 x / library size)], [P, B, G]; None without a closed form.
@@ -155,10 +150,9 @@ class Decoder(nn.Module):
     def _head(self) -> Head[Any]:
         return head_of(self.spec.model.likelihood_key)
 
-    def _head_params(self, change: Array | None, n_particles: int) -> HeadParams:
+    def _head_params(self, change: Array | None) -> HeadParams:
         if change is None and self.spec.model.effect == "propagated":
             raise ValueError("propagated effects reach the counts through Decoder.change only")
-        change = None if change is None else in_turn(change, n_particles)
         layers = {
             name: Linear(layer.kernel, layer.bias, change if name == EFFECT_LAYER else None)
             for name, layer in self.head_layers.items()

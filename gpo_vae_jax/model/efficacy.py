@@ -35,8 +35,8 @@ class Efficacy(nn.Module):
         """Return pi, [T]."""
         return jax.nn.sigmoid(self.logits)
 
-    def log_shares(self, cells: Perturbed, rows: Array | None = None) -> tuple[Array, Array]:
-        """Return log p(acts) and log p(escapes) of every cell, both [B].
+    def log_shares(self, cells: Perturbed, rows: Array | None = None) -> Array:
+        """Return log p(acts) and log p(escapes) of every cell, [B, 2].
 
         Nothing acts in a control cell, so that both hypotheses are the same there.
 
@@ -46,7 +46,7 @@ class Efficacy(nn.Module):
         """
         logits = self.logits if rows is None else self.logits[rows]
         acts = dosage_sum(jax.nn.log_sigmoid(logits)[:, None], cells)[:, 0]
-        return acts, jnp.log(jnp.maximum(-jnp.expm1(acts), _LEAST))
+        return jnp.stack([acts, jnp.log(jnp.maximum(-jnp.expm1(acts), _LEAST))], axis=1)
 
     def log_prior(self) -> Array:
         """Return the log density of the shares of perturbed treatments, up to a constant."""

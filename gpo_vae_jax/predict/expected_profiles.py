@@ -152,7 +152,7 @@ def _over_escape(
     acting = profile(change)
     if change is None or not decoder.spec.model.escape_prior:
         return acting
-    share = jnp.exp(decoder.efficacy.log_shares(cells)[0])[None, None, :, None]
+    share = jnp.exp(decoder.efficacy.log_shares(cells)[:, 0])[None, None, :, None]
     return share * acting + (1 - share) * profile(jnp.zeros_like(change[:1]))
 
 

@@ -176,7 +176,7 @@ def _acting(key: Array, model: GPOVAE, particles: Array, conditions: Conditions)
     """Draw whether the perturbation acts in each cell, [p, C] 0/1."""
     keys = row_keys(jax.random.fold_in(key, _ESCAPE), particles, conditions.number)
     uniform = jax.vmap(jax.vmap(jax.random.uniform))(keys)
-    acts, _ = model.decoder.efficacy.log_shares(conditions, conditions.rows)
+    acts = model.decoder.efficacy.log_shares(conditions, conditions.rows)[:, 0]
     return (uniform < jnp.exp(acts)[None]).astype(jnp.float32)
 
 

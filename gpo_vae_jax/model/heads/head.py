@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import jax.numpy as jnp
 
+from gpo_vae_jax.model.cells import in_turn
 from gpo_vae_jax.model.layers import linear
 from gpo_vae_jax.types import Array
 
@@ -17,12 +18,12 @@ class Linear(NamedTuple):
 
     kernel: Array  # [H, G]
     bias: Array  # [G]
-    change: Array | None = None  # [P, B, G] or [1, B, G]: added to the result
+    change: Array | None = None  # [n, B, G] of n samples, taken in turn: added to the result
 
     def __call__(self, hidden: Array) -> Array:
         """Map [P, B, H] to [P, B, G]."""
         values = linear(hidden, self.kernel, self.bias)
-        return values if self.change is None else values + self.change
+        return values if self.change is None else values + in_turn(self.change, len(values))
 
 
 class Distribution(Protocol):
@@ -131,3 +132,43 @@ class Head(abc.ABC, Generic[_D]):
           weight: [B] of each cell, the same for all particles.
         """
         return jnp.sum(weight[None] * self.log_likelihood(params, hidden, counts, library_size))
+
+    def log_mixture(
+        self,
+        params: HeadParams,
+        hidden: Array,
+        counts: Array,
+        library_size: Array,
+        log_shares: Array,
+    ) -> Array:
+        """Return the log-likelihood where the change of the logits acts in some cells, [P, B].
+
+        Args:
+          params: the declared parameters, of which "output" has a change.
+          hidden: [P, B, H] the decoder's last hidden layer.
+          counts: [B, G] of any numeric type.
+          library_size: [B] float32.
+          log_shares: [B, 2] log-probabilities that the change acts in a cell, and that it does not.
+        """
+        without = {
+            name: of._replace(change=None) if isinstance(of, Linear) else of
+            for name, of in params.items()
+        }
+        each = [self.log_likelihood(of, hidden, counts, library_size) for of in (params, without)]
+        return jnp.logaddexp(*(of + log_shares[None, :, i] for i, of in enumerate(each)))
+
+    def weighted_log_mixture(
+        self,
+        params: HeadParams,
+        hidden: Array,
+        counts: Array,
+        library_size: Array,
+        weight: Array,
+        log_shares: Array,
+    ) -> Array:
+        """Return the sum of weight [B] * `log_mixture` over particles and cells: a scalar.
+
+        Training calls this one.
+        """
+        mixture = self.log_mixture(params, hidden, counts, library_size, log_shares)
+        return jnp.sum(weight[None] * mixture)

@@ -11,6 +11,7 @@ from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model import negative_binomial
 from gpo_vae_jax.model.count_sampling import sample_counts
 from gpo_vae_jax.model.heads.head import Head, HeadParams
+from gpo_vae_jax.model.negative_binomial_chunks import MEAN_FLOOR
 from gpo_vae_jax.types import Array
 
 
@@ -41,7 +42,7 @@ class LibraryNB(Head[NegativeBinomial]):
         mu = library_size[..., None] * jax.nn.softmax(params["output"](hidden), axis=-1)
         concentration = jnp.exp(params["log_concentration"])
         wide = concentration[None, None]
-        rate = dist.clamp(wide / (mu + negative_binomial.MEAN_FLOOR), low=dist.RATE_FLOOR)
+        rate = dist.clamp(wide / (mu + MEAN_FLOOR), low=dist.RATE_FLOOR)
         mean = wide / rate
         return NegativeBinomial(mean, mean * (1 + 1 / rate), rate, concentration)
 
@@ -79,3 +80,19 @@ class LibraryNB(Head[NegativeBinomial]):
         return negative_binomial.weighted_log_likelihood(
             hidden, kernel, bias, params["log_concentration"], counts, library_size, weight, change
         )
+
+    def weighted_log_mixture(
+        self,
+        params: HeadParams,
+        hidden: Array,
+        counts: Array,
+        library_size: Array,
+        weight: Array,
+        log_shares: Array,
+    ) -> Array:
+        """Return the weighted sum of the mixture, with value and gradient from one pass."""
+        kernel, bias, change = params["output"]
+        return negative_binomial.weighted_log_likelihood(
+            hidden, kernel, bias, params["log_concentration"], counts, library_size, weight, change,
+            log_shares,
+        )  # fmt: skip
