@@ -68,9 +68,8 @@ def cell_effects(
     rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
     if cells.perturbation.shape[1] == 1:  # a row for every treatment
         held = rows[:, None] == jnp.arange(n)[None]
-        return CellEffects(
-            propagate(own, weights, held, config.propagate), cells.perturbation, cells.dosage
-        )
+        reached = propagate(own, weights, held, config.propagate, sources=rows)
+        return CellEffects(reached, cells.perturbation, cells.dosage)
     n_cells = cells.perturbation.shape[0]  # a row for every cell
     number = rows[cells.perturbation]  # [B, K]
     held = ((number[..., None] == jnp.arange(n)[None, None]) & (cells.dosage != 0)[..., None]).any(
@@ -86,6 +85,7 @@ def propagate(
     weights: Float[Array, "P T T"],
     held: Bool[Array, "n T"],
     steps: int,
+    sources: Array | None = None,
 ) -> Float[Array, "P n T"]:
     """Return the change of every network gene after `steps` steps along the edges.
 
@@ -98,12 +98,18 @@ def propagate(
       weights: [source, target], with a diagonal of 0.
       held: the perturbed genes of each of n conditions.
       steps: number of steps; 0 leaves the perturbed genes alone.
+      sources: [n] the perturbed gene of each condition, where each has one: the first step is then
+        its row of the weights, and no product.
     """
     start = own[:, None] * held[None]
     free = 1 - held.astype(weights.dtype)[None]
     change = _limited(start)
-    for _ in range(steps):
-        change = _limited(start + free * (change @ weights))
+    for step in range(steps):
+        if step == 0 and sources is not None:
+            passed_on = _limited(own[:, sources])[..., None] * weights[:, sources]
+        else:
+            passed_on = change @ weights
+        change = _limited(start + free * passed_on)
     return change
 
 

@@ -6,6 +6,8 @@ spike-and-slab table B = W * S: W Gaussian, S Bernoulli (docs/method.md 10).
 
 from __future__ import annotations
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ import numpy as np
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.tables import gaussian_kl, mask_kl, mean_init, spread_init
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.types import Array, Posterior, ReadoutNoise
+from gpo_vae_jax.types import Array, Posterior, ReadoutNoise, Sizes
 
 
 class Readout(nn.Module):
@@ -45,8 +47,7 @@ class Readout(nn.Module):
             temperature = self.spec.model.temperature
             mask = dist.relaxed_bernoulli(self.mask_logits, noise.mask, temperature)
             table = mask * dist.gaussian_sample(self.posterior(), noise.weight)
-        both = jnp.concatenate([table, jnp.eye(len(table), dtype=table.dtype)], axis=1)
-        return both[:, _columns(self.spec)]
+        return _among_genes(table, self.spec.sizes)
 
     def kl(self) -> Array:
         """Return KL(q(B) || p(B)), a scalar."""
@@ -61,11 +62,31 @@ def n_others(spec: Spec) -> int:
     return spec.sizes.n_genes - sum(place >= 0 for place in spec.sizes.network_genes)
 
 
-def _columns(spec: Spec) -> np.ndarray:
-    """Return where each gene is among the O others and the T treatments, [G]."""
-    place = np.asarray(spec.sizes.network_genes)
-    columns = np.full(spec.sizes.n_genes, -1)
-    columns[place[place >= 0]] = n_others(spec) + np.flatnonzero(place >= 0)
-    others = columns < 0
-    columns[others] = np.arange(others.sum())
-    return columns
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _among_genes(table: Array, sizes: Sizes) -> Array:
+    """Return the map to all genes, [T, G], of that to the others, [T, O].
+
+    Its gradient is written out: on a CPU, picking columns takes a twentieth of the time of adding
+    them up.
+    """
+    place, others = np.asarray(sizes.network_genes), _others(sizes)
+    columns = np.zeros(sizes.n_genes, int)
+    columns[place[place >= 0]] = len(others) + np.flatnonzero(place >= 0)
+    columns[others] = np.arange(len(others))
+    return jnp.concatenate([table, jnp.eye(len(table), dtype=table.dtype)], axis=1)[:, columns]
+
+
+def _among_genes_forward(table: Array, sizes: Sizes) -> tuple[Array, None]:
+    return _among_genes(table, sizes), None
+
+
+def _among_genes_backward(sizes: Sizes, _: None, cotangent: Array) -> tuple[Array]:
+    return (cotangent[:, _others(sizes)],)
+
+
+_among_genes.defvjp(_among_genes_forward, _among_genes_backward)
+
+
+def _others(sizes: Sizes) -> np.ndarray:
+    """Return the positions of the genes that are not in the network, [O]."""
+    return np.setdiff1d(np.arange(sizes.n_genes), sizes.network_genes)
