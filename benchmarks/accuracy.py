@@ -77,9 +77,9 @@ VARIANTS: Mapping[str, Changes] = {  # changes of the preset `accurate`
     "no invariance": {"objective": {"invariance_coeff": 0.0}},
     "no propagation": {"model": {"propagate": 0}},
     "15 steps": {"model": {"propagate": 15}},
-    "8 particles": {"train": {"n_particles": 8}},
+    "8 particles": {"train": {"n_particles": 8, "network_samples": 8}},
     "one network a batch": {"train": {"network_samples": 1}},
-    "escape": {"model": {"escape_prior": 0.1}},
+    "no escape": {"model": {"escape_prior": 0.0}},
     "200 epochs": {"train": {"max_epochs": 200}},
 }
 PUBLISHED = "published"  # another model: of the demo's sizes up to version 0.1

@@ -50,6 +50,7 @@ def accurate() -> Config:
             effect="propagated",
             effect_guide="table",
             effect_init="deconvolution",
+            escape_prior=0.1,
             mask_prior=0.05,
         ),
         objective=ObjectiveConfig(

@@ -37,6 +37,15 @@ class CellEffects(NamedTuple):
         """
         return dosage_sum(function(self.rows), self)
 
+    def by_cell(self, function: Callable[[Array], Array]) -> Array:
+        """Return what `through` returns with the cells first, [B, P, F], without a transposition.
+
+        The gradient with respect to a row is then a sum over rows of memory that hang together.
+        """
+        rows = jnp.swapaxes(function(self.rows), 0, 1)  # [n, P, F]
+        of_cells = dosage_sum(rows.reshape(len(rows), -1), self)
+        return of_cells.reshape(-1, *rows.shape[1:])
+
     def of_cells(self) -> Array:
         """Return the effect of every cell, [P, B, T]."""
         return dosage_sum(self.rows, self)

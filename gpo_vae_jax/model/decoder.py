@@ -72,7 +72,7 @@ class Decoder(nn.Module):
         return self.mlp(shares + failed[None, :, None] * bad)
 
     def change(self, effects: CellEffects, readout: ReadoutNoise | None = None) -> Array | None:
-        """Return what propagated effects add to the logits, [n, B, G]; None for latent effects.
+        """Return what propagated effects add to the logits, [B, n, G]; None for latent effects.
 
         It is computed once for every treatment.
 
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         if self.spec.model.effect == "latent":
             return None
         kernel = self.readout.kernel(readout)
-        return effects.through(lambda rows: product(rows, kernel))
+        return effects.by_cell(lambda rows: product(rows, kernel))
 
     def distribution(
         self, hidden: Array, library_size: Array, change: Array | None = None
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
         Args:
           hidden: from `hidden`.
           library_size: [B] or [P, B].
-          change: from `change`, of P samples or fewer, which particles take in turn.
+          change: from `change`, of n samples, which particles take in turn.
         """
         library_size = library_size if library_size.ndim == 2 else library_size[None]
         return self._head().distribution(self._head_params(change), hidden, library_size)

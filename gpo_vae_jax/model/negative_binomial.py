@@ -44,7 +44,7 @@ def log_likelihood(
       log_concentration: [G].
       counts: [B, G] of any type; no gradient.
       library_size: [B]; no gradient.
-      change: [n, B, G] added to the logits; of n samples, which particles take in turn.
+      change: [B, n, G] added to the logits; of n samples, which particles take in turn.
     """
     weight = jnp.ones(hidden.shape[:2], hidden.dtype)
     cells = _cells(hidden, counts, library_size, weight, change)
@@ -91,7 +91,7 @@ def weighted_log_likelihood(
       counts: [B, G] of any type; no gradient.
       library_size: [B]; no gradient.
       weight: [B], the same for all particles.
-      change: [n, B, G] added to the logits; of n samples, which particles take in turn.
+      change: [B, n, G] added to the logits; of n samples, which particles take in turn.
       log_shares: [B, 2] log-probabilities that the change acts in a cell, and that it does not.
     """
     weights = _of_groups(hidden, weight, each=log_shares is not None)
@@ -147,5 +147,4 @@ def _cells(
     log_shares: Array | None = None,
 ) -> CellArrays:
     """Return all cells, with weights [K, B] of K consecutive groups of particles."""
-    change = None if change is None else jnp.swapaxes(change, 0, 1)
     return CellArrays(hidden, counts, library_size, weight.T, change, log_shares)

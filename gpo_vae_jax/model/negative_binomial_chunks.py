@@ -72,8 +72,6 @@ def values_and_gradients(
     )
     n_cells, n_hidden = cells.counts.shape[0], cells.hidden.shape[2]
     by_hidden = jnp.swapaxes(by_hidden.reshape(n_cells, -1, n_hidden), 0, 1)
-    if by_change is not None:
-        by_change = jnp.swapaxes(by_change, 0, 1)
     by_theta = total.theta * head.theta
     return values.T, (by_hidden, total.kernel, total.bias, by_theta, by_change, by_shares)
 

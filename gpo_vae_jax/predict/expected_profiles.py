@@ -153,7 +153,7 @@ def _over_escape(
     if change is None or not decoder.spec.model.escape_prior:
         return acting
     share = jnp.exp(decoder.efficacy.log_shares(cells)[:, 0])[None, None, :, None]
-    return share * acting + (1 - share) * profile(jnp.zeros_like(change[:1]))
+    return share * acting + (1 - share) * profile(jnp.zeros_like(change[:, :1]))
 
 
 def _profile(

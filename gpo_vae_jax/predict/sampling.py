@@ -120,7 +120,7 @@ def values_of(
     hidden = model.decoder.hidden(basal, effects, shared.quality, quality)
     change = model.decoder.change(effects)
     if change is not None and spec.model.escape_prior:
-        change = change * _acting(counts_key, model, particles, conditions)[..., None]
+        change = change * _acting(counts_key, model, particles, conditions).T[..., None]
     given = model.decoder.distribution(hidden, library_size, change)
     given = jax.tree.map(lambda of_genes: of_genes[..., genes], given)
     if expected:

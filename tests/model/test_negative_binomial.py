@@ -126,7 +126,7 @@ def test_a_change_of_the_logits_is_a_longer_hidden_layer(n_samples):
     *arrays, counts, library = single(draw_head(n_particles=6, n_cells=4))
     hidden, kernel, *rest = arrays
     rng = np.random.default_rng(1)
-    weight, change = rng.uniform(0, 1, 4), rng.normal(size=(n_samples, 4, 17))
+    weight, change = rng.uniform(0, 1, 4), rng.normal(size=(4, n_samples, 17))
 
     def added(hidden, kernel, change):
         return weighted_log_likelihood(
@@ -134,7 +134,7 @@ def test_a_change_of_the_logits_is_a_longer_hidden_layer(n_samples):
         )
 
     def appended(hidden, kernel, change):
-        every = jnp.broadcast_to(change, (6, 4, 17))
+        every = jnp.broadcast_to(jnp.swapaxes(change, 0, 1), (6, 4, 17))
         longer = jnp.concatenate([hidden, every], axis=-1)
         below = jnp.concatenate([kernel, jnp.eye(17)])
         return weighted_log_likelihood(longer, below, *rest, counts, library, jnp.float32(weight))

@@ -18,12 +18,14 @@ class Linear(NamedTuple):
 
     kernel: Array  # [H, G]
     bias: Array  # [G]
-    change: Array | None = None  # [n, B, G] of n samples, taken in turn: added to the result
+    change: Array | None = None  # [B, n, G] of n samples, taken in turn: added to the result
 
     def __call__(self, hidden: Array) -> Array:
         """Map [P, B, H] to [P, B, G]."""
         values = linear(hidden, self.kernel, self.bias)
-        return values if self.change is None else values + in_turn(self.change, len(values))
+        if self.change is None:
+            return values
+        return values + in_turn(jnp.swapaxes(self.change, 0, 1), len(values))
 
 
 class Distribution(Protocol):
