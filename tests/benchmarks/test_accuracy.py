@@ -65,7 +65,7 @@ def test_each_seed_may_have_a_file_of_its_own(runs):
         3,
         4,
         "--variants",
-        "escape",
+        "no escape",
     )
     assert [(entry["seed"], entry["data_seed"]) for entry in found] == [(3, 3), (4, 4)]
     assert [config.data.path for config in made] == ["split3.h5ad", "split4.h5ad"]
