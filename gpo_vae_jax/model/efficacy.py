@@ -2,7 +2,8 @@
 
 Perturbation t acts with probability pi_t, independently in every cell; where it does not, the cell
 is like a control. A combination acts with the product of its probabilities, or not at all. The
-indicator of a cell is summed out, never sampled.
+indicator of a cell is summed out, never sampled. The pi of a screen vary around a mean that is
+learned, too: a perturbation of weak effect, in which nothing tells, takes that mean.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import betaln
 
 from gpo_vae_jax.model.cells import Perturbed, dosage_sum
 from gpo_vae_jax.model.distributions import logits_from_probs
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array
 
-PRIOR_CELLS = 10.0  # how many cells the prior of a share counts as
+ALIKE = 100.0  # how many cells of a perturbation the other perturbations count as
+PRIOR_CELLS = 10.0  # how many perturbations the prior of the mean counts as
 _LEAST = 1e-6  # probability that a cell escapes, so that its logarithm is finite
 
 
@@ -28,8 +31,9 @@ class Efficacy(nn.Module):
     def setup(self):
         """Declare the parameters: every share starts at its prior mean."""
         start = logits_from_probs(jnp.float32(1 - self.spec.model.escape_prior))
-        shape = (self.spec.sizes.n_treatments,)
-        self.logits = self.param("logits", nn.initializers.constant(start), shape)
+        init, n = nn.initializers.constant(start), self.spec.sizes.n_treatments
+        self.mean_logit = self.param("mean_logit", init, ())
+        self.logits = self.param("logits", init, (n,))
 
     def shares(self) -> Array:
         """Return pi, [T]."""
@@ -49,7 +53,14 @@ class Efficacy(nn.Module):
         return jnp.stack([acts, jnp.log(jnp.maximum(-jnp.expm1(acts), _LEAST))], axis=1)
 
     def log_prior(self) -> Array:
-        """Return the log density of the shares of perturbed treatments, up to a constant."""
+        """Return the log density of the shares of perturbed treatments and of their mean.
+
+        Shares are Beta distributed around the mean, which is so around its prior; up to a constant.
+        """
         logits, escape = self.logits[: self.spec.sizes.n_perturbed], self.spec.model.escape_prior
-        acts, escapes = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
-        return PRIOR_CELLS * jnp.sum((1 - escape) * acts + escape * escapes)
+        mean = jax.nn.sigmoid(self.mean_logit)
+        a, b = ALIKE * mean, ALIKE * (1 - mean)
+        of_shares = a * jax.nn.log_sigmoid(logits) + b * jax.nn.log_sigmoid(-logits)
+        of_mean = (1 - escape) * jax.nn.log_sigmoid(self.mean_logit)
+        of_mean += escape * jax.nn.log_sigmoid(-self.mean_logit)
+        return jnp.sum(of_shares - betaln(a + 1, b + 1)) + PRIOR_CELLS * of_mean
