@@ -194,7 +194,7 @@ def in_numpy(case):
         acts = sigmoid(decoder["efficacy"]["logits"][: s.n_perturbed])
         mean = sigmoid(decoder["efficacy"]["mean_logit"])
         prior = stats.beta.logpdf(acts, 100 * mean + 1, 100 * (1 - mean) + 1).sum()
-        prior += 10 * ((1 - m.escape_prior) * np.log(mean) + m.escape_prior * np.log(1 - mean))
+        prior += 2 * ((1 - m.escape_prior) * np.log(mean) + m.escape_prior * np.log(1 - mean))
         extra["efficacy"] = -prior / n
     return {
         **extra,

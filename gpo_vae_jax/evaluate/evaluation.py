@@ -13,6 +13,7 @@ from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects.effect_table import perturbation_table
 from gpo_vae_jax.evaluate.effects.generated_quality import quality_ratio
 from gpo_vae_jax.evaluate.effects.model_effects import average_effects, monte_carlo_errors
+from gpo_vae_jax.evaluate.effects.observed_effects import conditions_of_labels
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork
 from gpo_vae_jax.evaluate.network.agreement import agreements, placed_networks, with_known
 from gpo_vae_jax.evaluate.network.baseline_rankings import baseline_rankings
@@ -35,7 +36,7 @@ from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo_of_split
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.predict.conditions import conditions_of
-from gpo_vae_jax.predict.mean_effects import mean_effects
+from gpo_vae_jax.predict.mean_effects import acting_shares, mean_effects
 from gpo_vae_jax.predict.predicted_cells import check_names
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.statistics.pair_changes import pair_changes
@@ -81,6 +82,7 @@ def evaluate(
     )  # fmt: skip
     say("average treatment effects")
     effects, metrics = average_effects(params, dataset, settings, spec=spec, progress=progress)
+    acting = acting_shares(params, conditions_of_labels(dataset, effects.labels), spec=spec)
     say("quality of generated cells")
     quality = quality_ratio(params, dataset, settings, spec=spec)
     say("network statistics")
@@ -148,7 +150,7 @@ def evaluate(
         regulators=regulators(probabilities, treatments, n_perturbed, threshold=settings.threshold),
         curve=curve,
         history=history if len(history) else None,
-        perturbations=perturbation_table(effects, dataset.label_genes),
+        perturbations=perturbation_table(effects, dataset.label_genes, acting),
     )
 
 

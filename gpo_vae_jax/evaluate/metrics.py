@@ -83,13 +83,13 @@ METRICS: tuple[Metric, ...] = (
            "Correlation over genes of a perturbation's predicted effect and its effect in test "
            "cells."),
     Metric("r_train_mean", "Pearson r, training mean", "", True, (-1, 1),
-           "Correlation over genes of a perturbation's mean training effect and its effect in test "
-           "cells."),
+           "Correlation over genes of a perturbation's mean effect in training and test cells."),
     Metric("own_gene_predicted", "Own gene, predicted", "log2", None, _ANY,
            "Predicted effect on the perturbed gene itself; the mean over genes of a combination."),
     Metric("own_gene_observed", "Own gene, observed", "log2", None, _ANY,
-           "Effect on the perturbed gene itself in test cells; the mean over genes of a "
-           "combination."),
+           "Effect on the perturbed gene itself in test cells; a mean over genes, too."),
+    Metric("acting", "Cells in which it acts", "", None, _SHARE,
+           "Share of cells that do not escape the perturbation, as the model has learned it."),
     Metric("monte_carlo.{n}", "Monte-Carlo loss of r", "", False, _COUNT,
            "By how much, relative to r, the Monte-Carlo noise of a prediction may lower r."),
     # the network beside rankings of pairs that need no model

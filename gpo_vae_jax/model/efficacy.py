@@ -19,7 +19,7 @@ from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array
 
 ALIKE = 100.0  # how many cells of a perturbation the other perturbations count as
-PRIOR_CELLS = 10.0  # how many perturbations the prior of the mean counts as
+OF_MEAN = 2.0  # how many perturbations the prior of the mean counts as
 _LEAST = 1e-6  # probability that a cell escapes, so that its logarithm is finite
 
 
@@ -63,4 +63,4 @@ class Efficacy(nn.Module):
         of_shares = a * jax.nn.log_sigmoid(logits) + b * jax.nn.log_sigmoid(-logits)
         of_mean = (1 - escape) * jax.nn.log_sigmoid(self.mean_logit)
         of_mean += escape * jax.nn.log_sigmoid(-self.mean_logit)
-        return jnp.sum(of_shares - betaln(a + 1, b + 1)) + PRIOR_CELLS * of_mean
+        return jnp.sum(of_shares - betaln(a + 1, b + 1)) + OF_MEAN * of_mean

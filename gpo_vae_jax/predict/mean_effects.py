@@ -1,4 +1,4 @@
-"""The mean effect of perturbations on the network genes, over draws from the guide."""
+"""What is learned of perturbations: mean effects on network genes, and where they act."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpo_vae_jax.model import bind, sample_shared_noise
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.predict.conditions import Conditions
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Params
+
+
+def acting_shares(params: Params, conditions: Conditions, *, spec: Spec) -> np.ndarray | None:
+    """Return the share of cells in which each condition acts, [C]; None where it always does."""
+    if not spec.model.escape_prior:
+        return None
+    efficacy = bind(params, spec).decoder.efficacy
+    return np.exp(np.asarray(efficacy.log_shares(conditions, conditions.rows))[:, 0])
 
 
 @partial(jax.jit, static_argnames=("n_particles", "spec"))

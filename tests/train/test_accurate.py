@@ -10,6 +10,7 @@ from gpo_vae_jax import data, presets
 from gpo_vae_jax.evaluate.effects.conditional_effects import conditional_effects
 from gpo_vae_jax.evaluate.effects.effect_scores import pearson_r
 from gpo_vae_jax.evaluate.effects.observed_effects import (
+    conditions_of_labels,
     effects_of,
     perturbations_of,
     split_sums,
@@ -17,6 +18,9 @@ from gpo_vae_jax.evaluate.effects.observed_effects import (
 from gpo_vae_jax.evaluate.network.calibration import calls_of
 from gpo_vae_jax.evaluate.network.edges import edge_effects, edge_probabilities, edge_strengths
 from gpo_vae_jax.evaluate.network.recovery import recovery
+from gpo_vae_jax.predict.conditions import conditions_of
+from gpo_vae_jax.predict.mean_effects import acting_shares
+from gpo_vae_jax.predict.sampling import Draw, draw_cells
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.training import initial_states, train
 from tests.tiny import tiny_dataset
@@ -120,6 +124,10 @@ def test_the_start_is_the_linear_solution_with_noise_of_its_own_for_each_seed():
     start = first - 0.3 * noise
     assert np.abs(start).max() > 0.5
     np.testing.assert_allclose(second - first, 0.3 * (means(plain)[1] - noise), atol=1e-5)
+    logits = initial_states(dataset, config, (0,))[0].current.params["guide"]["mask_logits"]
+    direct = np.abs(np.where(np.eye(len(start), dtype=bool), 0, start))
+    assert (logits[direct > 0.3] > 4).all() and (direct > 0.3).sum() > 3
+    assert (logits[(direct > 0) & (direct < 0.05)] == -3).all()
     own = np.diagonal(start)[: dataset.n_perturbed]
     assert (own < -0.5).all()  # knock-downs
 
@@ -138,3 +146,39 @@ def test_sizes_that_are_open_are_chosen_from_the_data(n_cells, batch, epochs):
     config, chosen = with_sizes(given, dataset)
     assert config.train.batch_size == 64 and "train.batch_size" not in chosen
     assert with_sizes(presets.rpe1(), dataset) == (presets.rpe1(), {})
+
+
+def test_it_learns_how_many_cells_escape():
+    """Its expectation over both kinds of cells is what sampled cells have on average."""
+    config = small(escape_fraction=0.4, n_cells=3000)
+    dataset = data.from_config(config)
+    trained = train(dataset, config)
+    labels = perturbations_of(dataset)
+    conditions = conditions_of_labels(dataset, labels)
+    acting = acting_shares(trained.params, conditions, spec=trained.spec)
+    assert acting.shape == (8,)
+    np.testing.assert_allclose(acting.mean(), 0.6, atol=0.1)  # it starts at 0.9
+    always = dataclasses.replace(
+        trained.spec, model=dataclasses.replace(trained.spec.model, escape_prior=0.0)
+    )
+    assert acting_shares(trained.params, conditions, spec=always) is None
+
+    def effect_on_own_gene(spec):
+        draw = Draw(0, 4000, library_size=4000.0, expected=True)
+        cells = np.zeros((8, len(dataset.genes)))
+        for chunk in draw_cells(trained.params, conditions, draw, spec=spec):
+            cells[chunk.conditions] += chunk.values.sum(0) / 4000
+        at = [list(dataset.genes).index(label) for label in labels]
+        return cells[np.arange(8), at]
+
+    control = np.zeros(len(dataset.genes))
+    for chunk in draw_cells(
+        trained.params,
+        conditions_of([()], ()),
+        Draw(0, 4000, library_size=4000.0, expected=True),
+        spec=always,
+    ):
+        control += chunk.values.sum((0, 1)) / 4000
+    own = control[[list(dataset.genes).index(label) for label in labels]]
+    mixed = acting * effect_on_own_gene(always) + (1 - acting) * own
+    np.testing.assert_allclose(effect_on_own_gene(trained.spec), mixed, rtol=0.12)

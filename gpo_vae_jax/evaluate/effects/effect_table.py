@@ -18,20 +18,23 @@ _KINDS = ("model", "spread", "reference", "held_out", "train_mean")  # arrays of
 
 
 def perturbation_table(
-    effects: Effects, label_genes: Mapping[str, tuple[str, ...]]
+    effects: Effects,
+    label_genes: Mapping[str, tuple[str, ...]],
+    acting: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Return how well each perturbation is predicted, the worst first (docs/method.md 8.2).
 
     Args:
       effects: of C perturbations.
       label_genes: the perturbed genes of each label (`Dataset.label_genes`).
+      acting: [C] share of cells in which each acts, where it is learned.
 
     Returns:
       C rows: perturbation; cells_train, cells_val and cells_test; r_model and r_train_mean, Pearson
       r with the effect in test cells of the model and of the training mean; own_gene_predicted and
       own_gene_observed, the effect on the perturbed gene itself, predicted and in test cells (the
-      mean over genes of a combination). Effects are differences of mean log2(1 + counts per
-      10,000); nan without test cells, or where the gene is not measured.
+      mean over genes of a combination); acting, where it is given. Effects are differences of mean
+      log2(1 + counts per 10,000); nan without test cells, or where the gene is not measured.
     """
     model, observed = effects.model["perturbseq"], effects.held_out["perturbseq"]
     own = _own_genes(effects, label_genes)
@@ -45,6 +48,8 @@ def perturbation_table(
             "own_gene_observed": _means_at(observed, own),
         }
     )
+    if acting is not None:
+        table["acting"] = acting
     return table.sort_values("r_model", kind="stable", ignore_index=True)
 
 
