@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from benchmarks.inputs.shapes import SHAPES
 from benchmarks.measuring import options
+from benchmarks.models import accurate_spec
 from benchmarks.programs import floor
 
 
@@ -24,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="by a tiny product")
     args = parser.parse_args(arguments)
     for shape in SHAPES.values():
-        print(f"{shape.name}, {floor.n_parameters(shape):,} parameters\n\n{floor.table(shape)}\n")
+        print(f"{shape.name}, {floor.n_parameters(shape):,} parameters\n")
+        print(f"{floor.table(floor.products(shape))}\n")
+        products = floor.products_of_accurate(accurate_spec(shape))
+        print(f"{shape.name}, the accurate model\n\n{floor.table(products)}\n")
     if args.rate:
         print(json.dumps({"gflop_per_s": rate(args.device, args.precision, args.small)}))
 

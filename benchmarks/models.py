@@ -3,7 +3,8 @@
     python -m benchmarks.models --quick     (tiny, a minute)
     python -m benchmarks.models     (RPE1, batch 512, 5 particles; minutes)
 
-Both take turns in one process. The result is printed; it goes into a file only with --results.
+Both take turns in one process. The result is printed. Without --quick it also goes into
+benchmarks/results/models.json.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.inputs import shapes
 from benchmarks.inputs.shapes import Shape
 from benchmarks.measuring import memory, options, results_file
 from benchmarks.measuring.summary import ratio, summary, to_stderr
+from benchmarks.programs import floor
 from benchmarks.programs import jax_program as program
 from gpo_vae_jax import presets
 from gpo_vae_jax.spec import Spec
@@ -32,12 +34,13 @@ CELLS, LATENT, WIDTHS = 2048, 20, (256, 128)  # widths of the cell encoder and o
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and keep the result."""
     parser = options.parser_of(__doc__)
-    options.add_results(parser, default="none")
+    options.add_results(parser)
     options.add_shape(parser)
     options.add_rounds(parser, 7)
     args = options.parsed(parser, arguments)
     shape = shapes.SHAPES["tiny" if args.quick else args.shape]
-    results_file.add(args.results, "models", measure(shape, args.rounds), ("shape",))
+    entry = measure(shape, args.rounds)
+    results_file.add(results_file.folder_of(args), "models", entry, ("shape",))
 
 
 def measure(shape: Shape, rounds: int) -> dict[str, Any]:
@@ -69,6 +72,13 @@ def measure(shape: Shape, rounds: int) -> dict[str, Any]:
         "shape": shape.name,
         "batch_size": batch,
         "n_particles": specs["published"].train.n_particles,
+        "network_samples": specs["accurate"].train.network_samples,
+        "gflop": {
+            "published": round(floor.flop(shape) / 1e9, 1),
+            "accurate": round(
+                sum(p.flop for p in floor.products_of_accurate(specs["accurate"])) / 1e9, 1
+            ),
+        },
         "compile_s": compiled_s,
         **summaries,
         "ratio": ratio(summaries["accurate"], summaries["published"]),

@@ -10,11 +10,13 @@ batch does not meet does less (by less than a fifth at the published shapes).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.inputs import shapes
 from benchmarks.inputs.cells import CONTROL_SHARE, NO_COUNTERFACTUAL
 from benchmarks.inputs.shapes import Shape
+from gpo_vae_jax.spec import Spec
 
 PASSES, PARAMETER_ARRAYS = 6, 7  # see `traffic_bytes`
 FLOAT32 = 4  # bytes
@@ -76,6 +78,33 @@ def products(
     ]
 
 
+def products_of_accurate(spec: Spec) -> list[Product]:
+    """List the matrix products of a step of the accurate model.
+
+    Effects travel and are read out once for every treatment and sample of the network. The first
+    step along the edges is no product, and the change of a network gene is its own.
+    """
+    model, train, s = spec.model, spec.train, spec.sizes
+    b, p, g, t = train.batch_size, train.n_particles, s.n_genes, s.n_treatments
+    n = min(train.network_samples or p, p)
+    r = min(s.n_perturbed, b * (1 - CONTROL_SHARE))
+    basal, hidden, latent = model.basal_encoder_n_hidden, model.decoder_n_hidden, model.n_latent
+    others = g - sum(place >= 0 for place in s.network_genes)
+    return [
+        Product("propagation", "changes along the edges", n * r, t, t, max(model.propagate - 1, 0)),
+        Product("propagation", "readout of other genes", n * r, t, others),
+        Product("basal encoder", "counts into layer 1", b, g, basal, backward=1),
+        Product("basal encoder", "effects into layer 1", n * r, t, basal),
+        Product(
+            "basal encoder", "later layers", n * b, basal, basal, model.basal_encoder_n_layers - 1
+        ),
+        Product("basal encoder", "mean and variance of z", n * b, basal, latent, 2),
+        Product("decoder hidden", "z into layer 1", p * b, latent, hidden),
+        Product("decoder hidden", "later layers", p * b, hidden, hidden, model.decoder_n_layers),
+        Product("decoder head", "logits of all genes", p * b, hidden, g),
+    ]
+
+
 def flop(shape: Shape, batch_size: int | None = None, n_particles: int | None = None) -> float:
     """Count the operations of a step's products, forward and backward."""
     return sum(product.flop for product in products(shape, batch_size, n_particles))
@@ -132,17 +161,17 @@ def floor_s(
     return max(least, traffic_bytes(shape, batch_size, n_particles) / bytes_per_s)
 
 
-def table(shape: Shape) -> str:
-    """Return the products of a shape, and their sum, as a Markdown table."""
+def table(products: Sequence[Product]) -> str:
+    """Return products, and their sum, as a Markdown table."""
     rows = ["| part | product | m x k x n | times | GFLOP forward | with backward |"]
     rows.append("|---|---|---|---|---|---|")
-    for p in products(shape):
+    for p in products:
         if p.times:
             size = f"{p.m:,.0f} x {p.k:,.0f} x {p.n:,.0f}"
             rows.append(
                 f"| {p.part} | {p.name} | {size} | {p.times:g} | {p.forward_flop / 1e9:.2f} "
                 f"| {p.flop / 1e9:.2f} |"
             )
-    forward = sum(p.forward_flop for p in products(shape))
-    rows.append(f"| all | | | | {forward / 1e9:.1f} | {flop(shape) / 1e9:.1f} |")
+    forward, both = (sum(getattr(p, of) for p in products) for of in ("forward_flop", "flop"))
+    rows.append(f"| all | | | | {forward / 1e9:.1f} | {both / 1e9:.1f} |")
     return "\n".join(rows)

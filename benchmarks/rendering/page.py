@@ -10,7 +10,7 @@ from benchmarks.rendering import accuracy_tables, plots, single_results, tables
 
 Found = Mapping[str, Sequence[dict[str, Any]]]
 FILES = ("step", "sizes", "profile", "precision", "epoch", "startup", "evaluate", "seeds",
-         "prepare", "effects", "network_stats", "accuracy")  # fmt: skip
+         "prepare", "effects", "network_stats", "accuracy", "combinations", "models")  # fmt: skip
 MISSING = "Not measured yet: `python -m benchmarks.{command}`."
 
 INTRO = """\
@@ -85,6 +85,17 @@ edge times the size of its effect; z is the observed change over its standard er
 deconvolution."""
 
 
+COMBINATIONS = """\
+Test cells of pairs of perturbations that no training cell has, on simulations in which 30 % of the
+perturbed cells have two. The additive baseline adds up the mean training effects of both single
+perturbations. Numbers are means over seeds, each with a simulation of its own, with the range."""
+
+MODELS = """\
+A step of the accurate model beside one of the published model, of one batch size and number of
+particles, taking turns. The products of the accurate model are those of its own sizes
+(`benchmarks.floor` lists them)."""
+
+
 def draw(found: Found, folder: Path) -> dict[str, str]:
     """Draw the plots; return the link of each by name."""
     drawn = {}
@@ -128,6 +139,9 @@ def text(found: Found, links: Mapping[str, str]) -> str:
          single_results.network_statistics(found["network_stats"]), ""),
         ("Several seeds at once", SEEDS, "seeds", tables.several_seeds(found["seeds"]), ""),
         ("Accuracy", ACCURACY, "accuracy", accuracy_tables.tables(found["accuracy"]), ""),
+        ("Unseen combinations", COMBINATIONS, "combinations",
+         accuracy_tables.combinations(found["combinations"]), ""),
+        ("Both models", MODELS, "models", single_results.models(found["models"]), ""),
         ("Preparation", "", "prepare", single_results.preparation(found["prepare"]), ""),
     ]  # fmt: skip
     texts = [INTRO]

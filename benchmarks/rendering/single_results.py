@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.rendering.plots import seconds
-from benchmarks.rendering.tables import gib, table, with_spread, wrapped
+from benchmarks.rendering.tables import NAMES, gib, table, with_spread, wrapped
 
 
 def preparation(entries: Sequence[Mapping[str, Any]]) -> str | None:
@@ -82,3 +82,20 @@ def startup(entries: Sequence[Mapping[str, Any]]) -> str | None:
     ]  # fmt: skip
     head = ("device", "start", "until the first epoch has ended", "of which the epoch")
     return table(head, rows)
+
+
+def models(entries: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return a step of both models by shape, with products and memory."""
+    head = ("shape", "published", "accurate", "times", "GFLOP", "memory of a step", "peak of both")
+    rows = [
+        (f"{NAMES.get(e['shape'], e['shape'])}, batch {e['batch_size']}, "
+         f"{e['n_particles']} particles",
+         with_spread(e["published"]), with_spread(e["accurate"]), f"{e['ratio']:g}",
+         " / ".join(f"{e['gflop'][name]:g}" for name in ("published", "accurate")),
+         " / ".join(
+             gib(e["temporary_gib"][name]["temporary_gib"]) for name in ("published", "accurate")
+         ),
+         gib(e["peak_gib"]))
+        for e in entries
+    ]  # fmt: skip
+    return table(head, rows) if entries else None

@@ -129,7 +129,8 @@ def counts(entries: Sequence[Entry]) -> str:
             for n in names
         ),
     )
-    return f"{sums}\n\nThe products at RPE1's shape:\n\n{floor.table(shapes.SHAPES['rpe1'])}"
+    each = floor.table(floor.products(shapes.SHAPES["rpe1"]))
+    return f"{sums}\n\nThe products at RPE1's shape:\n\n{each}"
 
 
 def sizes(entries: Sequence[Entry]) -> str | None:
