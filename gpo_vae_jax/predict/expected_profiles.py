@@ -7,7 +7,6 @@ likelihood head has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -57,9 +56,10 @@ def own_profiles(
     hidden = decoder.hidden(basal, effects, shared.quality, failed(cells))
     size = cells.library_size.astype(jnp.float32)
     keys = row_keys(key, particles, numbers)
-    return _over_escape(
-        lambda change: _profile(decoder, hidden, change, size, keys), decoder, effects, cells
-    )
+    acting = _profile(decoder, hidden, decoder.change(effects), size, keys)
+    if not spec.model.escape_prior:
+        return acting
+    return _mixture(acting, _escaped(decoder, hidden, size, keys), cells, decoder)
 
 
 @partial(jax.jit, static_argnames="spec")
@@ -89,7 +89,7 @@ def lent_profiles(
       seed: of all draws.
       spec: sizes and settings of the model.
     """
-    decoder, shared, _, basal, key = _lent(
+    decoder, shared, own_effects, basal, key = _lent(
         params, statistics, lenders, numbers, particles, seed, spec
     )
     guide = bind(params, spec).guide
@@ -112,13 +112,14 @@ def lent_profiles(
     keys = keys.reshape(n_cells, len(particles), n_conditions).swapaxes(0, 1)
     size = jnp.repeat(lenders.library_size.astype(jnp.float32), n_conditions)
     keys = keys.reshape(len(particles), -1)
-    values = _over_escape(
-        lambda change: _profile(decoder, hidden, change, size, keys),
-        decoder,
-        every,
-        every._replace(perturbation=jnp.tile(of_rows.perturbation, (n_cells, 1))),
-    )
+    values = _profile(decoder, hidden, decoder.change(every), size, keys)
     values = values.reshape(2, len(particles), n_cells, n_conditions, -1)
+    if spec.model.escape_prior:  # an escaped cell is the same under every condition
+        alone = decoder.hidden(basal, own_effects, shared.quality, failed(lenders))
+        size, keys = lenders.library_size.astype(jnp.float32), row_keys(key, particles, numbers)
+        values = _mixture(
+            values, _escaped(decoder, alone, size, keys)[:, :, :, None], of_rows, decoder
+        )
     return jnp.einsum("wbc,tpbcg->wtpcg", weights, values)
 
 
@@ -141,19 +142,17 @@ def _lent(
     return model.decoder, shared, effects, dist.gaussian_sample(posterior, noise), counts_key
 
 
-def _over_escape(
-    profile: Callable[[Array | None], Array],
-    decoder: Decoder,
-    effects: CellEffects,
-    cells: Perturbed,
-) -> Array:
-    """Return the profile averaged over cells in which the perturbation acts and does not."""
-    change = decoder.change(effects)
-    acting = profile(change)
-    if change is None or not decoder.spec.model.escape_prior:
-        return acting
-    share = jnp.exp(decoder.efficacy.log_shares(cells)[:, 0])[None, None, :, None]
-    return share * acting + (1 - share) * profile(jnp.zeros_like(change[:, :1]))
+def _mixture(acting: Array, escaped: Array, cells: Perturbed, decoder: Decoder) -> Array:
+    """Return the profile of cells [..., B, G] averaged over whether the perturbation acts."""
+    share = jnp.exp(decoder.efficacy.log_shares(cells)[:, 0])
+    share = share.reshape((1,) * (acting.ndim - 2) + (-1, 1))
+    return share * acting + (1 - share) * escaped
+
+
+def _escaped(decoder: Decoder, hidden: Array, library_size: Array, keys: Array) -> Array:
+    """Return the profile of cells that escape their perturbation, [2, P, B, G]."""
+    nothing = jnp.zeros((1, 1, decoder.spec.sizes.n_genes))
+    return _profile(decoder, hidden, nothing, library_size, keys)
 
 
 def _profile(
