@@ -10,6 +10,7 @@ import numpy as np
 
 from gpo_vae_jax.evaluate.knowledge import PlacedNetwork
 
+_LEAST = 0.5  # posterior of an edge that is called is above it
 _ROUNDING = 1e-9  # by which an expected rate may exceed the allowed one
 BINS = 10  # of equal width, in which stated probabilities are compared with observed shares
 
@@ -41,7 +42,8 @@ class EdgeCalls(NamedTuple):
 def call_edges(posterior: np.ndarray, counted: np.ndarray, fdr: float) -> EdgeCalls:
     """Call the most edges whose mean probability of being wrong is at most `fdr`.
 
-    Edges of equal posterior are called together or not at all.
+    Edges of equal posterior are called together or not at all, and none that is less probable than
+    not: where nearly all are sure, the rate would leave room for wrong ones.
 
     Args:
       posterior: [T, T] probability of every edge.
@@ -51,7 +53,7 @@ def call_edges(posterior: np.ndarray, counted: np.ndarray, fdr: float) -> EdgeCa
     values = np.sort(posterior[counted])[::-1]
     expected = np.cumsum(1 - values) / np.arange(1, len(values) + 1)
     last_of_ties = np.append(values[1:] < values[:-1], True)[: len(values)]
-    possible = np.flatnonzero((expected <= fdr + _ROUNDING) & last_of_ties & (values > 0))
+    possible = np.flatnonzero((expected <= fdr + _ROUNDING) & last_of_ties & (values > _LEAST))
     if not len(possible):
         return EdgeCalls(posterior, np.zeros(posterior.shape, bool), fdr, math.nan)
     last = possible[-1]
