@@ -168,4 +168,4 @@ def test_calls_of_a_model_are_of_perturbed_sources_and_measured_targets():
     assert {tuple(pair) for pair in np.argwhere(pairs)} == {(0, 1), (0, 3), (1, 0), (1, 3)}
     calls = calls_of(model.params, 1.0, spec=model.spec)
     posterior = edge_posterior(model.params, spec=model.spec)
-    np.testing.assert_array_equal(calls.called, pairs & (posterior > 0))
+    np.testing.assert_array_equal(calls.called, pairs & (posterior > 0.5))
