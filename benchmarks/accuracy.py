@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from benchmarks.measuring import options, results_file
@@ -120,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         if dataset is None or source != (config.data, config.simulate, config.prepare):
             source = config.data, config.simulate, config.prepare
+            jax.clear_caches()  # each has its own programs: 20 of them exceed a process's mappings
             dataset = data.from_config(config)
         to_stderr(f"{name}, {variant}, seed {seed}")
         start = time.perf_counter()

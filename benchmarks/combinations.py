@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import anndata
+import jax
 import numpy as np
 
 from benchmarks.accuracy import QUICK, SIMULATIONS
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if results_file.find(results_file.read(folder, "combinations"), data=name, seed=seed):
                 continue
             to_stderr(f"{name}, seed {seed}")
+            jax.clear_caches()
             entry = {"data": name, "seed": seed, **measure(config_of(name, seed, args.quick))}
             results_file.add(folder, "combinations", entry, KEY)
 
