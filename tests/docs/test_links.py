@@ -112,6 +112,13 @@ def test_python_is_python_and_the_public_face_exists(page):
     assert names <= set(gpo_vae_jax.__all__), names - set(gpo_vae_jax.__all__)
 
 
+def test_formulas_within_a_line_end_on_it(page):
+    """The converter of the documentation takes no line break inside of $...$."""
+    text = re.sub(r"`[^`\n]*`|\$\$.*?\$\$", "", prose(page.read_text()), flags=re.S)
+    for formula in re.findall(r"(?<!\\)\$([^$]+)\$", text):
+        assert "\n" not in formula, formula
+
+
 def test_lines_fit(page):
     """Tables, links, code and formulas may be longer: they cannot be wrapped."""
     for line in FENCE.sub("", page.read_text()).splitlines():
