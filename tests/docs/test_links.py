@@ -119,6 +119,11 @@ def test_formulas_within_a_line_end_on_it(page):
         assert "\n" not in formula, formula
 
 
+def test_no_control_characters(page):
+    """A backslash that a program took for an escape leaves one."""
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", page.read_bytes().decode())
+
+
 def test_lines_fit(page):
     """Tables, links, code and formulas may be longer: they cannot be wrapped."""
     for line in FENCE.sub("", page.read_text()).splitlines():
