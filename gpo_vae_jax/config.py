@@ -132,7 +132,7 @@ class ModelConfig:
     )
     effect_guide: Literal["encoder", "table"] = "encoder"  # q(E | M), or q(E) as a table
     effect_init: Literal["random", "deconvolution"] = (
-        "random"  # means of effects: near 0, or by ridge deconvolution of the data
+        "random"  # effects near 0, or effects and edges by ridge deconvolution
     )
     propagate: int = 5  # steps that propagated effects take along the edges
     escape_prior: float = 0.0  # prior share of cells without effect; 0: it acts in every cell

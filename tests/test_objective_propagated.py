@@ -167,7 +167,7 @@ def in_numpy(case):
         theta = np.exp(decoder["log_concentration"])
         acting = log_counts(x, library, logits + change @ kernel, theta)
         if m.escape_prior:
-            log_acts = dosage @ np.log(sigmoid(decoder["efficacy"]["logits"]))
+            log_acts = dosage[:, : s.n_perturbed] @ np.log(sigmoid(decoder["efficacy"]["logits"]))
             escaped = log_counts(x, library, logits, theta)
             log_escapes = np.log(np.maximum(1 - np.exp(log_acts), 1e-6))
             acting = np.logaddexp(acting + log_acts, escaped + log_escapes)
@@ -191,7 +191,7 @@ def in_numpy(case):
     z = np.mean(means, axis=0)
     extra = {}
     if m.escape_prior:
-        acts = sigmoid(decoder["efficacy"]["logits"][: s.n_perturbed])
+        acts = sigmoid(decoder["efficacy"]["logits"])
         mean = sigmoid(decoder["efficacy"]["mean_logit"])
         prior = stats.beta.logpdf(acts, 100 * mean + 1, 100 * (1 - mean) + 1).sum()
         prior += 2 * ((1 - m.escape_prior) * np.log(mean) + m.escape_prior * np.log(1 - mean))

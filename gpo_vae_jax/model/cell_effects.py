@@ -41,7 +41,10 @@ class CellEffects(NamedTuple):
         """Return what `through` returns with the cells first, [B, P, F], without a transposition.
 
         The gradient with respect to a row is then a sum over rows of memory that hang together.
+        Where there are fewer cells than rows, `function` is computed for the cells.
         """
+        if len(self.perturbation) < self.rows.shape[1]:
+            return jnp.swapaxes(function(self.of_cells()), 0, 1)
         rows = jnp.swapaxes(function(self.rows), 0, 1)  # [n, P, F]
         of_cells = dosage_sum(rows.reshape(len(rows), -1), self)
         return of_cells.reshape(-1, *rows.shape[1:])

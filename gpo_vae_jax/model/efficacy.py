@@ -31,13 +31,18 @@ class Efficacy(nn.Module):
     def setup(self):
         """Declare the parameters: every share starts at its prior mean."""
         start = logits_from_probs(jnp.float32(1 - self.spec.model.escape_prior))
-        init, n = nn.initializers.constant(start), self.spec.sizes.n_treatments
+        init, sizes = nn.initializers.constant(start), self.spec.sizes
         self.mean_logit = self.param("mean_logit", init, ())
-        self.logits = self.param("logits", init, (n,))
+        self.perturbed_logits = self.param("logits", init, (sizes.n_perturbed,))
+
+    def logits(self) -> Array:
+        """Return the log-odds of pi, [T]; a treatment without cells has the mean."""
+        n_unseen = self.spec.sizes.n_treatments - self.spec.sizes.n_perturbed
+        return jnp.append(self.perturbed_logits, jnp.broadcast_to(self.mean_logit, (n_unseen,)))
 
     def shares(self) -> Array:
         """Return pi, [T]."""
-        return jax.nn.sigmoid(self.logits)
+        return jax.nn.sigmoid(self.logits())
 
     def log_shares(self, cells: Perturbed, rows: Array | None = None) -> Array:
         """Return log p(acts) and log p(escapes) of every cell, [B, 2].
@@ -48,7 +53,8 @@ class Efficacy(nn.Module):
           cells: the perturbations.
           rows: the treatments that they index; by default the first ones.
         """
-        logits = self.logits if rows is None else self.logits[rows]
+        logits = self.logits()
+        logits = logits if rows is None else logits[rows]
         acts = dosage_sum(jax.nn.log_sigmoid(logits)[:, None], cells)[:, 0]
         return jnp.stack([acts, jnp.log(jnp.maximum(-jnp.expm1(acts), _LEAST))], axis=1)
 
@@ -57,7 +63,7 @@ class Efficacy(nn.Module):
 
         Shares are Beta distributed around the mean, which is so around its prior; up to a constant.
         """
-        logits, escape = self.logits[: self.spec.sizes.n_perturbed], self.spec.model.escape_prior
+        logits, escape = self.perturbed_logits, self.spec.model.escape_prior
         mean = jax.nn.sigmoid(self.mean_logit)
         a, b = ALIKE * mean, ALIKE * (1 - mean)
         of_shares = a * jax.nn.log_sigmoid(logits) + b * jax.nn.log_sigmoid(-logits)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpo_vae_jax.model.cell_effects import LARGEST, cell_effects, propagate
+from gpo_vae_jax.model.cell_effects import LARGEST, CellEffects, cell_effects, propagate
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Sizes
 from tests.builders import PROPAGATED, configure, make_batch
@@ -74,6 +74,22 @@ def test_a_linear_function_may_be_applied_to_rows(found):
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_a_function_by_cell_is_the_same_for_few_cells_and_many():
+    """Whichever comes first, the function or the cells."""
+    rng = np.random.default_rng(0)
+    rows, kernel = jnp.asarray(rng.normal(size=(2, 5, 3))), jnp.asarray(rng.normal(size=(3, 4)))
+    for n_cells in (3, 9):
+        perturbation = jnp.asarray(rng.integers(0, 5, (n_cells, 2)))
+        dosage = jnp.asarray(rng.integers(0, 2, (n_cells, 2)), jnp.float32)
+        effects = CellEffects(rows, perturbation, dosage)
+        np.testing.assert_allclose(
+            effects.by_cell(lambda of: of @ kernel),
+            jnp.swapaxes(effects.of_cells() @ kernel, 0, 1),
+            rtol=1e-5,
+            atol=1e-6,
+        )
 
 
 def test_rows_may_be_named(found):

@@ -29,6 +29,8 @@ def test_a_combination_acts_with_the_product_and_a_control_always():
     log_shares = np.asarray(efficacy.log_shares(cells))
     np.testing.assert_allclose(np.exp(log_shares[:, 0]), [pi[0] * pi[1], pi[0], 1], rtol=1e-5)
     np.testing.assert_allclose(np.exp(log_shares).sum(1), 1, atol=1e-5)
+    mean = jax.nn.sigmoid(case.params["decoder"]["efficacy"]["mean_logit"])
+    np.testing.assert_allclose(pi[3], mean, rtol=1e-6)  # no cell has the fourth
 
 
 def test_the_prior_of_the_shares_is_a_density_around_their_mean():
@@ -38,7 +40,7 @@ def test_the_prior_of_the_shares_is_a_density_around_their_mean():
 
     def total(mean_logit):
         def density(share):
-            logits = jnp.full(4, jnp.log(share / (1 - share)))
+            logits = jnp.full(3, jnp.log(share / (1 - share)))
             params = {**efficacy, "logits": logits, "mean_logit": jnp.float32(mean_logit)}
             decoder = {**case.params["decoder"], "efficacy": params}
             model = bind({**case.params, "decoder": decoder}, case.spec)

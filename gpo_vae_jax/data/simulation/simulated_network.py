@@ -100,7 +100,7 @@ def truth_of(network: Network) -> dict[str, np.ndarray]:
     """Return the truth among measured genes: `weights`, and where there are any, two more.
 
     `closing` are the edges that close loops. `through_hidden` is the summed weight of all paths
-    from one measured gene to another through hidden genes alone; such a path is not an edge.
+    from one measured gene to another through hidden genes alone; it is no part of `weights`.
     """
     n, weights = network.n_measured, network.weights
     found = {"weights": weights[:n, :n].astype(np.float32)}
