@@ -134,8 +134,8 @@ def network(trained: Trained, *, threshold: float = 0.0, fdr: float | None = Non
       trained: what `train` or `load` returned.
       threshold: only edges above this probability; by default every pair of different genes.
       fdr: only edges of perturbed sources that are called at this expected false discovery rate,
-        by their calibrated probability (docs/method.md 8.10): of 100 edges called at 0.1 at least 90
-        are expected to be right.
+        by their calibrated probability (docs/method.md 8.10): of 100 edges called at 0.1 at least
+        90 are expected to be right.
 
     Returns:
       One row an edge: rank, source, target, probability, posterior (the calibrated probability;
