@@ -55,11 +55,19 @@ class PrepareConfig:
 
     # Raw file
     perturbation_key: str = "perturbation"  # obs column that names the perturbed gene
-    control: str = "non-targeting"  # label of control cells in that column
+    control: str = "non-targeting"  # label of control cells in that column, or a pattern: NT-*
+    more_controls: tuple[str, ...] = ()  # further labels or patterns of control cells
+    join_controls: bool = True  # labels that are plainly controls join the named ones
     combination_separator: str = "+"  # "A+B" perturbs A and B; empty: never split labels
+    guide_labels: Literal["gene", "whole"] = "gene"  # GENE_sg1 is GENE, or a name of its own
+    same_gene: Literal["apart", "merge"] = "apart"  # GENE_KO and GENE_OE, or doses of one gene
+    label_table: str = ""  # csv or tsv: what each label stands for, a gene or the control
+    unlabelled: Literal["refuse", "drop", "keep"] = "refuse"  # cells without a label
+    guide_key: str = ""  # obs column of guides; empty: found by its name
     gene_name_key: str = ""  # var column with other gene names; empty: the well-known columns
-    layer: str = ""  # layer with raw counts; empty: X
+    layer: str = ""  # layer with raw counts; empty: X, or the only layer that has them
     use_raw: bool = False  # take raw counts and their genes from adata.raw
+    counts: Literal["whole", "round", "trust"] = "whole"  # round: fractions; trust: not suspected
     recorded: Literal["all", "all_but_matches", "nothing"] = (
         "all"  # what a published file has that is reused
     )
@@ -74,8 +82,8 @@ class PrepareConfig:
     strong_min_cells: int = 25  # strong: has MORE cells than this
     knockdown: bool = False  # keep only cells whose target is low
     knockdown_percentile: float = 10.0  # low: at most this percentile of control cells
-    unmeasured: Literal["drop", "keep"] = "drop"  # cells whose gene is not measured
-    min_cells: int = 0  # keep perturbations with MORE cells than this; 0: keep all
+    unmeasured: Literal["drop", "keep"] = "keep"  # cells whose gene is not measured
+    min_cells: int | None = None  # keep perturbations with MORE cells; none: genes with 3 or more
 
     # Splits
     split_key: str = "split"  # obs column with train, val, test if the file has it; empty: draw
@@ -91,11 +99,14 @@ class PrepareConfig:
         "pct_counts_ribo",
         "pct_counts_hb",
     )
+    qc_largest_share: float = 0.3  # a metric that fails a larger share of cells is left out
     scrublet: Literal["off", "whole", "batch", "slices"] = "off"  # how doublets are found
     batch_key: str = ""  # obs column of batches, for scrublet=batch
     backend: Literal["auto", "scanpy", "rapids"] = "auto"  # auto: rapids where it works
 
     # Network genes and matched controls
+    network_genes: str = "extended"  # extended, perturbed, all, a number, or a file of names
+    network_most: int = 2000  # most genes that the network may have
     extended_genes: Literal["none", "both", "up_only"] = "both"  # how responsive genes join
     extended_log_fold_change: float = 3.0  # least |log2 fold change| of an extended gene
     extended_p: float = 0.01  # largest adjusted p-value of an extended gene

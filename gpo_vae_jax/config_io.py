@@ -67,13 +67,14 @@ def to_config_dict(config: Any) -> ml_collections.ConfigDict:
     import ml_collections
 
     def convert(value):
-        holders = {}
+        holders, hints = {}, typing.get_type_hints(type(value))
         for field in dataclasses.fields(value):
             entry = getattr(value, field.name)
             if dataclasses.is_dataclass(entry):
                 entry = convert(entry)
             elif entry is None:
-                entry = ml_collections.config_dict.placeholder(float)
+                kind = typing.get_args(hints[field.name])[0]
+                entry = ml_collections.config_dict.placeholder(kind)
             holders[field.name] = entry
         return ml_collections.ConfigDict(holders)
 

@@ -79,11 +79,20 @@ def _check_prepare(p: PrepareConfig) -> None:
     _positive("config.prepare.qc_threshold", p.qc_threshold)
     for i, threshold in enumerate(p.qc_also):
         _positive(f"config.prepare.qc_also[{i}]", threshold)
-    for name in ("min_cells", "strong_min_cells", "strong_min_degs", "seed"):
+    if p.min_cells is not None:
+        _at_least("config.prepare.min_cells", p.min_cells, 0)
+    for name in ("strong_min_cells", "strong_min_degs", "seed"):
         _at_least(f"config.prepare.{name}", getattr(p, name), 0)
     _between("config.prepare.knockdown_percentile", p.knockdown_percentile, 0, 100)
     _at_least("config.prepare.extended_log_fold_change", p.extended_log_fold_change, 0)
     _between("config.prepare.extended_p", p.extended_p, 0, 1)
+    _between("config.prepare.qc_largest_share", p.qc_largest_share, 0, 1)
+    _at_least("config.prepare.network_most", p.network_most, 1)
+    if not p.network_genes:
+        raise ConfigError(
+            "config.prepare.network_genes is empty; it must be extended, perturbed, all, a number "
+            "of genes, or a file of names"
+        )
     for name in p.qc_metrics:
         if name not in PrepareConfig.qc_metrics:
             raise ConfigError(

@@ -137,6 +137,9 @@ def published() -> Config:
             scrublet="slices",
             knockdown=True,
             unmeasured="drop",
+            join_controls=False,
+            guide_labels="whole",
+            qc_largest_share=1.0,
         ),
         model=ModelConfig(),
         objective=ObjectiveConfig(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,10 @@ def columns(matrix: CountMatrix, which: np.ndarray) -> np.ndarray:
     return part.toarray() if sparse.issparse(part) else np.asarray(part)
 
 
-def check_values(values: np.ndarray, where: str) -> None:
+def check_values(values: np.ndarray, where: str, *, fractions: bool = False) -> None:
     """Raise DataError unless every value is a count: a whole number from 0 to 2^32 - 1.
 
-    `where` names the values in the message, such as "layer 'counts'".
+    `where` names the values in the message, such as "layer 'counts'". `fractions` may be allowed.
     """
     if values.dtype.kind in "ub":
         return
@@ -60,7 +60,7 @@ def check_values(values: np.ndarray, where: str) -> None:
             f"{where} has negative values (down to {values.min():g}): raw counts are needed, not "
             "scaled or centred expression"
         )
-    if values.dtype.kind == "f":
+    if values.dtype.kind == "f" and not fractions:
         fraction = values != np.floor(values)
         if fraction.any():
             raise DataError(
@@ -68,22 +68,23 @@ def check_values(values: np.ndarray, where: str) -> None:
                 ": raw UMI counts are needed, not normalised expression; if a layer has them, "
                 "name it in config.prepare.layer"
             )
-    if values.size and values.max() > _LARGEST:
+    if values.size and float(values.max()) > _LARGEST:
         raise DataError(f"{where} has a count above {_LARGEST}")
 
 
-def check_counts(matrix: CountMatrix, where: str = "X") -> None:
+def check_counts(matrix: CountMatrix, where: str = "X", *, fractions: bool = False) -> None:
     """Raise DataError unless every value of the matrix is a count (see check_values).
 
     A sparse matrix is not made dense.
     """
     if sparse.issparse(matrix):
         for part in pieces(len(matrix.data), _CHUNK_VALUES):
-            check_values(matrix.data[part], where)
+            check_values(matrix.data[part], where, fractions=fractions)
         return
     for rows in row_chunks(matrix.shape):
         part = matrix[rows]
-        check_values(part.data if sparse.issparse(part) else np.asarray(part), where)
+        values = part.data if sparse.issparse(part) else np.asarray(part)
+        check_values(values, where, fractions=fractions)
 
 
 def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
@@ -104,7 +105,12 @@ def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
     return result
 
 
-def narrow_copy(matrix: CountMatrix, rows: np.ndarray) -> CountMatrix:
+def narrow_copy(
+    matrix: CountMatrix,
+    rows: np.ndarray,
+    change: Callable[[CountMatrix, np.ndarray], CountMatrix] | None = None,
+    n_columns: int | None = None,
+) -> CountMatrix:
     """Return some rows, in the narrowest unsigned type: CSR if the matrix is sparse, else dense.
 
     The matrix may be on disk; it is read once, in chunks.
@@ -112,17 +118,21 @@ def narrow_copy(matrix: CountMatrix, rows: np.ndarray) -> CountMatrix:
     Args:
       matrix: [N, G] counts.
       rows: distinct row numbers, in any order.
+      change: applied to each chunk and its row numbers: another CSR or dense matrix.
+      n_columns: of the matrix that `change` returns.
     """
     matrix = by_rows(matrix)
     place = np.full(matrix.shape[0], -1, np.int64)
     place[rows] = np.arange(len(rows))
-    shape = (len(rows), matrix.shape[1])
+    shape = (len(rows), matrix.shape[1] if n_columns is None else n_columns)
     result = SparseRows(shape) if hasattr(matrix, "format") else np.zeros(shape, np.uint8)
     for chunk in row_chunks(matrix.shape):
         wanted = place[chunk] >= 0
         if not wanted.any():
             continue
         part = matrix[chunk][wanted]
+        if change is not None:
+            part = change(part, np.arange(chunk.start, chunk.stop)[wanted])
         if isinstance(result, SparseRows):
             part = sparse.csr_matrix(part, copy=True)
             part.sum_duplicates()

@@ -15,7 +15,11 @@ SYMBOL_COLUMNS = (
     *("gene_name", "gene_names", "gene_symbol", "gene_symbols", "symbol", "symbols"),
     *("feature_name", "gene_short_name", "gene"),
 )
-ID_COLUMNS = ("gene_id", "gene_ids", "ensembl_id", "ensembl_ids", "ensembl", "feature_id")
+ID_COLUMNS = (
+    *("gene_id", "gene_ids", "ensembl_id", "ensembl_ids", "ensembl", "feature_id"),
+    *("entrez", "entrez_id", "entrezgene", "ncbi_gene_id"),
+)
+_MISSING = ("", "nan", "na", "n/a", "<na>", "none", "null", "-", ".", "nat")
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d+(\.\d+)?$")
 _VERSION = re.compile(r"[.-]\d+$")
 _LONG = 8  # letters from which on a name may be misspelt; a short one is another gene
@@ -44,12 +48,24 @@ def gene_aliases(var: pd.DataFrame, key: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     ambiguous = set()
     for column in [key] if key else _known_columns(var, SYMBOL_COLUMNS + ID_COLUMNS):
-        for other, name in zip(var[column].astype(str), names, strict=True):
-            if other in own:
+        for other, name in zip(as_text(var[column]), names, strict=True):
+            if other in own or is_missing(other):
                 continue
             if found.setdefault(other, name) != name:
                 ambiguous.add(other)
     return {other: name for other, name in found.items() if other not in ambiguous}
+
+
+def is_missing(name: str) -> bool:
+    """Return whether a text stands for a name that is not there: "", "nan", "NA", "None", ..."""
+    return name.strip().lower() in _MISSING
+
+
+def as_text(values: pd.Series) -> list[str]:
+    """Return names as text without blanks around them; whole numbers without a decimal point."""
+    if pd.api.types.is_float_dtype(values.dtype):
+        return [str(int(v)) if v == v and v == int(v) else str(v) for v in values]
+    return [str(value).strip() for value in values]
 
 
 def symbols(var: pd.DataFrame, key: str = "") -> tuple[list[str], str]:
@@ -74,7 +90,7 @@ def symbols(var: pd.DataFrame, key: str = "") -> tuple[list[str], str]:
 def names_beside(obs: pd.DataFrame, labels: np.ndarray, code: np.ndarray) -> list[dict[str, str]]:
     """Return, for each obs column with other names of perturbed genes, label -> other name.
 
-    A label with several other names is left out.
+    A label with several other names is left out, and so are names that stand for a missing one.
 
     Args:
       obs: N rows.
@@ -83,9 +99,10 @@ def names_beside(obs: pd.DataFrame, labels: np.ndarray, code: np.ndarray) -> lis
     """
     found = []
     for column in _known_columns(obs, SYMBOL_COLUMNS + ID_COLUMNS):
-        pairs = pd.DataFrame({"code": code, "other": obs[column].astype(str).to_numpy()})
+        pairs = pd.DataFrame({"code": code, "other": as_text(obs[column])})
         pairs = pairs.drop_duplicates()
         pairs = pairs[~pairs["code"].duplicated(keep=False)]
+        pairs = pairs[[not is_missing(other) for other in pairs["other"]]]
         found.append({str(labels[c]): str(o) for c, o in pairs.itertuples(index=False)})
     return found
 

@@ -21,28 +21,50 @@ def perturbed_genes(label: str, control: str, separator: str) -> tuple[str, ...]
     return tuple(sorted({part.strip() for part in parts} - {control, ""}))
 
 
-def cut_label(label: str, separator: str, known: Collection[str]) -> tuple[str, ...]:
+def cut_label(
+    label: str, separator: str, known: Collection[str], longest: int | None = None
+) -> tuple[str, ...]:
     """Split a label at the separators between names, not at those inside a name.
 
     Of all ways to split, the one that assigns most of the label to `known` names wins, then the one
     with the fewest pieces, then the first. A stretch without a known name is one name if the
     separator occurs inside gene names ("_", "-", "."), and split everywhere if not ("+", ",").
+
+    Args:
+      label: of a cell.
+      separator: between names; empty: the label is one name.
+      known: names that are never split.
+      longest: the most separators inside a known name (`most_separators`); the work is
+        proportional to it. Absent: as many as the label has.
     """
     parts = label.split(separator) if separator else [label]
-    whole_stretches = separator in _INSIDE_NAMES
-    # parts used -> (parts covered by known names, - pieces, pieces)
-    best: dict[int, tuple[int, int, tuple[str, ...]]] = {0: (0, 0, ())}
+    reach = len(parts) if longest is None else longest + 1
+    alone = separator not in _INSIDE_NAMES  # whether parts without a known name are names each
+    score = [(0, 0)]  # of the first parts: (parts covered by known names, - pieces)
+    start = [0]  # of the last piece
+    unknown = (-1, 0), 0  # the best score of a way that ends in a stretch without a known name
     for end in range(1, len(parts) + 1):
-        ways = []
-        for start in range(end):
-            piece = separator.join(parts[start:end]).strip() if separator else label.strip()
-            covered, pieces, before = best[start]
-            if piece in known:
-                ways.append((covered + end - start, pieces - 1, (*before, piece)))
-            elif whole_stretches or end - start == 1:
-                ways.append((covered, pieces - 1, (*before, piece)))
-        best[end] = max(ways, key=lambda way: way[:2])
-    return tuple(piece for piece in best[len(parts)][2] if piece)
+        covered, pieces = score[-1]
+        if alone or (covered, pieces - 1) > unknown[0]:
+            unknown = (covered, pieces - 1), end - 1
+        best = unknown
+        for first in range(end - 1, max(0, end - reach) - 1, -1):
+            if separator.join(parts[first:end]).strip() in known:
+                value = score[first][0] + end - first, score[first][1] - 1
+                if (value, -first) > (best[0], -best[1]):
+                    best = value, first
+        score.append(best[0])
+        start.append(best[1])
+    found, end = [], len(parts)
+    while end:
+        found.append(separator.join(parts[start[end] : end]).strip())
+        end = start[end]
+    return tuple(piece for piece in reversed(found) if piece)
+
+
+def most_separators(separator: str, known: Iterable[str]) -> int:
+    """Return the most separators inside one of the known names."""
+    return max((name.count(separator) for name in known), default=0) if separator else 0
 
 
 def group_by_label(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,14 +9,20 @@ import numpy as np
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.backend import cell_sums, scrublet
+from gpo_vae_jax.errors import DataError
 
-GENE_GROUPS = {"mt": "^MT-", "ribo": "^(RPS|RPL)", "hb": "^HB[^(P)]"}
+_GENOME = re.compile(r"^(?:GRCh3[78]|hg19|hg38|GRCm3[89]|mm10|mm39|BDGP6|dm6)_+")  # of mixtures
+GENE_GROUPS = {  # in any case: mt-Nd1 and Rps3 of the mouse, mt:ND1 of the fly, MT.ND1 of R
+    "mt": r"^MT[-:.]",
+    "ribo": "^(RPS|RPL)",
+    "hb": "^HB[^(P)]",
+}
 LOW_FAILS = ("UMI_count", "ngenes")
 HIGH_FAILS = tuple(f"pct_counts_{group}" for group in GENE_GROUPS)
 METRICS = LOW_FAILS + HIGH_FAILS
 DOUBLET = "predicted_doublet"  # the obs column, and the flag, of doublets
 N_SLICES = 10
-_FEWEST_CELLS = 100  # of a batch for Scrublet
+FEWEST_CELLS = 100  # of a batch for Scrublet
 
 
 def quality_metrics(
@@ -31,19 +37,25 @@ def quality_metrics(
       genes: G symbols, which identify the gene groups.
       backend: "scanpy" or "rapids".
     """
-    members = {
-        group: np.array([re.search(pattern, gene) is not None for gene in genes], bool)
-        for group, pattern in GENE_GROUPS.items()
-    }
-    sums = cell_sums(counts, members, backend)
+    groups = group_members(genes)
+    sums = cell_sums(counts, groups, backend)
     total = sums["UMI_count"]
     shares = {
         f"pct_counts_{group}": np.divide(
             100 * sums[group], total, out=np.zeros(len(total)), where=total > 0
         )
-        for group in members
+        for group in groups
     }
     return {"UMI_count": total, "ngenes": sums["ngenes"], **shares}
+
+
+def group_members(genes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return which genes are mitochondrial, ribosomal and haemoglobin, by symbol, [G] bool each."""
+    names = [_GENOME.sub("", gene) for gene in genes]
+    return {
+        group: np.array([re.search(pattern, name, re.IGNORECASE) is not None for name in names])
+        for group, pattern in GENE_GROUPS.items()
+    }
 
 
 def quality_flags(
@@ -96,6 +108,7 @@ def predicted_doublets(
     seed: int,
     batch: np.ndarray | None = None,
     backend: str = "scanpy",
+    fewest: int = 0,
 ) -> np.ndarray:
     """Flag doublets with Scrublet, [N] int8, in each batch by itself.
 
@@ -104,9 +117,10 @@ def predicted_doublets(
       seed: of the simulated doublets.
       batch: [N] any labels; None: all cells are one batch.
       backend: "scanpy" or "rapids".
+      fewest: cells of a batch; in smaller ones none is flagged.
 
     Raises:
-      DataError: Scrublet fails, for example on too few cells or genes.
+      DataError: Scrublet fails, for example on too few genes; the message names the batch.
     """
     counts = count_matrix.by_rows(counts)
     if batch is None:
@@ -114,7 +128,12 @@ def predicted_doublets(
     flags = np.zeros(counts.shape[0], np.int8)
     for name in np.unique(batch):
         rows = np.flatnonzero(batch == name)
-        flags[rows] = scrublet(counts[rows], seed, backend)
+        if len(rows) < fewest:
+            continue
+        try:
+            flags[rows] = scrublet(counts[rows], seed, backend)
+        except DataError as error:
+            raise DataError(f"batch {str(name)!r}: {error}") from error
     return flags
 
 
@@ -134,6 +153,6 @@ def doublet_slices(labels: np.ndarray) -> np.ndarray:
     step = size[code] // N_SLICES
     slices = np.where(rank < N_SLICES * step, rank // np.maximum(step, 1), N_SLICES)
     rest = slices == N_SLICES
-    if rest.sum() < _FEWEST_CELLS and not rest.all():
+    if rest.sum() < FEWEST_CELLS and not rest.all():
         slices[rest] = N_SLICES - 1
     return slices

@@ -27,3 +27,11 @@ def draw_below(hashes: np.ndarray, n_draws: int, high: int) -> np.ndarray:
     z = (z ^ (z >> np.uint64(27))) * _MIX2
     z = (z ^ (z >> np.uint64(31))) >> np.uint64(32)
     return ((z * np.uint64(high)) >> np.uint64(32)).astype(np.int64)
+
+
+def uniform_of_pairs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return a uniform number in [0, 1) for each pair of hashes, broadcast, float64."""
+    z = one + other * _STEP
+    z = (z ^ (z >> np.uint64(30))) * _MIX1
+    z = (z ^ (z >> np.uint64(27))) * _MIX2
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53

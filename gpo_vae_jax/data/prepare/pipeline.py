@@ -14,16 +14,17 @@ from gpo_vae_jax import config_io
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data import labels
-from gpo_vae_jax.data.prepare import splits
+from gpo_vae_jax.data.prepare.annotation import storable, with_new_columns
 from gpo_vae_jax.data.prepare.counterfactual import counterfactual_counts
-from gpo_vae_jax.data.prepare.extended import extended_genes
 from gpo_vae_jax.data.prepare.matching.control_matching import delta_expression, match_controls
+from gpo_vae_jax.data.prepare.network_genes import check_choice, other_genes
 from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by
 from gpo_vae_jax.data.prepare.raw.published_columns import Recorded
-from gpo_vae_jax.data.prepare.raw.raw_checks import Raw, check_raw, check_splits
+from gpo_vae_jax.data.prepare.raw.raw_checks import check_raw
 from gpo_vae_jax.data.prepare.selection import select
+from gpo_vae_jax.data.prepare.split_stage import split_cells
 from gpo_vae_jax.data.prepare.stage_log import Log, make_record
 from gpo_vae_jax.data.prepared_file import RECORD
 from gpo_vae_jax.statistics.random_by_name import hash_names
@@ -60,28 +61,35 @@ def prepare(
     log = Log(progress or (lambda said: None))
     log.start("input")
     if guess:
-        config, said = guess_convention(cast(pd.DataFrame, adata.obs), config)
+        known = [str(name) for name in adata.var_names]
+        config, said = guess_convention(cast(pd.DataFrame, adata.obs), config, known)
         log.note(said and f"guessed: {said}")
     raw = check_raw(adata, config)
-    for sentence in raw.recorded.said if raw.recorded else ():
+    check_choice(raw, config)
+    for sentence in (*raw.said, *(raw.recorded.said if raw.recorded else ())):
         log.note(sentence)
 
     # Cells are sorted by name from here on: ties, sums and draws must not depend on the row order.
     loaded = select(raw, config, log)
-    rows = loaded.rows[loaded.keep]
-    names = np.asarray(raw.obs.index, dtype=str)[rows]
+    names = np.asarray(raw.obs.index, dtype=str)
+    chosen = loaded.rows[loaded.keep]
+    split, trained = split_cells(raw, chosen, names[chosen], config, log)
+    rows, split = chosen[trained], split[trained]
+    keep = loaded.keep.copy()
+    keep[loaded.keep] = trained
+    names = names[rows]
     code, is_control = raw.cells.code[rows], raw.cells.is_control[rows]
-    split = _split(raw, rows, names, config, log)
     separator = joined_by([raw.cells.genes[c] for c in np.unique(code)])
     doublet = find_doublets(raw, loaded, config, log)
-    doublet = None if doublet is None else doublet[loaded.keep]
-    counts = loaded.counts if loaded.keep.all() else loaded.counts[loaded.keep]
+    doublet = None if doublet is None else doublet[keep]
+    counts = loaded.counts if keep.all() else loaded.counts[keep]
     del loaded
     quality = annotate(raw, rows, counts, doublet, config, log)
 
     perturbed = sorted({gene for c in np.unique(code) for gene in raw.cells.genes[c]})
-    label = np.array([separator.join(group) or config.control for group in raw.cells.genes])[code]
-    extended = _extended(raw, counts, label, perturbed, config, log)
+    control = raw.cells.control
+    label = np.array([separator.join(group) or control for group in raw.cells.genes])[code]
+    extended = other_genes(raw, counts, label, perturbed, config, log)
     treatments = [*perturbed, *extended]
 
     log.start("counterfactuals")
@@ -120,64 +128,21 @@ def prepare(
         "perturbed_genes": len(perturbed),
         "extended_genes": len(extended),
     }
+    back = np.argsort(rows, kind="stable")  # the order of the input again
+    annotated = with_new_columns(raw.obs.iloc[rows[back]], obs.iloc[back], log)
     record = make_record(
         config, log, tally, quality.thresholds,
         treatments=treatments, n_perturbed=len(perturbed), separator=separator,
-        unmeasured=sorted(set(perturbed) - set(raw.genes)),
+        unmeasured=sorted(set(perturbed) - set(raw.genes)), control=control,
     )  # fmt: skip
-    back = np.argsort(rows, kind="stable")  # the order of the input again
-    kept = raw.obs.iloc[rows[back]]
     return anndata.AnnData(
         X=counts[back],
-        obs=pd.concat([kept.drop(columns=[c for c in obs if c in kept]), obs.iloc[back]], axis=1),
-        var=raw.var.copy(),
+        obs=annotated,
+        var=storable(raw.var.copy()),
         layers={"counterfactual": counterfactual[back]},
         obsm=dict[str, Any](delta_x=delta[back]),
         uns={**adata.uns, RECORD: record},
     )
-
-
-def _split(
-    raw: Raw, rows: np.ndarray, names: np.ndarray, config: PrepareConfig, log: Log
-) -> np.ndarray:
-    """Return the split of the chosen cells, [len(rows)] text: that of the input, or a new one."""
-    log.start("split")
-    if raw.split is not None:
-        split, by = raw.split[rows], f"obs[{config.split_key!r}]"
-    elif config.split == "reference":
-        split, by = splits.split_by_row(len(rows))[np.argsort(np.argsort(rows))], "row order"
-    else:
-        split, by = splits.split_by_name(names, config.seed), "cell names"
-    absent = check_splits(split, raw.cells, rows)
-    for name, missing in absent.items():
-        log.note(f"{len(missing)} perturbations have no cells in {name!r}")
-    log.done(by=by, **{f"without_cells_in_{name}": absent[name] for name in absent})
-    return split
-
-
-def _extended(
-    raw: Raw,
-    counts: count_matrix.CountMatrix,
-    label: np.ndarray,
-    perturbed: Sequence[str],
-    config: PrepareConfig,
-    log: Log,
-) -> tuple[str, ...]:
-    """Return the extended genes, sorted: recorded ones, or by differential expression."""
-    if config.extended_genes == "none":
-        return ()
-    log.start("extended genes")
-    if raw.recorded:
-        found = tuple(sorted(set(raw.recorded.extended) - set(perturbed)))
-        log.done(genes=len(found), by="record")
-        return found
-    limits = {"least_change": config.extended_log_fold_change, "p_below": config.extended_p}
-    found = extended_genes(
-        counts, label, config.control, raw.genes, perturbed,
-        rule=config.extended_genes, **limits,
-    )  # fmt: skip
-    log.done(genes=len(found), rule=config.extended_genes, **limits)
-    return found
 
 
 def _expression(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -10,10 +11,13 @@ import numpy as np
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.prepare.knockdown import knocked_down, low_limits, own_expression
+from gpo_vae_jax.data.prepare.raw.gene_lookup import GeneLookup
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations
 from gpo_vae_jax.data.prepare.raw.raw_checks import Raw
 from gpo_vae_jax.data.prepare.stage_log import Log
 from gpo_vae_jax.errors import DataError, listed
+
+_FEWEST_CELLS = 3  # that perturb a gene, to be in training, validation and test
 
 
 class Loaded(NamedTuple):
@@ -37,12 +41,23 @@ def select(raw: Raw, config: PrepareConfig, log: Log) -> Loaded:
     rows = np.argsort(np.asarray(raw.obs.index, dtype=str), kind="stable")
     keep = np.ones(len(rows), bool)
 
-    def filtered(by: np.ndarray, **did: object) -> np.ndarray:
-        change = _change(cells, rows[keep], rows[keep & by])
-        log.done(**change, **did)
+    def filtered(by: np.ndarray, why: str = "", **did: object) -> np.ndarray:
+        before, after = rows[keep], rows[keep & by]
+        if len(after) < len(before):
+            lost = listed(_by_size(cells, rows[keep & ~by]), 5) if not why else why
+            log.dropped(by[keep], f"{log.stage}: {lost}")
+        log.done(**_change(cells, before, after), **did)
         return keep & by
 
-    keep = filtered(keep, genes=len(genes))
+    labelled = cells.labelled[rows]
+    words = sorted({str(text) for text in raw.text[rows[~labelled]]})
+    unknown = [word or "no label" for word in words]
+    keep = filtered(
+        labelled,
+        f"their perturbation is not known ({listed(unknown, 5)}); "
+        "config.prepare.unlabelled=keep keeps them",
+        genes=len(genes),
+    )
     if raw.strong is not None:
         log.start("strong perturbations")
         keep = filtered(
@@ -55,7 +70,7 @@ def select(raw: Raw, config: PrepareConfig, log: Log) -> Loaded:
     log.start("reading the counts")
     if config.scrublet == "off" or raw.recorded:
         rows, keep = rows[keep], np.ones(keep.sum(), bool)
-    counts = count_matrix.narrow_copy(raw.counts, rows)
+    counts = raw.counts.read(rows)
     if config.knockdown and not raw.recorded:
         log.start("knock-down")
         percentile = config.knockdown_percentile
@@ -65,12 +80,25 @@ def select(raw: Raw, config: PrepareConfig, log: Log) -> Loaded:
     measured, missing = of_measured(cells, rows, genes)
     usable = measured if config.unmeasured == "drop" else np.ones_like(measured)
     missing = sorted(set(missing) & _perturbed(cells, rows[keep]))
-    keep = filtered(usable, unmeasured=config.unmeasured, not_measured=missing)
+    _note_missing(raw, missing, int((keep & ~measured).sum()), config, log)
+    keep = filtered(
+        usable,
+        f"{len(missing)} perturbed genes are not measured, such as {listed(missing, 3)}; "
+        "config.prepare.unmeasured=keep keeps them",
+        unmeasured=config.unmeasured,
+        not_measured=missing,
+    )
     if config.min_cells and not raw.recorded:
         log.start("minimum cells")
         enough = of_large(cells, rows, keep, config.min_cells)
         keep = filtered(enough, more_cells_than=config.min_cells)
-    _check_left(cells, rows[keep], missing, config, log)
+    elif config.min_cells is None and not raw.recorded:
+        enough, rare = of_common(cells, rows, keep)
+        if rare:
+            log.start("minimum cells")
+            why = f"fewer than {_FEWEST_CELLS} cells perturb {listed(rare, 5)}"
+            keep = filtered(enough, why, genes_with_at_least=_FEWEST_CELLS)
+    _check_left(raw, rows[keep], missing, config, log)
     return Loaded(rows, counts, keep)
 
 
@@ -128,6 +156,49 @@ def of_large(
     return enough[cells.code[rows]]
 
 
+def of_common(
+    cells: Perturbations, rows: np.ndarray, keep: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Return which cells perturb only genes that are perturbed in three kept cells or more, [N].
+
+    Also the other genes, sorted.
+    """
+    code = cells.code[rows]
+    size = np.bincount(code[keep], minlength=len(cells.genes))
+    rare: set[str] = set()
+    while True:
+        cells_of: Counter[str] = Counter()
+        for group, n in zip(cells.genes, size, strict=True):
+            if n and not rare.intersection(group):
+                cells_of.update(dict.fromkeys(group, int(n)))
+        more = {gene for gene, n in cells_of.items() if n < _FEWEST_CELLS}
+        if not more:
+            break
+        rare |= more
+    usable = np.array([not rare.intersection(group) for group in cells.genes])
+    return usable[code], sorted(rare)
+
+
+def _by_size(cells: Perturbations, rows: np.ndarray) -> list[str]:
+    """Return the perturbations of some cells as text, with their numbers of cells."""
+    code, size = np.unique(cells.code[rows], return_counts=True)
+    return [f"{'+'.join(cells.genes[c]) or 'control'} ({n})" for c, n in zip(code, size, strict=True)]
+
+
+def _note_missing(
+    raw: Raw, missing: list[str], n_cells: int, config: PrepareConfig, log: Log
+) -> None:
+    """Note the perturbed genes that are not measured and kept, with the nearest measured names."""
+    if not missing or config.unmeasured == "drop":
+        return
+    log.note(
+        f"{len(missing)} perturbed genes of {n_cells:,} cells are not measured: "
+        f"{listed(missing, 20)}; their effects are learned, without alignment of their own "
+        f"expression{GeneLookup(raw.var, config.gene_name_key).proposals(missing)} "
+        "(config.prepare.unmeasured=drop leaves them out)"
+    )
+
+
 def _perturbed(cells: Perturbations, rows: np.ndarray) -> set[str]:
     return {gene for code in np.unique(cells.code[rows]) for gene in cells.genes[code]}
 
@@ -140,9 +211,10 @@ def _change(cells: Perturbations, before: np.ndarray, after: np.ndarray) -> dict
 
 
 def _check_left(
-    cells: Perturbations, rows: np.ndarray, missing: list[str], config: PrepareConfig, log: Log
+    raw: Raw, rows: np.ndarray, missing: list[str], config: PrepareConfig, log: Log
 ) -> None:
     """Raise DataError unless a measured gene is perturbed; the message lists what stages left."""
+    cells = raw.cells
     if _perturbed(cells, rows) - set(missing):
         return
     stages = [done for done in log.stages if "perturbations" in done]
@@ -151,6 +223,7 @@ def _check_left(
         advice = (
             f"not measured: {listed(missing, 5)}; the names in obs[{config.perturbation_key!r}] "
             "must be var names or in a column of var (config.prepare.gene_name_key)"
+            f"{GeneLookup(raw.var, config.gene_name_key).proposals(missing)}"
         )
     elif stages[0]["perturbations"][1]:
         advice = "relax the filters (docs/data.md)"

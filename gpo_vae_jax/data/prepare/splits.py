@@ -9,6 +9,7 @@ import numpy as np
 
 from gpo_vae_jax.statistics.random_by_name import hash_names
 
+_FEWEST_CONTROLS = 3  # that can be in all three parts
 _HELD_OUT = 0.2  # share of cells for the test, then of the rest for validation
 
 
@@ -33,3 +34,22 @@ def split_by_row(n_cells: int) -> np.ndarray:
     split = np.full(n_cells, "train", dtype="<U5")
     split[test], split[val] = "test", "val"
     return split
+
+
+def spread_controls(
+    split: np.ndarray, names: np.ndarray, is_control: np.ndarray, seed: int
+) -> np.ndarray:
+    """Return the split with controls in all parts: split by themselves if a part has none, [N].
+
+    Args:
+      split: [N] as drawn for all cells.
+      names: [N] cell names.
+      is_control: [N] bool.
+      seed: of the hash.
+    """
+    parts = set(split[is_control].tolist())
+    if len(parts) == len(set(split.tolist())) or is_control.sum() < _FEWEST_CONTROLS:
+        return split
+    spread = split.copy()
+    spread[is_control] = split_by_name(names[is_control], seed)
+    return spread

@@ -26,16 +26,22 @@ class Log:
         self.stages: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self._progress = progress
-        self._name = ""
+        self.stage = ""  # the current one
 
     def start(self, name: str) -> None:
         """Begin a stage."""
-        self._name = name
+        self.stage = name
         self._progress(name)
 
     def done(self, **did: Any) -> None:
         """Record what the stage did; `cells` and `perturbations` are pairs (before, after)."""
-        self.stages.append({"stage": self._name, **did})
+        self.stages.append({"stage": self.stage, **did})
+
+    def dropped(self, keep: np.ndarray, why: str) -> None:
+        """Note how many of some cells are left out, and why; nothing if all are kept, [N] bool."""
+        gone, n = int((~keep).sum()), len(keep)
+        if gone:
+            self.note(f"{gone:,} of {n:,} cells ({_percent(gone / n)}) are left out: {why}")
 
     def note(self, sentence: str) -> None:
         """Record a sentence and report it as "note: ..."; nothing if it is empty."""
@@ -54,13 +60,14 @@ def make_record(
     n_perturbed: int,
     separator: str,
     unmeasured: Sequence[str],
+    control: str,
 ) -> dict[str, Any]:
     """Return the entry of uns (docs/data.md), without times, so that files can be compared."""
     return {
         "format_version": FORMAT_VERSION,
         "dosage_names": np.array(treatments, dtype=object),
         "n_perturbed": n_perturbed,
-        "control": config.control,
+        "control": control,
         "separator": separator,
         "unmeasured": json.dumps(list(unmeasured)),
         "settings": json.dumps(dataclasses.asdict(config)),
@@ -105,6 +112,15 @@ def table(prepared: anndata.AnnData, seconds: Mapping[str, float] | None = None)
         f"  {row[4]}".rstrip()
         for row in rows
     )
+
+
+def notes(prepared: anndata.AnnData) -> list[str]:
+    """Return the notes of a preparation."""
+    return list(json.loads(prepared.uns[RECORD]["notes"]))
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
 def _change(pair: Sequence[int] | None) -> str:

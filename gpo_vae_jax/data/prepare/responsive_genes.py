@@ -1,4 +1,4 @@
-"""Extended genes: the strongest responder of each perturbation (docs/method.md 7)."""
+"""Genes that respond to perturbations: of each the strongest, or the most responsive of all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.labels import group_by_label
-from gpo_vae_jax.data.prepare.differential import rank_genes
+from gpo_vae_jax.data.prepare.differential import DifferentialExpression, rank_genes
 
 
 def passes(
@@ -36,7 +36,7 @@ def extended_genes(
     least_change: float,
     p_below: float,
 ) -> tuple[str, ...]:
-    """Return the extended genes, sorted.
+    """Return the extended genes, sorted (docs/method.md 7).
 
     For each perturbation: of the genes that pass, the one with the highest Wilcoxon score against
     control cells (normalised, log1p). Perturbed genes are left out. Perturbations with fewer than
@@ -52,16 +52,46 @@ def extended_genes(
       least_change: limit of |log2 fold change|.
       p_below: limit of the adjusted p-value.
     """
-    names, code = group_by_label(labels)
-    is_control = labels == control
-    tested = np.flatnonzero((np.bincount(code) > 1) & (names != control))
-    if rule == "none" or not len(tested) or is_control.sum() < 2:
+    result = _tested(counts, labels, control, genes) if rule != "none" else None
+    if result is None:
         return ()
-    number = np.full(len(names), -1)
-    number[tested] = np.arange(len(tested))
-    factor = count_matrix.normalisation(count_matrix.library_size(counts))
-    result = rank_genes(counts, number[code], len(tested), is_control, factor)
     responds = passes(result.log_fold_changes, result.p_adjusted, rule, least_change, p_below)
     scores = np.where(responds, result.scores, -np.inf)
     best = np.argmax(scores, axis=1)[responds.any(axis=1)]
     return tuple(sorted({str(genes[i]) for i in best} - set(perturbed)))
+
+
+def most_responsive(
+    counts: count_matrix.CountMatrix,
+    labels: np.ndarray,
+    control: str,
+    genes: Sequence[str],
+    perturbed: Sequence[str],
+    n: int,
+) -> tuple[str, ...]:
+    """Return the n genes, besides the perturbed, with the largest |Wilcoxon score|, sorted.
+
+    The largest score over all perturbations counts. Arguments are those of `extended_genes`.
+    """
+    result = _tested(counts, labels, control, genes)
+    if result is None:
+        return ()
+    largest = np.abs(result.scores).max(axis=0)
+    largest[np.isin(np.asarray(genes, dtype=str), list(perturbed))] = -1
+    order = np.argsort(-largest, kind="stable")[:n]
+    return tuple(sorted(str(genes[i]) for i in order if largest[i] > 0))
+
+
+def _tested(
+    counts: count_matrix.CountMatrix, labels: np.ndarray, control: str, genes: Sequence[str]
+) -> DifferentialExpression | None:
+    """Test every perturbation with two cells against control cells; None if there is none."""
+    names, code = group_by_label(labels)
+    is_control = labels == control
+    tested = np.flatnonzero((np.bincount(code) > 1) & (names != control))
+    if not len(tested) or is_control.sum() < 2:
+        return None
+    number = np.full(len(names), -1)
+    number[tested] = np.arange(len(tested))
+    factor = count_matrix.normalisation(count_matrix.library_size(counts))
+    return rank_genes(counts, number[code], len(tested), is_control, factor)
