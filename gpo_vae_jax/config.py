@@ -99,7 +99,7 @@ class PrepareConfig:
         "pct_counts_ribo",
         "pct_counts_hb",
     )
-    qc_largest_share: float = 0.3  # a metric that fails a larger share of cells is left out
+    qc_largest_share: float = 0.2  # a metric that alone fails a larger share is left out
     scrublet: Literal["off", "whole", "batch", "slices"] = "off"  # how doublets are found
     batch_key: str = ""  # obs column of batches, for scrublet=batch
     backend: Literal["auto", "scanpy", "rapids"] = "auto"  # auto: rapids where it works

@@ -176,7 +176,11 @@ RANGES = {
     },
     "prepare": {
         "qc_threshold": ([0.0, -3.0], [0.1]),
-        "min_cells seed": ([-1], [0]),
+        "min_cells": ([-1], [0, None]),
+        "seed": ([-1], [0]),
+        "qc_largest_share": ([-0.1, 1.1], [0.0, 1.0]),
+        "network_most": ([0], [1]),
+        "network_genes": ([""], ["all", "50", "factors.txt"]),
         "extended_log_fold_change": ([-0.1], [0.0]),
         "extended_p": ([-0.1, 1.1], [0.0, 1.0]),
     },

@@ -70,5 +70,5 @@ def test_published_settings(name):
 
 def test_no_filter_is_on_for_other_data():
     p = PRESETS["anndata"]().prepare
-    assert not p.strong_table and not p.knockdown and p.min_cells == 0 and p.scrublet == "off"
+    assert not p.strong_table and not p.knockdown and p.min_cells is None and p.scrublet == "off"
     assert (p.split, p.recorded, p.split_key) == ("by_name", "all", "split")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import anndata
@@ -40,7 +41,7 @@ def prepare(
     config: PrepareConfig | Config | None = None,
     *,
     perturbation_key: str | None = None,
-    control: str | None = None,
+    control: str | Sequence[str] | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> anndata.AnnData:
@@ -54,7 +55,7 @@ def prepare(
         names each cell's perturbation. It may be backed by its file.
       config: settings of the preparation; by default those of `presets.anndata()`.
       perturbation_key: the column of `obs`. By default the usual names are tried.
-      control: the label of control cells in that column.
+      control: the label of control cells in that column, or a pattern such as "NT-*", or several.
       progress: whether the stages are reported on standard error.
       settings: further fields of `config.PrepareConfig`, such as min_cells=100.
 
@@ -67,11 +68,15 @@ def prepare(
     """
     start = presets.anndata().prepare if config is None else config
     start = start.prepare if isinstance(start, Config) else start
-    named = {"perturbation_key": perturbation_key, "control": control}
+    named: dict[str, Any] = {"perturbation_key": perturbation_key}
+    if isinstance(control, str) or control is None:
+        named["control"] = control
+    else:
+        named |= {"control": control[0], "more_controls": tuple(control[1:])}
     changed = {name: value for name, value in named.items() if value is not None} | settings
     merged = {**dataclasses.asdict(start), **changed}
     chosen = config_io.from_dict({"prepare": merged}).prepare
-    guess = config is None and not {"perturbation_key", "control"} & set(changed)
+    guess = config is None
     say = progress_of.stages(progress)
     return prepare_anndata(adata, chosen, say, guess=guess)
 

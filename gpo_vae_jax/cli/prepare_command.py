@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gpo_vae_jax.cli.arguments import CommandParser, required
 from gpo_vae_jax.cli.invocation import Invocation
-from gpo_vae_jax.cli.overrides import RUN
+from gpo_vae_jax.cli.overrides import RUN, Override
 from gpo_vae_jax.cli.settings_arguments import add_settings, as_given, config_of
 from gpo_vae_jax.config import Config
 
@@ -27,11 +27,22 @@ def define(parser: CommandParser) -> None:
     files = parser.group("files")
     files.add_argument("--input", metavar="FILE", help="h5ad with raw counts (required)")
     files.add_argument("--output", metavar="FILE", help="prepared h5ad to write (required)")
+    labels = parser.group("labels")
+    labels.add_argument(
+        "--control",
+        metavar="LABEL",
+        nargs="+",
+        help="labels of control cells, or patterns such as 'NT-*'; the same as "
+        "--prepare.control and --prepare.more_controls",
+    )
     add_settings(parser)
 
 
 def run(args: argparse.Namespace, invocation: Invocation) -> None:
     """Check, prepare, write and sum up."""
+    if args.control:
+        named = (("control", args.control[0]), ("more_controls", tuple(args.control[1:])))
+        args.overrides += [Override(("prepare", name), value) for name, value in named]
     config = config_of(args)
     source = required(args.input, "--input", "the h5ad with raw counts", "--input=RAW.h5ad")
     target = required(
@@ -66,3 +77,5 @@ def prepare(config: Config, source: Path, target: Path, invocation: Invocation) 
     print(data.table(prepared, seconds))
     for what, number in data.summary(prepared):
         print(f"  {what:40} {number:>12}")
+    for note in data.notes(prepared):
+        print(f"note: {invocation.spelled(note)}")

@@ -11,7 +11,7 @@ from gpo_vae_jax.data.dataset import from_arrays
 from gpo_vae_jax.data.prepare.on_disk import prepare_file
 from gpo_vae_jax.data.prepare.pipeline import prepare
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
-from gpo_vae_jax.data.prepare.stage_log import summary, table
+from gpo_vae_jax.data.prepare.stage_log import notes, summary, table
 from gpo_vae_jax.data.prepared_file import from_anndata, load, read_conventions, read_h5ad, write
 from gpo_vae_jax.data.quality_control import passed_by_limits
 from gpo_vae_jax.data.simulation import simulate
@@ -26,6 +26,7 @@ __all__ = [
     "guess_convention",
     "load",
     "network_over_genes",
+    "notes",
     "passed_by_limits",
     "prepare",
     "prepare_file",

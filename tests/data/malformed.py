@@ -77,11 +77,16 @@ def _repeat_names(axis):
     return spoil
 
 
-def _split(values):
+def _fold(values):
+    """Add a split column that cannot be used and is named in the settings."""
+    return _split(values, ("fold",))
+
+
+def _split(values, names=("split", "fold")):
     """Add a split column that cannot be used."""
 
     def spoil(adata, draw, key, control):
-        name = draw(st.sampled_from(["split", "fold"]))
+        name = draw(st.sampled_from(names))
         adata.obs[name] = values(adata.obs[key].to_numpy().astype(str), draw, control)
         return adata, {} if name == "split" else {"split_key": name}
 
@@ -93,8 +98,8 @@ def _thirds(label):
 
 
 def _without_training(label, draw, control):
-    kinds = sorted(set(label) - {control})
-    return np.where(label == draw(st.sampled_from(kinds)), "test", _thirds(label))
+    gone = draw(st.sampled_from(["G0", "G1"]))  # in combinations too
+    return np.where([gone in kind for kind in label], "test", _thirds(label))
 
 
 def _without_controls(label, draw, control):
@@ -141,7 +146,6 @@ SPOILT = {
         {"perturbation_key": draw(_WORDS), "control": control},
     ),
     "cell names": _repeat_names("obs"),
-    "gene names": _repeat_names("var"),
     "no cells": lambda adata, draw, key, control: (adata[:0].copy(), {}),
     "no genes": lambda adata, draw, key, control: (adata[:, :0].copy(), {}),
     "few cells": lambda adata, draw, key, control: (adata[: draw(st.integers(1, 4))].copy(), {}),
@@ -149,8 +153,8 @@ SPOILT = {
         anndata.AnnData(adata.X * 0, adata.obs, adata.var),
         {},
     ),
-    "split of other words": _split(lambda label, draw, control: np.full(len(label), draw(_WORDS))),
-    "split of numbers": _split(lambda label, draw, control: np.arange(len(label)) % 3),
+    "split of other words": _fold(lambda label, draw, control: np.full(len(label), draw(_WORDS))),
+    "split of numbers": _fold(lambda label, draw, control: np.arange(len(label)) % 3),
     "split missing": _split(
         lambda label, draw, control: _some(_thirds(label).astype(object), draw, None)
     ),

@@ -53,19 +53,21 @@ def test_counts_beside_x(raw, prepared, tmp_path, place, backed):
     other = anndata.AnnData(np.log1p(raw.X.toarray()), obs=raw.obs, var=raw.var)
     if place == "layer":
         other.layers["counts"] = raw.X
-        settings, advice = {"layer": "counts"}, "config.prepare.layer=counts"
+        settings, where = {"layer": "counts"}, "layer 'counts'"
     else:
         other.raw = raw
         other = other[:, :30].copy()  # raw has more genes
-        settings, advice = {"use_raw": True}, "config.prepare.use_raw=True"
+        settings, where = {"use_raw": True}, "raw.X"
     other.write_h5ad(tmp_path / "raw.h5ad")
     given = read_h5ad(tmp_path / "raw.h5ad", backed=backed)
     try:
-        with pytest.raises(
-            DataError, match=f"not whole numbers.*whole numbers are found with {advice}"
-        ):
-            prepare(given)
         same(prepare(given, PrepareConfig(**settings)), prepared)
+        found = prepare(given)  # the only place with whole numbers
+        same(found, prepared)
+        assert any(
+            f"counts are read from {where}" in note
+            for note in json.loads(found.uns["gpo_vae"]["notes"])
+        )
     finally:
         if backed:
             given.file.close()
@@ -93,15 +95,19 @@ def lacking(raw):
 
 def test_genes_that_are_not_measured_are_dropped(lacking):
     adata, gone = lacking
-    result = prepare(adata)
+    result = prepare(adata, PrepareConfig(unmeasured="drop"))
     assert gone not in result.uns["gpo_vae"]["dosage_names"]
     assert gone not in set(result.obs["perturbation"]) and result.n_obs < adata.n_obs
     assert result.uns["gpo_vae"]["unmeasured"] == "[]"
+    lost = adata.n_obs - result.n_obs
+    notes = json.loads(result.uns["gpo_vae"]["notes"])
+    assert any(f"{lost} of {adata.n_obs} cells" in note and gone in note for note in notes)
 
 
 def test_genes_that_are_not_measured_are_kept_and_align_nothing(lacking, tmp_path):
     adata, gone = lacking
-    result = prepare(adata, PrepareConfig(unmeasured="keep"))
+    result = prepare(adata)
+    assert any(gone in note for note in json.loads(result.uns["gpo_vae"]["notes"]))
     names = list(result.uns["gpo_vae"]["dosage_names"])
     column = names.index(gone)
     assert json.loads(result.uns["gpo_vae"]["unmeasured"]) == [gone]

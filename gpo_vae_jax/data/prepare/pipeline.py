@@ -114,6 +114,7 @@ def prepare(
             "perturbation": pd.Categorical(label),
             "split": pd.Categorical(split),
             "matched_control": names[matched],
+            **({} if raw.guide is None else {"guide": pd.Categorical(raw.guide[rows])}),
             **quality.columns,
         },
         index=names,
@@ -134,6 +135,7 @@ def prepare(
         config, log, tally, quality.thresholds,
         treatments=treatments, n_perturbed=len(perturbed), separator=separator,
         unmeasured=sorted(set(perturbed) - set(raw.genes)), control=control,
+        labels=_renamed(raw.text[rows], label),
     )  # fmt: skip
     return anndata.AnnData(
         X=counts[back],
@@ -143,6 +145,13 @@ def prepare(
         obsm=dict[str, Any](delta_x=delta[back]),
         uns={**adata.uns, RECORD: record},
     )
+
+
+def _renamed(text: np.ndarray, label: np.ndarray) -> dict[str, str]:
+    """Return the labels of the input that have another name now, and that name."""
+    pairs = pd.DataFrame({"text": text, "label": label}).drop_duplicates()
+    pairs = pairs[pairs["text"] != pairs["label"]].sort_values("text")
+    return dict(zip(pairs["text"].tolist(), pairs["label"].tolist(), strict=True))
 
 
 def _expression(

@@ -112,20 +112,22 @@ def _without_mitochondria(symbols: Sequence[str], config: PrepareConfig) -> str:
     )
 
 
-def _failing_many(
-    metrics: dict[str, np.ndarray], config: PrepareConfig, log: Log
-) -> list[str]:
-    """Return the metrics that fail more than `config.qc_largest_share` of the cells, with notes."""
+def _failing_many(metrics: dict[str, np.ndarray], config: PrepareConfig, log: Log) -> list[str]:
+    """Return the metrics that alone fail more than a share of the cells, with notes.
+
+    The share is `config.qc_largest_share`; cells that fail by another metric too do not count.
+    """
     used = {name: metrics[name] for name in config.qc_metrics}
     flags, _ = quality.quality_flags(used, config.qc_threshold)
     left_out = []
     for name, flag in flags.items():
-        share = flag.mean()
+        others = [other for key, other in flags.items() if key != name]
+        share = (flag.astype(bool) & ~np.any([np.zeros_like(flag), *others], axis=0)).mean()
         if share > config.qc_largest_share:
             left_out.append(name)
             log.note(
-                f"{name} fails {share:.0%} of the cells and is left out of quality control: it "
-                "means little for these genes (config.prepare.qc_largest_share=1 keeps it)"
+                f"{name} alone fails {share:.0%} of the cells and is left out of quality control: "
+                "it means little for these genes (config.prepare.qc_largest_share=1 keeps it)"
             )
         elif share > _MANY:
             log.note(

@@ -44,7 +44,7 @@ def select(raw: Raw, config: PrepareConfig, log: Log) -> Loaded:
     def filtered(by: np.ndarray, why: str = "", **did: object) -> np.ndarray:
         before, after = rows[keep], rows[keep & by]
         if len(after) < len(before):
-            lost = listed(_by_size(cells, rows[keep & ~by]), 5) if not why else why
+            lost = why or listed(_by_size(cells, rows[keep & ~by]), 5)
             log.dropped(by[keep], f"{log.stage}: {lost}")
         log.done(**_change(cells, before, after), **did)
         return keep & by
@@ -182,7 +182,8 @@ def of_common(
 def _by_size(cells: Perturbations, rows: np.ndarray) -> list[str]:
     """Return the perturbations of some cells as text, with their numbers of cells."""
     code, size = np.unique(cells.code[rows], return_counts=True)
-    return [f"{'+'.join(cells.genes[c]) or 'control'} ({n})" for c, n in zip(code, size, strict=True)]
+    names = ["+".join(cells.genes[c]) or "control" for c in code]
+    return [f"{name} ({n})" for name, n in zip(names, size, strict=True)]
 
 
 def _note_missing(
@@ -219,7 +220,12 @@ def _check_left(
         return
     stages = [done for done in log.stages if "perturbations" in done]
     trail = ", ".join(f"{done['perturbations'][1]} after {done['stage']!r}" for done in stages)
-    if missing:
+    if cells.apart.intersection(missing):
+        advice = (
+            f"different things were done to the same genes ({listed(cells.apart, 4)}); "
+            "config.prepare.same_gene=merge makes them one, or prepare each by itself"
+        )
+    elif missing:
         advice = (
             f"not measured: {listed(missing, 5)}; the names in obs[{config.perturbation_key!r}] "
             "must be var names or in a column of var (config.prepare.gene_name_key)"

@@ -61,6 +61,7 @@ def make_record(
     separator: str,
     unmeasured: Sequence[str],
     control: str,
+    labels: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the entry of uns (docs/data.md), without times, so that files can be compared."""
     return {
@@ -71,6 +72,7 @@ def make_record(
         "separator": separator,
         "unmeasured": json.dumps(list(unmeasured)),
         "settings": json.dumps(dataclasses.asdict(config)),
+        "labels": json.dumps(labels),
         "thresholds": json.dumps(thresholds),
         "stages": json.dumps(log.stages),
         "notes": json.dumps(log.notes),

@@ -134,7 +134,7 @@ def test_dense_counts_in_a_layer_give_the_same(raw, prepared):
         np.log1p(raw.X.toarray()), obs=raw.obs, var=raw.var, layers={"raw": raw.X.toarray()}
     )
     with pytest.raises(DataError, match="not whole numbers"):
-        prepare(other, CONFIG)
+        prepare(anndata.AnnData(other.X, other.obs, other.var), CONFIG)
     result = prepare(other, dataclasses.replace(CONFIG, layer="raw"))
     assert result.obs.equals(prepared.obs)
     np.testing.assert_array_equal(result.X, prepared.X.toarray())
@@ -152,7 +152,7 @@ def test_gears_labels_are_combinations_without_the_control():
     raw = anndata.AnnData(
         rng.poisson(9.0, (360, 4)), obs=obs, var=pd.DataFrame(index=["B", "C", "A", "D"])
     )
-    config = PrepareConfig(perturbation_key="condition", control="ctrl")
+    config = PrepareConfig(perturbation_key="condition", control="ctrl", unmeasured="drop")
     result = prepare(raw, config)
     assert set(result.obs["perturbation"]) == {"ctrl", "A", "A+B", "B"}
     assert set(result.obs["condition"]) == {"ctrl", "A+ctrl", "B+A", "A+B", "ctrl+B"}
@@ -172,7 +172,7 @@ def test_rare_perturbations_are_left_out(raw):
     assert result.n_obs == sizes[list(kept)].sum() < raw.n_obs
 
 
-def test_a_metric_that_fails_many_cells_is_noted():
+def test_a_metric_that_alone_fails_many_cells_is_left_out():
     rng = np.random.default_rng(0)
     raw = anndata.AnnData(
         rng.poisson([20, 20, 0.3], (200, 3)),
@@ -183,8 +183,14 @@ def test_a_metric_that_fails_many_cells_is_noted():
         var=pd.DataFrame(index=["A", "B", "HBB"]),
     )
     said = []
-    prepare(raw, PrepareConfig(), said.append)
-    assert any("pct_counts_hb alone fails" in text for text in said)
+    prepared = prepare(raw, PrepareConfig(), said.append)
+    assert any("pct_counts_hb alone fails" in text and "left out" in text for text in said)
+    assert "qc_pct_counts_hb" not in prepared.obs and "pct_counts_hb" in prepared.obs
+    assert "pct_counts_hb" not in json.loads(prepared.uns["gpo_vae"]["thresholds"])["3"]
+    said = []
+    prepared = prepare(raw, PrepareConfig(qc_largest_share=1.0), said.append)
+    assert any("pct_counts_hb alone fails" in text and "qc_metrics" in text for text in said)
+    assert prepared.obs["qc_pct_counts_hb"].mean() > 0.2
     said = []
     prepare(raw, PrepareConfig(qc_metrics=("UMI_count",)), said.append)
     assert said and not any("alone fails" in text for text in said)

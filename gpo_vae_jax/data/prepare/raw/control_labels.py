@@ -24,6 +24,10 @@ _FAMILIES = {  # a label of one of these is a control wherever it is no gene
     "scrambled": rf"^(?:sg|sh|si)?[-_]?scr(?:ambled?)?{_NUMBER}",
     "unperturbed": r"^(?:un|non[-_. ]?|no[-_. ]?)(?:perturbed|perturbation|modified|targeted)s?$",
 }
+_BEGINNING = re.compile(  # of a label of any family, to tell most others quickly
+    r"^(?:sg|sh|si|g|one)?[-_. ]?(?:no|nt|safe|intergenic|neg|ct|cn|con|scr|un)", re.IGNORECASE
+)
+_MOST_PARTS = 8  # of a label that consists of controls alone
 _FIELDS = re.compile(r"^non?[-_. ]?target(?:ing|ed)?\|", re.IGNORECASE)  # non-targeting|x|y
 _SUGGESTED = re.compile(  # often a control, but not always
     r"non.?target|ctrl|control|scramble|safe|unperturbed|intergenic|^neg|^(?:sg)?ntc?\b|^wt$|^none$"
@@ -98,16 +102,22 @@ def family_of(label: str, genes: Collection[str] = ()) -> str:
     label = label.strip()
     if not label or label in genes:
         return ""
-    for family, pattern in _FAMILIES.items():
-        if re.match(pattern, label, re.IGNORECASE):
-            return family
-    parts = [part.strip() for part in _JOINTS.split(label) if part.strip()]
-    if len(parts) < 2 or any(part in genes for part in parts):
+    if _BEGINNING.match(label):
+        for family, pattern in _FAMILIES.items():
+            if re.match(pattern, label, re.IGNORECASE):
+                return family
+    parts = [part.strip() for part in _JOINTS.split(label, _MOST_PARTS + 1) if part.strip()]
+    if not 2 <= len(parts) <= _MOST_PARTS or any(part in genes for part in parts):
         return ""
     if _FIELDS.match(label):
         return "non-targeting"
-    families = ["" if part.isdigit() else family_of(part, genes) or None for part in parts]
-    return "" if None in families else next(filter(None, families), "")
+    first = ""
+    for part in parts:
+        family = "" if part.isdigit() else family_of(part, genes)
+        if not family and not part.isdigit():
+            return ""
+        first = first or family
+    return first
 
 
 def alike(labels: Iterable[str]) -> list[str]:
@@ -125,8 +135,14 @@ def is_pattern(control: str) -> bool:
 
 def matches(label: str, wanted: str) -> bool:
     """Return whether a label is the wanted one, or fits it as a pattern."""
-    label, wanted = label.strip(), wanted.strip()
+    label, wanted = once(label.strip()), once(wanted.strip())
     return label == wanted or (is_pattern(wanted) and fnmatch.fnmatchcase(label, wanted))
+
+
+def once(label: str) -> str:
+    """Return half of a label that says everything twice (A_B__A_B, as in Norman 2019)."""
+    half = label[: len(label) // 2 - 1]
+    return half if half and label == f"{half}__{half}" else label
 
 
 def describe(families: Mapping[str, str]) -> str:

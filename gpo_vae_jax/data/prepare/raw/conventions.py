@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data.prepare.raw.control_labels import JOINED, alike, family_of, matches
+from gpo_vae_jax.data.prepare.raw.control_labels import JOINED, alike, family_of, is_named
 from gpo_vae_jax.errors import listed
 
 CONVENTIONS = (  # (obs column, control label, separator of combinations)
@@ -33,7 +33,8 @@ def guess_convention(
 ) -> tuple[PrepareConfig, str]:
     """Find the perturbation column if the configured one is absent or has no control cells.
 
-    Only default settings are replaced, and only if exactly one convention fits; or else, if exactly
+    Only default settings are replaced, and only if exactly one convention fits, or one of the usual
+    columns has the control that the settings name; or else, if exactly
     one of the usual columns has labels of a family of controls (control_labels). If labels contain
     "+", that is the separator whatever the convention.
 
@@ -46,11 +47,16 @@ def guess_convention(
         for name in ("perturbation_key", "control", "more_controls", "combination_separator")
     }
     if not free["control"] or not free["more_controls"]:
+        if free["perturbation_key"] and not _fits(obs, config.perturbation_key, config):
+            return _column_with_controls(obs, config)
         return config, ""
-    if _fits(obs, config.perturbation_key, config.control):
+    if _fits(obs, config.perturbation_key, config):
         return config, ""
     if free["perturbation_key"]:
-        found = [known for known in CONVENTIONS if _fits(obs, *known[:2])]
+        found = [
+            known for known in CONVENTIONS
+            if _fits(obs, known[0], dataclasses.replace(config, control=known[1]))
+        ]  # fmt: skip
         if len(found) == 1:
             key, control, separator = found[0]
             if not free["combination_separator"]:
@@ -92,6 +98,16 @@ def known_columns(obs: pd.DataFrame, besides: str = "") -> str:
     return f"; perturbations may be in {' or '.join(said)}" if said else ""
 
 
+def _column_with_controls(obs: pd.DataFrame, config: PrepareConfig) -> tuple[PrepareConfig, str]:
+    """Return the settings with the one usual column that has the named controls."""
+    usual = dict.fromkeys((*(known[0] for known in CONVENTIONS), *_columns(obs)))
+    found = [key for key in usual if _fits(obs, key, config)]
+    if len(found) != 1:
+        return config, ""
+    said = f"perturbations are read from obs[{found[0]!r}]"
+    return dataclasses.replace(config, perturbation_key=found[0]), said
+
+
 def _guessed(
     obs: pd.DataFrame,
     config: PrepareConfig,
@@ -130,8 +146,8 @@ def _text(obs: pd.DataFrame, key: str) -> pd.Series:
     return obs[key].astype(str)
 
 
-def _fits(obs: pd.DataFrame, key: str, control: str) -> bool:
-    return key in obs and any(matches(str(label), control) for label in obs[key].unique())
+def _fits(obs: pd.DataFrame, key: str, config: PrepareConfig) -> bool:
+    return key in obs and any(is_named(str(label), config) for label in obs[key].unique())
 
 
 def _alike(labels: Iterable[object]) -> str:

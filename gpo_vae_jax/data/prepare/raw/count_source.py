@@ -21,6 +21,7 @@ _BLOCKS, _BLOCK = 10, 200  # slices of rows, and cells of each, inspected to tel
 _FEWEST_CELLS = 30  # for a judgement on library sizes
 _LEAST_DISPERSION = 0.5  # variance of library sizes over their mean; counts have at least 1
 _DOWNSAMPLED = 0.3  # share of cells with the largest library size: counts drawn down to it
+_MANY_ZEROS = 0.3  # share from which a cell of counts has a value of 1
 _LARGEST_LOG = 25.0  # no log-transformed value is larger
 _ROUND = "config.prepare.counts=round rounds values after ambient correction (SoupX, CellBender)"
 
@@ -80,13 +81,7 @@ def find_counts(
             raise DataError(f"the matrix is empty: {n} cells x {g} genes")
         problem = _problem(chosen, config)
     if not problem:
-        note = ""
-        if config.counts != "trust" and _far_from_one(sample_rows(chosen.matrix)):
-            note = (
-                f"most cells of {chosen.where} have zeros but no value of 1, as if values had been "
-                "normalised and rounded: make sure that they are raw UMI counts"
-            )
-        return _source(chosen, adata, config), chosen.var, note
+        return _source(chosen, adata, config), chosen.var, ""
     fitting = [place for place in others if place.matrix is not None and _looks_raw(place)]
     named = bool(config.layer or config.use_raw)
     if len(fitting) == 1 and not named and config.counts == "whole":
@@ -168,18 +163,30 @@ def _even(total: np.ndarray) -> bool:
     return bool(total.var() < _LEAST_DISPERSION * min(total.mean(), scale * total.mean() ** 2))
 
 
-def _far_from_one(values: np.ndarray) -> bool:
-    """Return whether most cells have zeros but no value of 1: unusual for UMI counts."""
-    if len(values) < _FEWEST_CELLS or (values == 0).mean() < 0.1:
-        return False
+def suspicion(source: CountSource) -> str:
+    """Return a note if most cells have zeros but no value of 1: unusual for UMI counts."""
+    values = sample_rows(source.matrix)
+    values = values if source.genes is None else values[:, source.genes]
+    if len(values) < _FEWEST_CELLS or (values == 0).mean() < _MANY_ZEROS:
+        return ""
     least = np.where(values > 0, values, np.inf).min(axis=1)
-    return bool((least[np.isfinite(least)] >= 2).mean() > 0.5)
+    least = least[np.isfinite(least)]
+    if not len(least) or (least >= 2).mean() < 0.5:
+        return ""
+    return (
+        f"most cells of {source.where} have zeros but no value of 1, as if values had been "
+        "normalised and rounded: make sure that they are raw UMI counts"
+    )
 
 
 def _places(adata: anndata.AnnData, config: PrepareConfig) -> tuple[_Place, list[_Place]]:
     """Return the place that the settings name, and all others."""
     var = cast(pd.DataFrame, adata.var)
-    x = _Place("config.prepare.layer= (X)", "X", adata.X, var)
+    try:
+        values = adata.X
+    except KeyError:  # of a file without X, on disk
+        values = None
+    x = _Place("config.prepare.layer= (X)", "X", values, var)
     layers = {
         name: _Place(f"config.prepare.layer={name}", f"layer {name!r}", adata.layers[name], var)
         for name in adata.layers
@@ -195,9 +202,7 @@ def _places(adata: anndata.AnnData, config: PrepareConfig) -> tuple[_Place, list
     if config.layer:
         if config.layer not in layers:
             there = meant(config.layer, list(layers)) if layers else "there are none"
-            raise DataError(
-                f"config.prepare.layer: there is no layer {config.layer!r}; {there}"
-            )
+            raise DataError(f"config.prepare.layer: there is no layer {config.layer!r}; {there}")
         rest = [place for name, place in layers.items() if name != config.layer]
         return layers[config.layer], [x, *rest, *raw]
     return x, [*layers.values(), *raw]

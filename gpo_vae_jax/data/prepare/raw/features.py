@@ -111,9 +111,7 @@ def _by_type(var: pd.DataFrame) -> tuple[np.ndarray, str]:
             return every, ""
         sizes = ", ".join(f"{n:,} {name}" for name, n in kind[~is_gene].value_counts().items())
         if is_gene.any():
-            return is_gene, (
-                f"only genes are counted: var[{column!r}] sets {sizes} aside"
-            )
+            return is_gene, (f"only genes are counted: var[{column!r}] sets {sizes} aside")
         if str(column).lower() in TYPE_COLUMNS[:2]:
             return is_gene, f"no feature is a gene: var[{column!r}] has {sizes}"
     return every, ""

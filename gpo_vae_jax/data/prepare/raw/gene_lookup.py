@@ -11,6 +11,8 @@ import pandas as pd
 from gpo_vae_jax.data.gene_names import gene_aliases, is_missing
 
 _VERSIONED = re.compile(r"^(ENS[A-Z]*G\d+)\.\d+$")
+_VERSION_LENGTH = 4  # of an Ensembl id, with its point
+_PARTS = re.compile(r"[\s|;:,_+/&()-]+")
 _DATE = re.compile(r"^(?:(\d{1,2})-([A-Za-z]{3})|([A-Za-z]{3})-(\d{1,2}))$")
 _MONTHS = {
     "mar": ("MARCHF", "MARCH", "MARC", "MTARC"),
@@ -35,12 +37,15 @@ class GeneLookup:
         self.own = set(self.names)
         self.aliases = gene_aliases(var, key)
         exact = {name: name for name in self.names} | self.aliases
+        self.longest = max(map(len, exact), default=0) + _VERSION_LENGTH
         self._by_id = _unique((_without_version(name), gene) for name, gene in exact.items())
         self._by_case = _unique((name.strip().casefold(), gene) for name, gene in exact.items())
 
     def find(self, name: str) -> tuple[str, str]:
         """Return the var name and how it was found: "", "version" or "case"; ("", "") if not."""
         name = name.strip()
+        if len(name) > self.longest:
+            return "", ""
         if is_missing(name) and name not in self.own:
             return "", ""
         if name in self.own:
@@ -58,7 +63,7 @@ class GeneLookup:
         return bool(self.find(name)[0])
 
     def nearest(self, name: str) -> list[str]:
-        """Return up to two names of genes that may have been meant; dates are read backwards."""
+        """Return up to two genes that may have been meant: dates, parts of it, similar names."""
         match = _DATE.match(name.strip())
         if match:
             day, month = match[1] or match[4], (match[2] or match[3]).lower()
@@ -66,6 +71,9 @@ class GeneLookup:
             found = [gene for gene, _ in map(self.find, dated) if gene]
             if found:
                 return list(dict.fromkeys(found))[:2]
+        parts = [gene for part in _PARTS.split(name) if (gene := self.find(part)[0])]
+        if parts:
+            return list(dict.fromkeys(parts))[:2]
         by_fold = {other.casefold(): other for other in [*self.aliases, *self.names]}
         close = difflib.get_close_matches(name.casefold(), by_fold, n=2, cutoff=_CLOSE)
         return [by_fold[fold] for fold in close]

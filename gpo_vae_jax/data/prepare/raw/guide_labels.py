@@ -11,7 +11,7 @@ _TIGHT = re.compile(r"^(.+?)(?:sg|g)\d{1,2}$")  # GENEg2
 _CUTS = re.compile(_JOINT)
 _DOSE = r"\d+(?:\.\d+)?\s?(?:[pnuµm]?M|[pnuµm]?g|h|hr|hrs|d|days?|x|%)"
 _WORDS = (
-    *("ko", "kd", "oe", "ki", "i", "a", "act", "rep", "inh", "up", "down", "mut", "low", "high"),
+    *("ko", "kd", "oe", "ki", "act", "rep", "inh", "up", "down", "mut", "low", "high"),
     *("crispri", "crispra", "crispr", "knockout", "knockdown", "knockin", "overexpression"),
     *("activation", "repression", "inhibition", "interference", "overexpressed", "het", "hom"),
 )
@@ -32,7 +32,7 @@ _LONG_NUMBER = re.compile(r"^\d+$")  # a coordinate, where there is a strand
 Find = Callable[[str], str]  # from a name to a var name, "" where there is none
 
 
-def gene_of_guide(label: str, find: Find) -> str:
+def gene_of_guide(label: str, find: Find, longest: int = 100) -> str:
     """Return the var name of the gene of a guide label; "" if it is not read as one.
 
     What follows the name of the gene must be the number, sequence, promoter or position of a guide,
@@ -42,11 +42,12 @@ def gene_of_guide(label: str, find: Find) -> str:
     Args:
       label: which is itself no gene.
       find: looks up a gene.
+      longest: the most letters of a name that it knows.
     """
     for text in dict.fromkeys((label.strip(), _PREFIX.sub("", label.strip()))):
         if text != label.strip() and find(text):
             return find(text)
-        for cut in reversed([match.start() for match in _CUTS.finditer(text)]):
+        for cut in reversed([match.start() for match in _CUTS.finditer(text, 0, longest + 1)]):
             gene = find(text[:cut])
             if gene and _is_rest(text[cut:], gene, find):
                 return gene
@@ -77,7 +78,10 @@ def _is_rest(rest: str, gene: str, find: Find) -> bool:
         stranded |= kind == "strand" or bool(re.match(r"^chr", text, re.IGNORECASE))
         if kind in ("dose", "decimal", "strand", "joint"):
             continue
-        known = bool(_GUIDE.match(text)) or text.lower() in _WORDS or find(text) == gene
+        found = find(text)
+        if found and found != gene:
+            return False
+        known = found or _GUIDE.match(text) or text.lower() in _WORDS
         if not known and not (stranded and _LONG_NUMBER.match(text)):
             return False
     return True

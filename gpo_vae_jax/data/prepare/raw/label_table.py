@@ -27,7 +27,10 @@ def read_label_table(path: str, separator: str) -> dict[str, str]:
     if not file.is_file():
         raise DataError(f"{_SETTING}: there is no file {path!r}")
     try:
-        table = pd.read_csv(file, sep=None, engine="python", dtype=str, keep_default_na=False)
+        with file.open(encoding="utf-8") as lines:
+            first = lines.readline()
+        by = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
+        table = pd.read_csv(file, sep=by, dtype=str, keep_default_na=False)
     except Exception as error:  # pandas and csv raise many kinds
         raise DataError(f"{_SETTING}: {path!r} cannot be read as a table: {error}") from error
     if table.shape[1] < 2:
@@ -40,7 +43,7 @@ def read_label_table(path: str, separator: str) -> dict[str, str]:
 
 
 def cellxgene_names(uns: Mapping[str, Any], control: str, separator: str) -> dict[str, str]:
-    """Return id -> genes, joined by the separator, of uns['genetic_perturbations'] (CELLxGENE's schema).
+    """Return id -> genes, joined by the separator, of CELLxGENE's uns['genetic_perturbations'].
 
     Ids whose role is "control" stand for the control.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +11,10 @@ import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import gene_names, labels
-from gpo_vae_jax.data.prepare.raw import guide_labels, separators
-from gpo_vae_jax.data.prepare.raw.control_labels import family_of, find_controls, is_named
+from gpo_vae_jax.data.prepare.raw.control_labels import find_controls, once
 from gpo_vae_jax.data.prepare.raw.conventions import control_advice
 from gpo_vae_jax.data.prepare.raw.gene_lookup import GeneLookup
+from gpo_vae_jax.data.prepare.raw.label_reader import LabelReader, Name
 from gpo_vae_jax.data.prepare.raw.label_table import (
     cellxgene_names,
     read_label_table,
@@ -24,7 +24,6 @@ from gpo_vae_jax.data.prepare.raw.unlabelled import UNKNOWN, says_nothing
 from gpo_vae_jax.errors import DataError, listed
 
 _EXAMPLES = 3
-_DEFAULT_SEPARATOR = PrepareConfig.combination_separator
 
 
 class Perturbations(NamedTuple):
@@ -37,6 +36,7 @@ class Perturbations(NamedTuple):
     labelled: np.ndarray  # [N] bool: the others have no known perturbation, and are left out
     guides: bool  # whether labels tell guides of one gene, or of the control, apart
     spelled: frozenset[str]  # names as labels spell them
+    apart: frozenset[str]  # perturbations kept apart from others of their gene
     said: tuple[str, ...]  # notes on how labels were read
 
     @property
@@ -78,7 +78,7 @@ def read_perturbations(
     if config.label_table:
         table |= read_label_table(config.label_table, config.combination_separator)
     meaning = {
-        str(label): translated(str(label), table, config.combination_separator).strip()
+        str(label): once(translated(str(label), table, config.combination_separator).strip())
         for label in distinct
     }
     genes = lookup.own | set(lookup.aliases)
@@ -88,14 +88,14 @@ def read_perturbations(
     size = np.bincount(code, minlength=len(distinct))
     lost = _without_label(distinct, size, meaning, controls.labels, genes, config)
 
-    reader = _Reader(lookup, controls.labels, config)
+    reader = LabelReader(lookup, controls.labels, config)
     kept = [meaning[str(label)] for label, gone in zip(distinct, lost, strict=True) if not gone]
     reader.choose_separator(kept)
     beside = gene_names.names_beside(obs, distinct, code)
-    read: dict[str, list[_Name]] = {}
+    read: dict[str, list[Name]] = {}
     for label, gone in zip(map(str, distinct), lost, strict=True):
         if gone:
-            read[label] = [_Name(UNKNOWN)] if config.unlabelled == "keep" else []
+            read[label] = [Name(UNKNOWN)] if config.unlabelled == "keep" else []
             continue
         others = [names[label] for names in beside if label in names]
         read[label] = reader.read(meaning[label], others)
@@ -114,6 +114,7 @@ def read_perturbations(
     guides = len(controls.labels) > 1 or any(
         name.how == "guide" for names in by_label.values() for name in names
     )
+    notes = (reader.said, controls.said, *_said(by_label, reader.apart))
     return Perturbations(
         np.array([number[key] for key in genes_of])[code],
         groups,
@@ -122,104 +123,9 @@ def read_perturbations(
         labelled[code],
         guides,
         frozenset(name.text for names in by_label.values() for name in names),
-        tuple(filter(None, [reader.said, controls.said, *_said(by_label, reader.apart)])),
+        frozenset(name for kept in reader.apart.values() for name in kept),
+        tuple(note for note in notes if note),
     )
-
-
-class _Name:
-    """A name in a label: the gene that is meant, and how it was found."""
-
-    def __init__(self, gene: str, how: str = "", text: str = "", others: Iterable[str] = ()):
-        self.gene, self.how, self.text = gene, how, text or gene
-        self.every = {self.text, *others}
-        self.variant = guide_labels.variant_of(self.text) if how in ("guide", "column") else ""
-
-
-class _Reader:
-    """Reads labels with one set of conventions."""
-
-    def __init__(self, lookup: GeneLookup, controls: frozenset[str], config: PrepareConfig):
-        self._lookup, self._controls, self._config = lookup, controls, config
-        self._separator = config.combination_separator
-        self.said = ""
-        self.apart: dict[str, set[str]] = {}  # gene -> what was done to it
-
-    def choose_separator(self, distinct: Sequence[str]) -> None:
-        """Find what joins names if it is not set and no label has the default."""
-        labels_of_genes = [
-            label for label in distinct if label not in self._controls and not self._single(label)
-        ]
-        if self._separator == _DEFAULT_SEPARATOR and not any("+" in one for one in labels_of_genes):
-            found, having = separators.find_separator(labels_of_genes, self._known)
-            if found:
-                self._separator = found
-                self.said = (
-                    f"combinations are joined by {found!r} ({len(having)} labels, such as "
-                    f"{having[0]!r}); config.prepare.combination_separator names another"
-                )
-        single = {one for one in distinct if not self._separator or self._separator not in one}
-        self._whole = self._lookup.own | set(self._lookup.aliases) | single | self._controls
-        self._longest = labels.most_separators(self._separator, self._whole)
-
-    def read(self, label: str, others: Sequence[str]) -> list[_Name]:
-        """Return the names in a label, without controls; `others` are names of its gene beside."""
-        if label in self._controls:
-            return []
-        name = self._single(label)
-        if name:
-            return [name]
-        pieces = labels.cut_label(label, self._separator, self._whole, self._longest)
-        if not pieces:
-            raise DataError(
-                f"obs[{self._config.perturbation_key!r}] has the label {label!r}, which names no "
-                "gene; rename it or remove its cells"
-            )
-        if len(pieces) == 1 and not separators.names_several(label, self._known):
-            for other in others:
-                gene, _ = self._lookup.find(other)
-                if gene:
-                    return [_Name(gene, "column", label, others)]
-        named = [piece for piece in pieces if not self._is_control(piece)]
-        alone = others if len(pieces) == 1 else ()
-        return [self._single(piece) or _Name(piece, others=alone) for piece in named]
-
-    def keep_apart(self, names: Iterable[_Name]) -> None:
-        """Rename genes of which labels say that different things were done to them."""
-        by_gene: dict[str, list[_Name]] = defaultdict(list)
-        for name in names:
-            by_gene[name.gene].append(name)
-        for gene, same in by_gene.items():
-            done = {name.variant for name in same}
-            if len(done) > 1 and self._config.same_gene == "apart":
-                for name in same:
-                    name.gene = f"{gene}_{name.variant}" if name.variant else gene
-                self.apart[gene] = {name.gene for name in same}
-
-    def _single(self, text: str) -> _Name | None:
-        """Read a text that names one gene, under any name or by one of its guides."""
-        gene, how = self._lookup.find(text)
-        if gene:
-            return _Name(gene, how, text)
-        half = text[: len(text) // 2 - 1]
-        if half and text == f"{half}__{half}":  # as in Norman 2019
-            return self._single(half)
-        if self._config.guide_labels == "gene":
-            gene = guide_labels.gene_of_guide(text, lambda name: self._lookup.find(name)[0])
-            if gene:
-                return _Name(gene, "guide", text)
-        return None
-
-    def _known(self, text: str) -> str:
-        """Return the gene of a text, or the text itself if it is a control; "" otherwise."""
-        name = self._single(text.strip())
-        if name:
-            return name.gene
-        return text.strip() if self._is_control(text.strip()) else ""
-
-    def _is_control(self, piece: str) -> bool:
-        """Return whether a part of a label is a control."""
-        family = self._config.join_controls and family_of(piece, self._lookup)
-        return piece in self._controls or is_named(piece, self._config) or bool(family)
 
 
 def joined_by(genes: list[tuple[str, ...]]) -> str:
@@ -258,7 +164,7 @@ def _without_label(
     return words
 
 
-def _said(read: Mapping[str, Sequence[_Name]], apart: Mapping[str, set[str]]) -> list[str]:
+def _said(read: Mapping[str, Sequence[Name]], apart: Mapping[str, set[str]]) -> list[str]:
     """Return notes on labels that were not taken literally."""
     by_how: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for names in read.values():

@@ -13,12 +13,13 @@ from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import gene_names
 from gpo_vae_jax.data.backend import choose_backend
 from gpo_vae_jax.data.dataset import SPLITS
-from gpo_vae_jax.data.prepare.raw.conventions import known_columns
+from gpo_vae_jax.data.prepare.raw.conventions import GUIDE_COLUMNS, known_columns
 from gpo_vae_jax.data.prepare.raw.count_source import (
     CountSource,
     find_counts,
     only_genes,
     summed,
+    suspicion,
     var_of_counts,
 )
 from gpo_vae_jax.data.prepare.raw.features import find_genes, repeated_note, sums_of
@@ -40,6 +41,7 @@ class Raw(NamedTuple):
     text: np.ndarray  # [N] the labels as they are in obs
     var: pd.DataFrame  # G rows
     cells: Perturbations
+    guide: np.ndarray | None  # [N] the guide of each cell, where the input tells guides apart
     split: np.ndarray | None  # [N] the split column of the input, if any
     recorded: Recorded | None  # columns of a published file
     strong: tuple[str, ...] | None  # strong perturbations, if a table is used
@@ -87,9 +89,13 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
         source = summed(source, groups)
     recorded = find_recorded(obs, var, cells.is_control, config)
     strong = read_strong(config) if config.strong_table and not recorded else None
+    doubtful = suspicion(source) if config.counts == "whole" and not recorded else ""
     shared = repeated_note(features, sums[2] if sums else ())
-    notes = (split_note, counts_note, *features.said, shared, *cells.said)
-    return Raw(source, obs, text, var, cells, split, recorded, strong, tuple(filter(None, notes)))
+    notes = (split_note, counts_note, doubtful, *features.said, shared, *cells.said)
+    guide = _guides(obs, text, cells, config)
+    return Raw(
+        source, obs, text, var, cells, guide, split, recorded, strong, tuple(filter(None, notes))
+    )
 
 
 def _labels(obs: pd.DataFrame, config: PrepareConfig) -> np.ndarray:
@@ -107,6 +113,20 @@ def _labels(obs: pd.DataFrame, config: PrepareConfig) -> np.ndarray:
         )
     text = np.array(gene_names.as_text(column.astype(object).where(column.notna(), "")))
     return text.astype(str)
+
+
+def _guides(
+    obs: pd.DataFrame, text: np.ndarray, cells: Perturbations, config: PrepareConfig
+) -> np.ndarray | None:
+    """Return the guide of each cell, [N] text: of a column of guides, or the labels themselves."""
+    if config.guide_key:
+        return _text(obs, config.guide_key, "guide_key").to_numpy(dtype=str)
+    if cells.guides:
+        return np.char.strip(text)
+    for column in (name for name in obs if str(name).lower() in GUIDE_COLUMNS):
+        if not pd.api.types.is_numeric_dtype(obs[column].dtype):
+            return obs[column].astype(object).where(obs[column].notna(), "").to_numpy(dtype=str)
+    return None
 
 
 def _split(obs: pd.DataFrame, config: PrepareConfig) -> tuple[np.ndarray | None, str]:

@@ -33,8 +33,13 @@ def find_separator(labels: Iterable[str], read: Read) -> tuple[str, list[str]]:
 
 def names_two(parts: Sequence[str], read: Read) -> bool:
     """Return whether all parts of a label are known and at least two are different genes."""
-    found = [read(part) for part in parts]
-    return all(found) and len(set(found)) > 1
+    found = set()
+    for part in parts:
+        gene = read(part)
+        if not gene:
+            return False
+        found.add(gene)
+    return len(found) > 1
 
 
 def names_several(label: str, read: Read) -> bool:

@@ -9,8 +9,9 @@ from gpo_vae_jax.data.gene_names import is_missing
 
 UNKNOWN = "unknown"  # the perturbation of such cells where they are kept
 _WORDS = re.compile(
-    r"^(?:un(?:assigned|known|labell?ed|mapped|determined|called)|not?[-_. ](?:assigned|known|called"
-    r"|determined|call|guides?|sgrnas?|grnas?|label|perturbation[-_. ]call)|multiplets?|multiple"
+    r"^(?:un(?:assigned|known|labell?ed|mapped|determined|called)"
+    r"|not?[-_. ](?:assigned|known|called|determined|call|guides?|sgrnas?|grnas?|label"
+    r"|perturbation[-_. ]call)|multiplets?|multiple"
     r"|doublets?|ambiguous|ambig|undefined|missing|multi[-_. ]?guides?)$",
     re.IGNORECASE,
 )

@@ -41,7 +41,7 @@ def test_preparing_in_memory_can_guess_and_says_so():
     said = []
     guessed = prepare(raw, progress=said.append, guess=True)
     named = prepare(raw, PrepareConfig(perturbation_key="gene"))
-    (note,) = json.loads(guessed.uns["gpo_vae"]["notes"])
+    note = json.loads(guessed.uns["gpo_vae"]["notes"])[0]
     assert f"note: {note}" in said
     assert note.startswith("guessed: perturbations are read from obs['gene']")
     assert json.loads(guessed.uns["gpo_vae"]["settings"])["perturbation_key"] == "gene"

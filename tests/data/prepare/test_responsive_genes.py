@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpo_vae_jax.data.prepare.extended import extended_genes, passes
+from gpo_vae_jax.data.prepare.responsive_genes import extended_genes, passes
 
 
 @pytest.mark.parametrize(
