@@ -20,6 +20,9 @@ from gpo_vae_jax.statistics.random_by_name import hash_names, uniform_of_pairs
 _BLOCKS, _BLOCK = 10, 200  # slices of rows, and cells of each, inspected to tell what values are
 _FEWEST_CELLS = 30  # for a judgement on library sizes
 _LEAST_DISPERSION = 0.5  # variance of library sizes over their mean; counts have at least 1
+_SMALL = 20.0  # mean library size below which nothing can be told
+_TRIMMED = 0.75  # about the variance of normal values without 2 % at each end
+_RARE = 1e-6  # probability of a dispersion as small by chance
 _DOWNSAMPLED = 0.3  # share of cells with the largest library size: counts drawn down to it
 _MANY_ZEROS = 0.3  # share from which a cell of counts has a value of 1
 _LARGEST_LOG = 25.0  # no log-transformed value is larger
@@ -146,7 +149,7 @@ def normalised(values: np.ndarray) -> str:
             return "library sizes before log(1 + x) are all the same"
     total = values.sum(axis=1)
     downsampled = whole and (total == total.max()).mean() > _DOWNSAMPLED
-    if _even(total) and not downsampled:
+    if _even(total) and not downsampled and not (whole and total.mean() < _SMALL):
         low, high = np.quantile(total, [0.01, 0.99])
         return f"library sizes of {low:,.0f} to {high:,.0f} vary less than chance lets counts vary"
     return ""
@@ -154,13 +157,16 @@ def normalised(values: np.ndarray) -> str:
 
 def _even(total: np.ndarray) -> bool:
     """Return whether library sizes, but for the most extreme, vary less than those of counts."""
+    from scipy.stats import chi2  # takes half a second to import
+
     total = np.sort(total[total > 0])
     if len(total) < _FEWEST_CELLS:
         return False
     cut = max(1, len(total) // 50)
     total = total[cut:-cut]
-    scale = max(1.0, total.mean())  # relative to 1, or to the mean of small totals
-    return bool(total.var() < _LEAST_DISPERSION * min(total.mean(), scale * total.mean() ** 2))
+    freedom = len(total) - 1
+    by_chance = _TRIMMED * chi2.ppf(_RARE, freedom) / freedom
+    return bool(total.var() < min(_LEAST_DISPERSION, by_chance) * max(total.mean(), 1.0))
 
 
 def suspicion(source: CountSource) -> str:

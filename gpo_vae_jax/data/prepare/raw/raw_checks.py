@@ -92,10 +92,9 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
     doubtful = suspicion(source) if config.counts == "whole" and not recorded else ""
     shared = repeated_note(features, sums[2] if sums else ())
     notes = (split_note, counts_note, doubtful, *features.said, shared, *cells.said)
+    said = tuple(note for note in notes if note)
     guide = _guides(obs, text, cells, config)
-    return Raw(
-        source, obs, text, var, cells, guide, split, recorded, strong, tuple(filter(None, notes))
-    )
+    return Raw(source, obs, text, var, cells, guide, split, recorded, strong, said)
 
 
 def _labels(obs: pd.DataFrame, config: PrepareConfig) -> np.ndarray:

@@ -45,19 +45,10 @@ def test_labels_of_a_family_are_known(family, label):
 @pytest.mark.parametrize(
     "label",
     [
-        "GATA1",
-        "NT5C",
-        "NT5E",
-        "NTRK1",
-        "SCRIB",
-        "SAFB",
-        "NOTCH1",
-        "NTF3",
-        "CTLA4",
-        "UNC13A",
-        "SCN1A",
-    ]
-    + ["non-targeting_GATA1", "ctrl_GATA1", "NT-1+GATA1", "NEGR1", "NO66", "CONTROLLER1", "nan"],
+        *("GATA1", "NT5C", "NT5E", "NTRK1", "SCRIB", "SAFB", "NOTCH1", "NTF3", "CTLA4", "UNC13A"),
+        *("SCN1A", "NEGR1", "NO66", "CONTROLLER1", "nan"),
+        *("non-targeting_GATA1", "ctrl_GATA1", "NT-1+GATA1"),
+    ],
 )
 def test_genes_and_combinations_are_no_controls(label):
     assert family_of(label, set(GENES)) == ""
@@ -74,7 +65,11 @@ def test_long_labels_take_no_time():
 
 
 @pytest.mark.parametrize(
-    "label", "AAVS1 DMSO mock EGFP LacZ vehicle GFP_2 ROSA26 luciferase wt none untreated".split()
+    "label",
+    [
+        *("AAVS1", "DMSO", "mock", "EGFP", "LacZ", "vehicle", "GFP_2", "ROSA26", "luciferase"),
+        *("wt", "none", "untreated"),
+    ],
 )
 def test_what_may_be_a_control_is_only_proposed(label):
     assert alike([label, "GATA1"]) == [label] and family_of(label) == ""

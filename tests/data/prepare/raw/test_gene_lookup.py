@@ -109,7 +109,7 @@ def test_words_for_no_label_are_left_out_or_kept_as_unknown(word):
 @pytest.mark.parametrize("none", [None, "", float("nan"), "  "])
 def test_cells_without_a_label_are_refused_until_a_setting_says_what_to_do(none):
     raw = relabelled(lambda x, i: none if i < 40 else x)
-    with pytest.raises(DataError, match="missing in 40 cells.*unlabelled=drop.*unlabelled=keep"):
+    with pytest.raises(DataError, match=r"missing in 40 cells.*unlabelled=drop.*unlabelled=keep"):
         prepared(raw.copy())
     assert prepared(raw.copy(), unlabelled="drop").n_obs == 260
     assert labels(prepared(raw.copy(), unlabelled="keep"))["unknown"] == 40
@@ -120,7 +120,7 @@ def test_a_table_says_what_numbers_stand_for(tmp_path):
     before = sizes(raw)
     number = {name: i for i, name in enumerate((*GENES, CONTROL))}
     raw = relabelled(lambda x, i: number[x], raw)
-    with pytest.raises(DataError, match="has numbers, not names.*label_table=FILE"):
+    with pytest.raises(DataError, match=r"has numbers, not names.*label_table=FILE"):
         prepared(raw.copy())
     table = pd.DataFrame({"label": list(number.values()), "gene": list(number)})
     for name, sep in (("table.csv", ","), ("table.tsv", "\t")):

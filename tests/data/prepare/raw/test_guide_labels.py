@@ -30,10 +30,13 @@ def find(name):
 
 @pytest.mark.parametrize(
     "label",
-    ["GATA1_sg1", "GATA1g2", "GATA1sg2", "GATA1-3", "GATA1.1", "GATA1:2", "GATA1_02", "GATA1 (sg1)"]
-    + ["GATA1|ENSG00000102145|P1P2", "GATA1_ENSG00000102145", "GATA1_P1P2", "GATA1_guide_2"]
-    + ["sgGATA1_1", "sg-GATA1-2", "p_sgGATA1_3", "GATA1_ACGTACGTACGTACGTACGT", "GATA1_sgRNA1"]
-    + ["GATA1_+_48649518.23-P1P2", "GATA1_KO", "GATA1_0.1", "GATA1_10nM", "GATA1_rep1"],
+    [
+        *("GATA1_sg1", "GATA1g2", "GATA1sg2", "GATA1-3", "GATA1.1", "GATA1:2", "GATA1_02"),
+        *("GATA1 (sg1)", "GATA1_P1P2", "GATA1_guide_2", "GATA1_sgRNA1", "GATA1_rep1"),
+        *("GATA1|ENSG00000102145|P1P2", "GATA1_ENSG00000102145", "GATA1_+_48649518.23-P1P2"),
+        *("sgGATA1_1", "sg-GATA1-2", "p_sgGATA1_3", "GATA1_ACGTACGTACGTACGTACGT"),
+        *("GATA1_KO", "GATA1_0.1", "GATA1_10nM"),
+    ],
 )
 def test_guides_of_a_gene(label):
     assert gene_of_guide(label, find) == "GATA1"
@@ -67,8 +70,10 @@ def test_any_text_gives_a_known_gene_or_none(text):
 
 @pytest.mark.parametrize(
     ("label", "variant"),
-    [("A_KO", "ko"), ("A-OE", "oe"), ("A_KO_2", "ko"), ("A_0.1", "0.1"), ("A_10nM", "10nm")]
-    + [("A_sg1", ""), ("A", ""), ("KO", ""), ("A_+_486.23-P1", ""), ("A 24h", "24h")],
+    [
+        *(("A_KO", "ko"), ("A-OE", "oe"), ("A_KO_2", "ko"), ("A_0.1", "0.1"), ("A_10nM", "10nm")),
+        *(("A_sg1", ""), ("A", ""), ("KO", ""), ("A_+_486.23-P1", ""), ("A 24h", "24h")),
+    ],
 )
 def test_what_was_done(label, variant):
     assert variant_of(label) == variant
@@ -126,7 +131,7 @@ def test_one_kind_of_change_to_each_gene_is_that_gene():
 
 def test_if_every_gene_is_apart_the_error_says_how_to_go_on():
     change = of_genes(lambda x, i: f"{x}_{'KO' if i // 4 % 2 else 'OE'}")
-    with pytest.raises(DataError, match="different things were done.*same_gene=merge"):
+    with pytest.raises(DataError, match=r"different things were done.*same_gene=merge"):
         prepared(relabelled(change))
 
 
