@@ -141,6 +141,8 @@ def matches(label: str, wanted: str) -> bool:
 
 def once(label: str) -> str:
     """Return half of a label that says everything twice (A_B__A_B, as in Norman 2019)."""
+    if "__" not in label:
+        return label
     half = label[: len(label) // 2 - 1]
     return half if half and label == f"{half}__{half}" else label
 

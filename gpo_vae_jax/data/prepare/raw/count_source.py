@@ -10,6 +10,7 @@ import anndata
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.special import chdtri
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.config_io import meant
@@ -157,15 +158,13 @@ def normalised(values: np.ndarray) -> str:
 
 def _even(total: np.ndarray) -> bool:
     """Return whether library sizes, but for the most extreme, vary less than those of counts."""
-    from scipy.stats import chi2  # takes half a second to import
-
     total = np.sort(total[total > 0])
     if len(total) < _FEWEST_CELLS:
         return False
     cut = max(1, len(total) // 50)
     total = total[cut:-cut]
     freedom = len(total) - 1
-    by_chance = _TRIMMED * chi2.ppf(_RARE, freedom) / freedom
+    by_chance = _TRIMMED * chdtri(freedom, 1 - _RARE) / freedom
     return bool(total.var() < min(_LEAST_DISPERSION, by_chance) * max(total.mean(), 1.0))
 
 

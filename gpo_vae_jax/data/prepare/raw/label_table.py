@@ -62,6 +62,8 @@ def cellxgene_names(uns: Mapping[str, Any], control: str, separator: str) -> dic
 
 def translated(label: str, table: Mapping[str, str], separator: str) -> str:
     """Return what a label stands for: the whole of it, or each of its parts; else itself."""
+    if not table:
+        return label
     text = label.strip()
     if text in table:
         return table[text]
