@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -40,6 +41,8 @@ def cut_label(
     parts = label.split(separator) if separator else [label]
     reach = len(parts) if longest is None else longest + 1
     alone = separator not in _INSIDE_NAMES  # whether parts without a known name are names each
+    if reach == 1:
+        return tuple(_runs(parts, separator, known, alone))
     score = [(0, 0)]  # of the first parts: (parts covered by known names, - pieces)
     start = [0]  # of the last piece
     unknown = (-1, 0), 0  # the best score of a way that ends in a stretch without a known name
@@ -60,6 +63,15 @@ def cut_label(
         found.append(separator.join(parts[start[end] : end]).strip())
         end = start[end]
     return tuple(piece for piece in reversed(found) if piece)
+
+
+def _runs(
+    parts: Sequence[str], separator: str, known: Collection[str], alone: bool
+) -> Iterator[str]:
+    """Yield the names in a label whose known names do not contain the separator."""
+    for is_known, run in itertools.groupby(parts, lambda part: part.strip() in known):
+        pieces = run if is_known or alone else [separator.join(run)]
+        yield from filter(None, (piece.strip() for piece in pieces))
 
 
 def most_separators(separator: str, known: Iterable[str]) -> int:
