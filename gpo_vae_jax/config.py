@@ -64,6 +64,8 @@ class PrepareConfig:
     label_table: str = ""  # csv or tsv: what each label stands for, a gene or the control
     unlabelled: Literal["refuse", "drop", "keep"] = "refuse"  # cells without a label
     guide_key: str = ""  # obs column of guides; empty: found by its name
+    guide_min_umi: int = 3  # UMIs of the dominant guide, where guides are assigned by counts
+    guide_min_share: float = 0.6  # its least share of the cell's UMIs of guides
     gene_name_key: str = ""  # var column with other gene names; empty: the well-known columns
     layer: str = ""  # layer with raw counts; empty: X, or the only layer that has them
     use_raw: bool = False  # take raw counts and their genes from adata.raw

@@ -87,6 +87,8 @@ def _check_prepare(p: PrepareConfig) -> None:
     _at_least("config.prepare.extended_log_fold_change", p.extended_log_fold_change, 0)
     _between("config.prepare.extended_p", p.extended_p, 0, 1)
     _between("config.prepare.qc_largest_share", p.qc_largest_share, 0, 1)
+    _at_least("config.prepare.guide_min_umi", p.guide_min_umi, 1)
+    _between("config.prepare.guide_min_share", p.guide_min_share, 0.5, 1)
     _at_least("config.prepare.network_most", p.network_most, 1)
     if not p.network_genes:
         raise ConfigError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from gpo_vae_jax.cli.arguments import CommandParser, required
@@ -25,7 +26,13 @@ def define(parser: CommandParser) -> None:
     """Add the options."""
     parser.takes("--preset NAME --input=FILE --output=FILE [options]", settings=RUN)
     files = parser.group("files")
-    files.add_argument("--input", metavar="FILE", help="h5ad with raw counts (required)")
+    files.add_argument(
+        "--input",
+        metavar="FILE",
+        nargs="+",
+        help="raw counts: h5ad, 10x .h5 or folder, h5mu, zarr, loom; several files of one screen "
+        "are joined (required)",
+    )
     files.add_argument("--output", metavar="FILE", help="prepared h5ad to write (required)")
     labels = parser.group("labels")
     labels.add_argument(
@@ -48,7 +55,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     target = required(
         args.output, "--output", "the prepared h5ad to write", "--output=PREPARED.h5ad"
     )
-    prepare(config, Path(source), Path(target), invocation)
+    prepare(config, [Path(file) for file in source], Path(target), invocation)
     print(
         f"next: {invocation.command('train')} {as_given(args)} "
         f"--data.path={shlex.quote(target)} --workdir=runs/{config.name}"
@@ -56,7 +63,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     print(invocation.total_time())
 
 
-def prepare(config: Config, source: Path, target: Path, invocation: Invocation) -> None:
+def prepare(config: Config, source: Sequence[Path], target: Path, invocation: Invocation) -> None:
     """Prepare `source` into `target`, and print the stages and a summary."""
     from gpo_vae_jax import data
 

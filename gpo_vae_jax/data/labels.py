@@ -70,7 +70,8 @@ def _runs(
 ) -> Iterator[str]:
     """Yield the names in a label whose known names do not contain the separator."""
     for is_known, run in itertools.groupby(parts, lambda part: part.strip() in known):
-        pieces = run if is_known or alone else [separator.join(run)]
+        pieces = list(run)
+        pieces = pieces if is_known or alone else [separator.join(pieces)]
         yield from filter(None, (piece.strip() for piece in pieces))
 
 

@@ -20,9 +20,16 @@ from gpo_vae_jax.data.prepare.matching.control_matching import delta_expression,
 from gpo_vae_jax.data.prepare.network_genes import check_choice, other_genes
 from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
+from gpo_vae_jax.data.prepare.raw.features import find_genes
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by
 from gpo_vae_jax.data.prepare.raw.published_columns import Recorded
 from gpo_vae_jax.data.prepare.raw.raw_checks import check_raw
+from gpo_vae_jax.data.prepare.reading.guide_assignment import (
+    ASSIGNED,
+    GUIDE_NAMES,
+    assign_guides,
+    guide_block,
+)
 from gpo_vae_jax.data.prepare.selection import select
 from gpo_vae_jax.data.prepare.split_stage import split_cells
 from gpo_vae_jax.data.prepare.stage_log import Log, make_record
@@ -38,6 +45,7 @@ def prepare(
     progress: Callable[[str], None] | None = None,
     *,
     guess: bool = False,
+    said: Sequence[str] = (),
 ) -> anndata.AnnData:
     """Prepare raw counts in memory (docs/data.md); the input is left unchanged.
 
@@ -47,6 +55,7 @@ def prepare(
       progress: called with the name of each stage as it starts, and with "note: ..." lines.
       guess: if the perturbation column and the control label are still at their defaults and do not
         fit, use the one well-known convention that does (`raw.conventions`).
+      said: notes on how the input was read.
 
     Returns:
       A new AnnData of the kept cells, as docs/data.md describes a prepared file. Cell counts before
@@ -60,11 +69,10 @@ def prepare(
     config_io.from_dict({"prepare": dataclasses.asdict(config)})
     log = Log(progress or (lambda said: None))
     log.start("input")
-    if guess:
-        known = [str(name) for name in adata.var_names]
-        config, said = guess_convention(cast(pd.DataFrame, adata.obs), config, known)
-        log.note(said and f"guessed: {said}")
-    raw = check_raw(adata, config)
+    for sentence in said:
+        log.note(sentence)
+    obs, config = _annotated(adata, config, guess, log)
+    raw = check_raw(adata, config, obs)
     check_choice(raw, config)
     for sentence in (*raw.said, *(raw.recorded.said if raw.recorded else ())):
         log.note(sentence)
@@ -143,8 +151,27 @@ def prepare(
         var=storable(raw.var.copy()),
         layers={"counterfactual": counterfactual[back]},
         obsm=dict[str, Any](delta_x=delta[back]),
-        uns={**adata.uns, RECORD: record},
+        uns={**{k: v for k, v in adata.uns.items() if k != GUIDE_NAMES}, RECORD: record},
     )
+
+
+def _annotated(
+    adata: anndata.AnnData, config: PrepareConfig, guess: bool, log: Log
+) -> tuple[pd.DataFrame, PrepareConfig]:
+    """Return obs and the settings: with assigned guides and guessed conventions where needed."""
+    obs = cast(pd.DataFrame, adata.obs)
+    known = find_genes(cast(pd.DataFrame, adata.var)).var.index
+    found, sentence = guess_convention(obs, config, known) if guess else (config, "")
+    if found.perturbation_key not in obs:
+        block = guide_block(adata)
+        if block:
+            least = {"least": config.guide_min_umi, "share": config.guide_min_share}
+            assigned = assign_guides(*block, **least)
+            log.note(assigned.said)
+            obs = obs.assign(**{ASSIGNED: assigned.labels})
+            found, sentence = guess_convention(obs, config, known) if guess else (config, "")
+    log.note(sentence and f"guessed: {sentence}")
+    return obs, found
 
 
 def _renamed(text: np.ndarray, label: np.ndarray) -> dict[str, str]:

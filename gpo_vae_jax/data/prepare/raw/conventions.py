@@ -23,7 +23,17 @@ _GENE_COLUMNS = (
     *("perturbation_name", "perturbed_gene", "knockout", "perturbations"),
 )
 GUIDE_COLUMNS = (
-    *("guide", "guide_id", "guide_identity", "guide_name", "grna", "grna_id", "sgrna", "sgrna_id"),
+    *(
+        "assigned_guide",
+        "guide",
+        "guide_id",
+        "guide_identity",
+        "guide_name",
+        "grna",
+        "grna_id",
+        "sgrna",
+        "sgrna_id",
+    ),
     *("guide_ids", "guide_target", "feature_call", "protospacer", "sgid", "sgid_ab"),
 )
 

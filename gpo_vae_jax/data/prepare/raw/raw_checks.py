@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import anndata
 import numpy as np
@@ -53,8 +53,13 @@ class Raw(NamedTuple):
         return [str(gene) for gene in self.var.index]
 
 
-def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
+def check_raw(adata: anndata.AnnData, config: PrepareConfig, obs: pd.DataFrame) -> Raw:
     """Check that the input can be prepared, and parse its annotation.
+
+    Args:
+      adata: raw counts.
+      config: every setting of the preparation.
+      obs: annotation of the cells: that of the AnnData, perhaps with assigned guides.
 
     Raises:
       DataError: the matrix is empty, names are not unique, a column, layer or the control label is
@@ -69,7 +74,6 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig) -> Raw:
         )
     if not adata.n_obs:
         raise DataError(f"the matrix is empty: 0 cells x {adata.n_vars} genes")
-    obs = cast(pd.DataFrame, adata.obs)
     text = _labels(obs, config)
     split, split_note = _split(obs, config)
     if config.scrublet == "batch":

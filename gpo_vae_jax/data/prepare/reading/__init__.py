@@ -1,0 +1,1 @@
+"""Raw files of every usual format as one AnnData."""
