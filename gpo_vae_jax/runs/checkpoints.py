@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from gpo_vae_jax.errors import TrainingError
@@ -76,17 +77,28 @@ def _manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
 
 def _save(manager: ocp.CheckpointManager, number: int, tree: Any) -> None:
     if number not in manager.all_steps():
-        manager.save(number, args=ocp.args.StandardSave(tree), force=True)
+        manager.save(number, args=ocp.args.StandardSave(_without_empty(tree)), force=True)
 
 
 def _restore(manager: ocp.CheckpointManager, like: Any) -> Any:
     number = manager.latest_step()
     if number is None:
         raise TrainingError(f"no checkpoint in {manager.directory}; train first")
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _without_empty(like))
     try:
-        return manager.restore(number, args=ocp.args.StandardRestore(abstract))
+        found = manager.restore(number, args=ocp.args.StandardRestore(abstract))
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"the checkpoint {manager.directory}/{number} does not fit these settings: {error}"
         ) from error
+    return jax.tree.map(
+        lambda leaf, saved: saved if leaf.size else np.zeros(leaf.shape, leaf.dtype), like, found
+    )
+
+
+def _without_empty(tree: Any) -> Any:
+    """Return the tree with None for arrays without entries, which orbax does not store.
+
+    A network of all genes has a readout to none.
+    """
+    return jax.tree.map(lambda leaf: leaf if leaf.size else None, tree)
