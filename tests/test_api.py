@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import warnings
 
 import anndata
 import jax
@@ -231,3 +232,32 @@ def test_mistakes_are_named(trained, prepared):
         gv.network(trained, fdr=2)
     with pytest.raises(gv.ConfigError, match="give one"):
         gv.network(trained, threshold=0.5, fdr=0.1)
+
+
+def test_raw_files_and_mudata_are_prepared_alike(tmp_path):
+    mudata = pytest.importorskip("mudata")
+    raw = gv.simulate(n_cells=200, n_genes=20, n_perturbed=3, n_extended=1)
+    raw.write_h5ad(tmp_path / "raw.h5ad")
+    want = gv.prepare(raw, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        mdata = mudata.MuData({"rna": raw})
+    for given in (tmp_path / "raw.h5ad", str(tmp_path / "raw.h5ad"), mdata):
+        got = gv.prepare(given, progress=False)
+        np.testing.assert_array_equal(got.obsm["delta_x"], want.obsm["delta_x"])
+    halves = []
+    for name, part in (("a", raw[:90]), ("b", raw[90:])):
+        part.write_h5ad(tmp_path / f"{name}.h5ad")
+        halves.append(tmp_path / f"{name}.h5ad")
+    joined = gv.prepare(halves, progress=False)
+    np.testing.assert_array_equal(joined[want.obs_names].obsm["delta_x"], want.obsm["delta_x"])
+
+
+def test_controls_may_be_a_list_or_a_pattern():
+    raw = gv.simulate(n_cells=200, n_genes=20, n_perturbed=3, n_extended=1)
+    want = gv.prepare(raw, progress=False)
+    names = [f"X{i % 3}" if x == "non-targeting" else x for i, x in enumerate(raw.obs.perturbation)]
+    raw.obs["perturbation"] = names
+    for control in (["X0", "X1", "X2"], ["X*"], "X?", ("X0", "X?")):
+        got = gv.prepare(raw, control=control, progress=False)
+        np.testing.assert_array_equal(got.obsm["delta_x"], want.obsm["delta_x"])

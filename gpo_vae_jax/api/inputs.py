@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anndata
@@ -12,13 +13,15 @@ import anndata
 from gpo_vae_jax import config_io, presets
 from gpo_vae_jax import progress as progress_of
 from gpo_vae_jax.config import Config, DataConfig, PrepareConfig
-from gpo_vae_jax.data import from_anndata
+from gpo_vae_jax.data import from_anndata, from_mudata, open_raw
 from gpo_vae_jax.data import load as load_prepared
 from gpo_vae_jax.data import prepare as prepare_anndata
 from gpo_vae_jax.data import simulate as simulate_anndata
 from gpo_vae_jax.types import Dataset
 
-Prepared = anndata.AnnData | Dataset | str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
+Raw = anndata.AnnData | AnyPath | Sequence[AnyPath] | Any  # Any: a MuData, of an optional package
+Prepared = anndata.AnnData | Dataset | AnyPath
 
 
 def simulate(**settings: Any) -> anndata.AnnData:
@@ -37,7 +40,7 @@ def simulate(**settings: Any) -> anndata.AnnData:
 
 
 def prepare(
-    adata: anndata.AnnData,
+    adata: Raw,
     config: PrepareConfig | Config | None = None,
     *,
     perturbation_key: str | None = None,
@@ -52,7 +55,8 @@ def prepare(
 
     Args:
       adata: raw UMI counts [N, G] in X (or a layer: `layer="counts"`), with a column of `obs` that
-        names each cell's perturbation. It may be backed by its file.
+        names each cell's perturbation. It may be backed by its file, be a MuData, or be the path of
+        a raw file, or of several, of any usual format (docs/data.md, Files).
       config: settings of the preparation; by default those of `presets.anndata()`.
       perturbation_key: the column of `obs`. By default the usual names are tried.
       control: the label of control cells in that column, or a pattern such as "NT-*", or several.
@@ -78,7 +82,14 @@ def prepare(
     chosen = config_io.from_dict({"prepare": merged}).prepare
     guess = config is None
     say = progress_of.stages(progress)
-    return prepare_anndata(adata, chosen, say, guess=guess)
+    if isinstance(adata, anndata.AnnData):
+        return prepare_anndata(adata, chosen, say, guess=guess)
+    if hasattr(adata, "mod"):
+        genes, said = from_mudata(adata)
+        return prepare_anndata(genes, chosen, say, guess=guess, said=said)
+    paths = [adata] if isinstance(adata, (str, os.PathLike)) else list(adata)
+    with open_raw([Path(path) for path in paths]) as raw:
+        return prepare_anndata(raw.adata, chosen, say, guess=guess, said=raw.said)
 
 
 def dataset(prepared: Prepared, config: DataConfig | None = None) -> Dataset:

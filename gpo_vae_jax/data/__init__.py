@@ -11,6 +11,8 @@ from gpo_vae_jax.data.dataset import from_arrays
 from gpo_vae_jax.data.prepare.on_disk import prepare_file
 from gpo_vae_jax.data.prepare.pipeline import prepare
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
+from gpo_vae_jax.data.prepare.reading.multimodal import from_mudata
+from gpo_vae_jax.data.prepare.reading.raw_files import open_raw
 from gpo_vae_jax.data.prepare.stage_log import notes, summary, table
 from gpo_vae_jax.data.prepared_file import from_anndata, load, read_conventions, read_h5ad, write
 from gpo_vae_jax.data.quality_control import passed_by_limits
@@ -23,10 +25,12 @@ __all__ = [
     "from_anndata",
     "from_arrays",
     "from_config",
+    "from_mudata",
     "guess_convention",
     "load",
     "network_over_genes",
     "notes",
+    "open_raw",
     "passed_by_limits",
     "prepare",
     "prepare_file",

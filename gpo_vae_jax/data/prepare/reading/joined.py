@@ -35,8 +35,8 @@ def joined(
     if len(shared) < _LEAST_SHARED * fewest:
         raise DataError(
             f"the files share {len(shared):,} of {fewest:,} gene names; {names[0]} has "
-            f"{listed(parts[0].var_names, 3)}, {names[-1]} has {listed(parts[-1].var_names, 3)}; use "
-            "ids or symbols in all of them"
+            f"{listed(parts[0].var_names, 3)}, {names[-1]} has {listed(parts[-1].var_names, 3)}; "
+            "use ids or symbols in all of them"
         )
     said = [f"{len(parts)} files are joined: {listed(names, 6)}"]
     every = max(part.n_vars for part in parts)

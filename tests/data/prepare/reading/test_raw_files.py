@@ -207,7 +207,7 @@ def test_cells_of_one_name_in_two_files(plain, tmp_path):
     other = raw.copy()
     other.var_names = [f"ENSG{i:011d}" for i in range(raw.n_vars)]
     other.write_h5ad(tmp_path / "ids.h5ad")
-    with pytest.raises(DataError, match="share 0 of 33 gene names; x has .*ENSG.*ids or symbols"):
+    with pytest.raises(DataError, match=r"share 0 of 33 gene names; x has .*ENSG.*ids or symbols"):
         prepared([tmp_path / "a/x.h5ad", tmp_path / "ids.h5ad"], tmp_path)
     with pytest.raises(DataError, match="named twice"):
         prepared([tmp_path / "a/x.h5ad"] * 2, tmp_path)
