@@ -1,0 +1,310 @@
+"""Whether the guides of a gene do the same: the effect of each beside that of the others.
+
+A guide's cells are summed, gene by gene, and compared with what control cells of the same total
+counts would have (docs/method.md 7.9). A guide is judged by its share of the others' effect: the
+slope of its effect on theirs, over the genes that they change. Two halves of the control cells
+serve the guide and the others, so that noise of the controls makes no agreement.
+
+Measured on simulated screens (tests/data/prepare/test_guide_agreement.py): 3 guides per gene, one
+of them dead, 2,000 genes, 3,000 counts a cell, knock-down to 20 % and 20 genes changed by half to
+twofold.
+
+    cells per guide                             30       60      100      200
+    dead guides found ("no effect")           0.00     0.00     0.00     0.00
+    dead guides called "works"                0.00     0.00     0.00     0.00
+    good guides called dead or "disagrees"    0.00     0.00     0.00     0.00
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.special import ndtr
+
+from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within
+
+WORKS, NO_EFFECT, DISAGREES = "works", "no effect", "disagrees"
+UNCLEAR, TOO_FEW = "unclear", "too few cells"
+FEWEST_CELLS = 10  # of a guide, and of the controls
+P_TARGET = 0.01  # the target's expression differs from the controls
+FDR = 0.01  # at which genes count as changed by the guide itself
+FDR_OTHERS = 0.05  # at which genes count as changed by the other guides
+LEAST_SHARE = 0.25  # of the others' effect, for a guide that works
+HALF = 0.5  # of the others' effect: what a guide without effect certainly misses
+Z_SHARE = 2.326  # one-sided p = 0.01: the guide has some of the others' effect
+Z_BOUND = 2.0  # standard errors from the share to its upper bound
+PRECISE = 0.4  # standard error of a log2 fold change at which a change by 1 is hardly missed
+MOST_GENES = 50  # of the correlation: those that the other guides change most
+FEWEST_GENES = 5  # of the correlation
+_CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
+
+
+class Reference(NamedTuple):
+    """Sums over control cells: all, and two halves of them."""
+
+    total: np.ndarray  # [3, G] counts
+    library: np.ndarray  # [3] total counts
+    dispersion: np.ndarray  # [G] variance of counts / their mean, at least 1
+
+
+class Effect(NamedTuple):
+    """The effect of one guide beside that of the other guides of its gene."""
+
+    change: float  # log2 fold change of the target; nan if it is not measured
+    error: float  # standard error of `change`
+    p_target: float  # that the target does not change
+    changed: int  # genes that the guide changes, the target included
+    share: float  # of the others' effect; nan if they change nothing
+    share_error: float
+    agreement: float  # Pearson r with the others' effect
+
+
+def compare_guides(
+    counts: count_matrix.CountMatrix,
+    genes: Sequence[str],
+    guide: np.ndarray,
+    target: np.ndarray,
+    is_control: np.ndarray,
+) -> list[dict[str, Any]]:
+    """Compare each guide with the controls and with the other guides of its gene.
+
+    The verdict on a guide, the first that holds:
+
+    - "too few cells": fewer than 10 cells, or fewer than 10 control cells.
+    - If the other guides change genes (at an FDR of 5 %) enough for half of their effect to be seen
+      at 2.3 standard errors: "works" where the guide has at least a quarter of it, significantly
+      (p < 0.01); "disagrees" where it has significantly less than half of it but changes genes
+      of its own (FDR 1 %), or has the opposite of it; "no effect" where it has significantly less
+      than half of it, and changes nothing.
+    - "works": the target changes (p < 0.01), or another gene does (FDR 1 %).
+    - "no effect": the target's change is known to within 0.4 (standard error of log2), so that a
+      change by half would hardly have been missed, and the other guides change nothing either.
+    - "unclear" otherwise: too few counts to tell.
+
+    Args:
+      counts: [N, G] raw counts, dense or CSR.
+      genes: G names.
+      guide: [N] text, the guide of each cell; "": none.
+      target: [N] text, the one gene that the cell's guide perturbs; "": controls, combinations.
+      is_control: [N] bool.
+
+    Returns:
+      A row for each guide of each gene, sorted: gene, guide, cells, log2_fold_change of the target
+      and its standard_error (nan if the target is not measured), p_value, genes_changed,
+      agreement (Pearson r, over the 50 genes that the other guides change most), share (of the
+      others' effect; both nan without other guides), others_work (how many of them), verdict.
+    """
+    guide, target = np.asarray(guide, dtype=str), np.asarray(target, dtype=str)
+    is_control = np.asarray(is_control, dtype=bool)
+    counts = count_matrix.by_rows(counts)
+    told = np.flatnonzero((guide != "") & (target != "") & ~is_control)
+    if not len(told):
+        return []
+    pairs, code = np.unique(np.stack([target[told], guide[told]]), axis=1, return_inverse=True)
+    code = code.ravel()
+    order = np.argsort(code, kind="stable")
+    told, code = told[order], code[order]
+    size = np.bincount(code, minlength=pairs.shape[1])
+    reference = reference_of(counts, np.flatnonzero(is_control))
+    column = count_matrix.gene_columns(pairs[0], genes)
+    rows: list[dict[str, Any]] = []
+    for group in _targets(pairs[0], size, counts.shape[1]):
+        cells = slice(size[: group.start].sum(), size[: group.stop].sum())
+        sums = group_sums(counts[told[cells]], code[cells] - group.start, group.stop - group.start)
+        for own in _runs(pairs[0][group]):
+            at = slice(group.start + own.start, group.start + own.stop)
+            effects = effects_of(sums[own], size[at], reference, int(column[at.start]))
+            rows += _rows(pairs[:, at], size[at], effects, int(is_control.sum()))
+    return rows
+
+
+def reference_of(counts: count_matrix.CountMatrix, controls: np.ndarray) -> Reference:
+    """Sum the control cells, `controls` [M] rows, in all and in two halves (every other cell)."""
+    n_genes = counts.shape[1]
+    half, squares, library = np.zeros((2, n_genes)), np.zeros(n_genes), np.zeros(2)
+    for part in count_matrix.row_chunks((len(controls), n_genes), _CHUNK_VALUES):
+        block, which = counts[controls[part]], np.arange(part.start, part.stop) % 2
+        size = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
+        half += group_sums(block, which, 2)
+        library += np.bincount(which, size, minlength=2)
+        over_size = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+        squared = block.astype(np.float64)
+        squared = squared.power(2) if sparse.issparse(squared) else squared**2
+        squares += np.asarray(over_size @ squared).ravel()
+    total, all_counts = half.sum(axis=0), library.sum()
+    # Pearson's chi-squared of counts with means proportional to the cell's total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chi = squares * all_counts / total - total
+    dispersion = np.maximum(np.nan_to_num(chi / max(1, len(controls) - 1), nan=1.0), 1.0)
+    return Reference(np.vstack([total, half]), np.append(all_counts, library), dispersion)
+
+
+def group_sums(counts: count_matrix.CountMatrix, group: np.ndarray, n_groups: int) -> np.ndarray:
+    """Sum the counts [n, G] of the cells of each group, `group` [n] of `n_groups`; float64."""
+    n = len(group)
+    member = sparse.csr_matrix((np.ones(n), (group, np.arange(n))), (n_groups, n))
+    sums = member @ counts
+    return sums.toarray() if sparse.issparse(sums) else np.asarray(sums)
+
+
+def effects_of(
+    sums: np.ndarray, size: np.ndarray, reference: Reference, target: int
+) -> list[Effect]:
+    """Return the effect of each of the D guides of a gene.
+
+    Args:
+      sums: [D, G] counts.
+      size: [D] cells; guides of few cells are not among the others.
+      reference: of the control cells.
+      target: the column of the gene, -1 if it is not measured.
+    """
+    large = size >= FEWEST_CELLS
+    library = sums.sum(axis=1)
+    found = []
+    for i, own in enumerate(sums):
+        score = scores(own, library[i], reference, 0)
+        p = 2 * ndtr(-np.abs(score))
+        change, error, p_target = np.nan, np.nan, np.nan
+        if target >= 0 and library[i] > 0:
+            change, error = _fold_change(own, library[i], reference, target)
+            p_target = float(p[target])
+        others = large & (np.arange(len(sums)) != i)
+        compared = (np.nan, np.nan, np.nan)
+        if others.any() and library[i] > 0 and library[others].sum() > 0:
+            of_others = sums[others].sum(axis=0), library[others].sum()
+            compared = _beside(own, library[i], *of_others, reference)
+        found.append(
+            Effect(change, error, p_target, int(_discoveries(p, FDR).sum()), *compared)
+        )
+    return found
+
+
+def scores(total: np.ndarray, library: float, reference: Reference, which: int) -> np.ndarray:
+    """Return how far sums are from those expected of control cells, in standard errors, [G].
+
+    Below the expectation the difference is divided by its standard error, above it square roots
+    are compared: both are conservative where counts are few.
+
+    Args:
+      total: [G] sums.
+      library: their sum.
+      reference: of the control cells.
+      which: 0 all controls; 1 or 2 one half of them.
+    """
+    controls = reference.library[which]
+    ratio = library / controls if controls else np.inf
+    if not np.isfinite(ratio) or not library:
+        return np.zeros(len(total))
+    expected = reference.total[which] * ratio
+    low = (total - expected) / np.sqrt(np.maximum(expected, 1e-12))
+    high = 2 * (np.sqrt(total + 0.375) - np.sqrt(expected + 0.375))
+    return np.where(total < expected, low, high) / np.sqrt(reference.dispersion * (1 + ratio))
+
+
+def _fold_change(
+    own: np.ndarray, library: float, reference: Reference, target: int
+) -> tuple[float, float]:
+    """Return the log2 fold change of the target, half a count added to both, and its error."""
+    a, b = own[target] + 0.5, reference.total[0, target] + 0.5
+    change = np.log2(a / b * reference.library[0] / library) if reference.library[0] else np.nan
+    error = np.sqrt(reference.dispersion[target] * (1 / a + 1 / b)) / np.log(2)
+    return float(change), float(error)
+
+
+def _beside(
+    own: np.ndarray, library: float, others: np.ndarray, others_library: float, reference: Reference
+) -> tuple[float, float, float]:
+    """Return the guide's share of the others' effect, its standard error, and the correlation."""
+    of_others = scores(others, others_library, reference, 1)
+    effect = scores(own, library, reference, 2)
+    scale = library / others_library  # the others' effect, had they as many counts as the guide
+    expected = scores(others * scale, library, reference, 1)
+    changed = _discoveries(2 * ndtr(-np.abs(of_others)), FDR_OTHERS)
+    square = float((expected[changed] ** 2).sum())
+    share = float(effect[changed] @ expected[changed]) / square if square else np.nan
+    error = 1 / np.sqrt(square) if square else np.nan
+    seen = np.flatnonzero(np.maximum(reference.total[0], others) > 0)
+    top = seen[np.argsort(-np.abs(of_others[seen]), kind="stable")[:MOST_GENES]]
+    return share, error, _correlation(effect[top], expected[top])
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Pearson r; nan for few values or constant ones."""
+    if len(first) < FEWEST_GENES or not first.std() or not second.std():
+        return np.nan
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _discoveries(p: np.ndarray, rate: float) -> np.ndarray:
+    """Return which p-values Benjamini and Hochberg call at a false discovery rate, bool."""
+    order = np.sort(p)
+    passed = np.flatnonzero(order <= rate * np.arange(1, len(p) + 1) / max(1, len(p)))
+    return p <= order[passed[-1]] if len(passed) else np.zeros(len(p), bool)
+
+
+def verdict_of(effect: Effect, cells: int, controls: int) -> str:
+    """Return the verdict on a guide (`compare_guides` states the rules)."""
+    if min(cells, controls) < FEWEST_CELLS:
+        return TOO_FEW
+    alone = effect.changed > 0 or effect.p_target < P_TARGET
+    if HALF > Z_SHARE * effect.share_error:  # false for nan
+        some = effect.share / effect.share_error
+        if effect.share >= LEAST_SHARE and some > Z_SHARE:
+            return WORKS
+        if some < -Z_SHARE:
+            return DISAGREES
+        if effect.share + Z_BOUND * effect.share_error < HALF:
+            return DISAGREES if effect.changed else NO_EFFECT
+    if alone:
+        return WORKS
+    nothing = not np.isfinite(effect.share)
+    return NO_EFFECT if nothing and effect.error < PRECISE else UNCLEAR
+
+
+def _rows(
+    pairs: np.ndarray, size: np.ndarray, effects: Sequence[Effect], controls: int
+) -> list[dict[str, Any]]:
+    """Return the rows of the guides of one gene; `pairs` [2, D] are gene and guide."""
+    verdicts = [verdict_of(e, n, controls) for e, n in zip(effects, size, strict=True)]
+    return [
+        {
+            "gene": str(pairs[0, i]),
+            "guide": str(pairs[1, i]),
+            "cells": int(size[i]),
+            "log2_fold_change": effect.change,
+            "standard_error": effect.error,
+            "p_value": effect.p_target,
+            "genes_changed": effect.changed,
+            "agreement": effect.agreement,
+            "share": effect.share,
+            "others_work": sum(v == WORKS for j, v in enumerate(verdicts) if j != i),
+            "verdict": verdicts[i],
+        }
+        for i, effect in enumerate(effects)
+    ]
+
+
+def _runs(names: np.ndarray) -> Iterator[slice]:
+    """Cut sorted names into slices of equal ones."""
+    ends = np.flatnonzero(np.append(names[1:] != names[:-1], True)) + 1
+    start = 0
+    for end in ends:
+        yield slice(start, int(end))
+        start = int(end)
+
+
+def _targets(names: np.ndarray, size: np.ndarray, n_genes: int) -> Iterator[slice]:
+    """Cut the guides into slices of whole targets, of bounded numbers of cells and guides."""
+    most = items_within(_CHUNK_VALUES, n_genes)
+    start, cells = 0, 0
+    for run in _runs(names):
+        more = int(size[run].sum())
+        if cells and cells + more > most:
+            yield slice(start, run.start)
+            start, cells = run.start, 0
+        cells += more
+    yield slice(start, len(names))
