@@ -32,6 +32,7 @@ UNCLEAR, TOO_FEW = "unclear", "too few cells"
 FEWEST_CELLS = 10  # of a guide, and of the controls
 P_TARGET = 0.01  # the target's expression differs from the controls
 FDR = 0.01  # at which genes count as changed by the guide itself
+LEAST_CHANGE = 0.5  # |log2 fold change| of such a gene
 FDR_OTHERS = 0.05  # at which genes count as changed by the other guides
 LEAST_SHARE = 0.25  # of the others' effect, for a guide that works
 HALF = 0.5  # of the others' effect: what a guide without effect certainly misses
@@ -78,9 +79,9 @@ def compare_guides(
     - If the other guides change genes (at an FDR of 5 %) enough for half of their effect to be seen
       at 2.3 standard errors: "works" where the guide has at least a quarter of it, significantly
       (p < 0.01); "disagrees" where it has significantly less than half of it but changes genes
-      of its own (FDR 1 %), or has the opposite of it; "no effect" where it has significantly less
-      than half of it, and changes nothing.
-    - "works": the target changes (p < 0.01), or another gene does (FDR 1 %).
+      of its own, or has the opposite of it; "no effect" where it has significantly less than half
+      of it, and changes nothing. A changed gene: FDR 1 % and |log2 fold change| above 0.5.
+    - "works": the target changes (p < 0.01), or another gene does.
     - "no effect": the target's change is known to within 0.4 (standard error of log2), so that a
       change by half would hardly have been missed, and the other guides change nothing either.
     - "unclear" otherwise: too few counts to tell.
@@ -172,14 +173,13 @@ def effects_of(
         if target >= 0 and library[i] > 0:
             change, error = _fold_change(own, library[i], reference, target)
             p_target = float(p[target])
+        changed = _discoveries(p, FDR) & _large(own, library[i], reference)
         others = large & (np.arange(len(sums)) != i)
         compared = (np.nan, np.nan, np.nan)
         if others.any() and library[i] > 0 and library[others].sum() > 0:
             of_others = sums[others].sum(axis=0), library[others].sum()
             compared = _beside(own, library[i], *of_others, reference)
-        found.append(
-            Effect(change, error, p_target, int(_discoveries(p, FDR).sum()), *compared)
-        )
+        found.append(Effect(change, error, p_target, int(changed.sum()), *compared))
     return found
 
 
@@ -203,6 +203,13 @@ def scores(total: np.ndarray, library: float, reference: Reference, which: int) 
     low = (total - expected) / np.sqrt(np.maximum(expected, 1e-12))
     high = 2 * (np.sqrt(total + 0.375) - np.sqrt(expected + 0.375))
     return np.where(total < expected, low, high) / np.sqrt(reference.dispersion * (1 + ratio))
+
+
+def _large(own: np.ndarray, library: float, reference: Reference) -> np.ndarray:
+    """Return which genes have a fold change of some size, half a count added to both, [G] bool."""
+    ratio = library / max(reference.library[0], 1.0)
+    change = np.log2((own + 0.5) / (reference.total[0] * ratio + 0.5))
+    return np.abs(change) > LEAST_CHANGE
 
 
 def _fold_change(

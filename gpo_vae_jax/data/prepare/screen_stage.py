@@ -50,8 +50,10 @@ def check_screen(
     if not len(of_genes) and len(np.unique(guide[controls])) < 2:
         return {}
     log.start("guides and controls")
-    guides = compare_guides(counts, genes, guide, target, is_control)
     kinds = compare_controls(counts[controls], genes, guide[controls])
+    odd = [row["kind"] for row in kinds if row["verdict"] == STANDS_OUT]
+    alike = is_control & ~np.isin(guide, odd)  # what guides are compared with
+    guides = compare_guides(counts, genes, guide, target, alike)
     for sentence in (*guide_notes(guides), *control_notes(kinds)):
         log.note(sentence)
     verdicts = [str(row["verdict"]).replace(" ", "_") for row in guides]
