@@ -258,7 +258,7 @@ def verdict_of(effect: Effect, cells: int, controls: int) -> str:
     if min(cells, controls) < FEWEST_CELLS:
         return TOO_FEW
     alone = effect.changed > 0 or effect.p_target < P_TARGET
-    if HALF > Z_SHARE * effect.share_error:  # false for nan
+    if Z_SHARE * effect.share_error < HALF:  # false for nan
         some = effect.share / effect.share_error
         if effect.share >= LEAST_SHARE and some > Z_SHARE:
             return WORKS
