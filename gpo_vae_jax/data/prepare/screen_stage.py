@@ -74,7 +74,7 @@ def guide_notes(guides: Rows) -> list[str]:
     parts = [
         (dead, f"{len(dead):,} {of_all} {_do(dead)} nothing, though others of their gene work"),
         (odd, f"{len(odd):,} {of_all} {_do(odd)} something else than the others of their gene"),
-        (alone, f"no guide of {len(alone):,} genes changes the expression of any gene"),
+        (alone, f"no guide of {len(alone):,} {_gene(alone)} changes the expression of any gene"),
     ]
     return [f"{text}: {listed(names, _NAMED)}" for names, text in parts if names]
 
@@ -90,6 +90,10 @@ def control_notes(kinds: Rows) -> list[str]:
         "leave them out, name the others in config.prepare.control and config.prepare."
         "more_controls, with config.prepare.join_controls=False"
     ]
+
+
+def _gene(names: Sequence[str]) -> str:
+    return "gene" if len(names) == 1 else "genes"
 
 
 def _do(names: Sequence[str]) -> str:

@@ -41,27 +41,34 @@ def guides_said(guides: pd.DataFrame) -> str:
     verdict, n = guides["verdict"], len(guides)
     idle = verdict == "no effect"
     dead = idle & (guides["others_work"] > 0)
+    works = int((verdict == "works").sum())
     parts = [
-        (int(dead.sum()), "do nothing although others of their gene work"),
-        (int((verdict == "disagrees").sum()), "disagree with the others of their gene"),
-        (int((idle & ~dead).sum()), "change nothing, like the others of their gene"),
-        (int(verdict.isin(("unclear", "too few cells")).sum()), "cannot be judged"),
-    ]
-    works = f"{count((verdict == 'works').sum())} of {plural(n, 'guide')} work"
-    rest = [f"{count(number_of)} {text}" for number_of, text in parts if number_of]
-    return f"{'; '.join([works, *rest])}."
+        (dead, "does nothing although others of its gene work", "do nothing although others of "
+         "their gene work"),
+        (verdict == "disagrees", "disagrees with the others of its gene", "disagree with the "
+         "others of their gene"),
+        (idle & ~dead, "changes nothing, like the others of its gene", "change nothing, like the "
+         "others of their gene"),
+        (verdict.isin(("unclear", "too few cells")), "cannot be judged", "cannot be judged"),
+    ]  # fmt: skip
+    told = [f"{count(works)} of {plural(n, 'guide')} {'works' if works == 1 else 'work'}"]
+    for which, one, many in parts:
+        found = int(which.sum())
+        told += [f"{count(found)} {one if found == 1 else many}"] if found else []
+    return f"{'; '.join(told)}."
 
 
 def kinds_said(kinds: pd.DataFrame) -> str:
     """Return a sentence on the kinds of control cells that stand out."""
     odd = [name(kind, _LONGEST) for kind in kinds.loc[kinds["verdict"] == "stands out", "kind"]]
-    tested = int(kinds["verdict"].isin(("alike", "stands out")).sum())
+    tested = int(kinds["verdict"].isin(("alike", "stands out", "no others")).sum())
     if not tested:
         return "No kind of control cells has enough cells to compare."
     if not odd:
-        return f"The {plural(tested, 'kind')} of control cells that have enough cells are alike."
-    named = listed([*odd[:_NAMED], *(["others"] if len(odd) > _NAMED else [])])
+        return f"All {plural(tested, 'kind')} of control cells that have enough cells are alike."
+    more = [f"{count(len(odd) - _NAMED)} more"] if len(odd) > _NAMED else []
     verb = "differs" if len(odd) == 1 else "differ"
+    named = listed([*odd[:_NAMED], *more])
     return f"Of {plural(tested, 'kind')} of control cells, {named} {verb} from the others."
 
 

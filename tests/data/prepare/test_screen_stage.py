@@ -34,7 +34,7 @@ def test_notes_name_the_guides_and_what_they_do():
     assert guide_notes(rows) == [
         "1 of 6 guides does nothing, though others of their gene work: A_2",
         "2 of 6 guides do something else than the others of their gene: B_1, B_2",
-        "no guide of 1 genes changes the expression of any gene: C",
+        "no guide of 1 gene changes the expression of any gene: C",
     ]
     assert guide_notes(rows[:1]) == []
 
