@@ -15,6 +15,7 @@ from gpo_vae_jax.data.prepare.guide_agreement import (
     TOO_FEW,
     compare_guides,
 )
+from gpo_vae_jax.data.prepare.raw.unlabelled import UNKNOWN
 from gpo_vae_jax.data.prepare.screen_rows import rows_text
 from gpo_vae_jax.data.prepare.stage_log import Log
 from gpo_vae_jax.errors import listed
@@ -26,7 +27,7 @@ Rows = Sequence[Mapping[str, Any]]
 def check_screen(
     counts: count_matrix.CountMatrix,
     genes: Sequence[str],
-    guide: np.ndarray,
+    guide: np.ndarray | None,
     target: np.ndarray,
     is_control: np.ndarray,
     log: Log,
@@ -37,6 +38,7 @@ def check_screen(
       counts: [N, G] raw counts.
       genes: G names.
       guide: [N] text, the guide of each cell, for controls their kind; "": not known.
+        None: no cell's guide is known.
       target: [N] text, the one perturbed gene of the cell; "": controls and combinations.
       is_control: [N] bool.
       log: gets the stage and the notes; neither if there is nothing to compare.
@@ -44,9 +46,12 @@ def check_screen(
     Returns:
       "guides" and "control_kinds", JSON text each; left out where there is nothing to compare.
     """
+    if guide is None:
+        return {}
     guide = np.asarray(guide, dtype=str)
+    target = np.where(np.asarray(target, dtype=str) == UNKNOWN, "", target)
     controls = np.flatnonzero(is_control & (guide != ""))
-    of_genes = guide[~is_control & (guide != "") & (np.asarray(target, dtype=str) != "")]
+    of_genes = guide[~is_control & (guide != "") & (target != "")]
     if not len(of_genes) and len(np.unique(guide[controls])) < 2:
         return {}
     log.start("guides and controls")

@@ -159,6 +159,8 @@ NAN = float("nan")
         (Effect(0.0, 0.1, 0.9, 0, 0.0, 0.1, 0.0), "no effect"),
         (Effect(0.0, 0.1, 0.9, 0, 0.2, 0.1, 0.0), "no effect"),
         (Effect(0.0, 0.1, 0.9, 4, 0.0, 0.1, 0.0), "disagrees"),
+        (Effect(0.0, 0.1, 0.9, 1, 0.0, 0.1, 0.0), "no effect"),  # one gene may be chance
+        (Effect(0.0, 0.1, 0.9, 0, -0.04, 0.01, 0.0), "no effect"),
         (Effect(2.0, 0.1, 1e-9, 0, -0.9, 0.1, -0.8), "disagrees"),
         (Effect(0.0, 0.1, 0.9, 0, 0.35, 0.2, 0.2), "no effect"),
         (Effect(0.0, 0.5, 0.9, 0, 0.35, 0.2, 0.2), "unclear"),

@@ -82,6 +82,9 @@ def test_a_screen_without_guides_is_not_checked():
     counts, genes, guide, target, is_control = guide_screen(0, 20, n_targets=2)
     log = Log(lambda said: None)
     assert check_screen(counts, genes, np.full(len(guide), ""), target, is_control, log) == {}
+    assert check_screen(counts, genes, None, target, is_control, log) == {}
+    unknown = np.where(is_control, "", "unknown")  # cells without a label that were kept
+    assert check_screen(counts, genes, guide, unknown, is_control, log) == {}
     assert log.stages == log.notes == []
     record = check_screen(counts, genes, guide, target, is_control, log)
     assert list(record) == ["guides"]  # one kind of controls
