@@ -137,7 +137,7 @@ def genes_that_differ(
     """
     from scipy.stats import false_discovery_control  # takes half a second to import
 
-    values, code = values[used], code[used]
+    values, code = sparse.csr_matrix(values[used]), code[used]
     n, size = len(code), np.bincount(code, minlength=n_kinds)
     kinds = {k for k in kinds if min(size[k], n - size[k]) >= FEWEST_CELLS}
     if not kinds:
