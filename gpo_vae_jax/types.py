@@ -138,6 +138,18 @@ class Conventions:
 
 
 @dataclasses.dataclass(frozen=True)
+class ScreenQuality:
+    """What preparation found of a screen's guides and of its kinds of control cells.
+
+    Rows by column (docs/data.md), as `data.prepare.guide_agreement` and `control_kinds` make them;
+    none where the screen has no guides or one kind of control, or in files of earlier versions.
+    """
+
+    guides: tuple[Mapping[str, Any], ...] = ()
+    control_kinds: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Dataset:
     """A prepared data set in host memory: three splits and the names of rows and columns.
 
@@ -160,6 +172,7 @@ class Dataset:
     conventions: Conventions = Conventions()
     true_network: np.ndarray | None = None  # [T, T] signed truth of simulated data
     true_effects: Mapping[str, np.ndarray] | None = None  # label -> [n] true latent, simulated data
+    screen: ScreenQuality = ScreenQuality()
 
     @property
     def sizes(self) -> Sizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -17,6 +18,7 @@ import pandas as pd
 from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import gene_names, labels
 from gpo_vae_jax.data.dataset import from_arrays, truth_among
+from gpo_vae_jax.data.prepare.screen_rows import read_screen
 from gpo_vae_jax.data.quality_control import DOUBLET
 from gpo_vae_jax.errors import DataError, listed
 from gpo_vae_jax.files import written_beside
@@ -113,7 +115,7 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
     dosage = labels.dosage_indices(codes, genes_of_label, treatments)
     _check_matches(adata, is_control)
     truth = adata.uns.get(TRUTH)
-    return from_arrays(
+    dataset = from_arrays(
         counts=adata.X,
         dosage=dosage,
         qc_fail=_qc_fail(adata),
@@ -131,6 +133,7 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
         true_effects=None if truth is None else _true_effects(truth),
         config=config,
     )
+    return dataclasses.replace(dataset, screen=read_screen(record))
 
 
 def write(adata: anndata.AnnData, path: str | os.PathLike[str]) -> None:

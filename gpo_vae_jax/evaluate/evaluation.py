@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effects.effect_table import perturbation_table
@@ -151,6 +152,8 @@ def evaluate(
         curve=curve,
         history=history if len(history) else None,
         perturbations=perturbation_table(effects, dataset.label_genes, acting),
+        guides=pd.DataFrame(list(dataset.screen.guides)),
+        control_kinds=pd.DataFrame(list(dataset.screen.control_kinds)),
     )
 
 

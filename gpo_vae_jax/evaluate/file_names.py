@@ -9,6 +9,8 @@ NUMBERS = "evaluation.csv"  # the same, a row each
 EFFECTS = "effects.h5ad"
 PERTURBATIONS = "perturbations.csv"
 CURVE = "curve.csv"
+GUIDES = "guides.csv"
+CONTROL_KINDS = "control_kinds.csv"
 PROBABILITIES = "grn.csv"
 EDGES = "edges.csv"
 GRAPH = "edges.graphml"
@@ -22,6 +24,7 @@ PLOTS = "plots"
 OUTPUT_FILES = (
     *(EVALUATION, NUMBERS, EFFECTS, PERTURBATIONS, CURVE, PROBABILITIES, EDGES, GRAPH),
     *(REGULATORS, KNOWN_NETWORKS, ENRICHMENT, "neighbourhood_*.csv"),
+    *(GUIDES, CONTROL_KINDS),
     *(REPORT, f"{PLOTS}/*.png"),
 )
 

@@ -30,6 +30,8 @@ def write_files(folder: str | Path, evaluation: Evaluation) -> list[Path]:
         file_names.PERTURBATIONS: evaluation.perturbations,
         file_names.REGULATORS: evaluation.regulators,
         file_names.CURVE: evaluation.curve,
+        file_names.GUIDES: evaluation.guides,
+        file_names.CONTROL_KINDS: evaluation.control_kinds,
         file_names.KNOWN_NETWORKS: agreement_table(evaluation.summary.get("known_networks") or {}),
     }
     tables = {name: table for name, table in tables.items() if len(table.columns)}

@@ -38,6 +38,8 @@ class Evaluation:
     history: pd.DataFrame | None = None  # losses by epoch; None where they were not recorded
     perturbations: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     # how well each perturbation is predicted, the worst first (`perturbation_table`)
+    guides: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)  # of the screen
+    control_kinds: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)  # docs/data.md
 
     @property
     def name(self) -> str:

@@ -74,6 +74,50 @@ def with_summary(evaluation: Evaluation, **changes: object) -> Evaluation:
     return dataclasses.replace(evaluation, summary={**evaluation.summary, **changes})
 
 
+def with_screen(evaluation: Evaluation, n_genes: int = 6, n_kinds: int = 4) -> Evaluation:
+    """Return the evaluation with three guides of each of some genes, and kinds of controls.
+
+    Of every third gene the last guide does nothing; of the second gene the first disagrees.
+    """
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(n_genes):
+        for k in range(3):
+            verdict = "no effect" if i % 3 == 0 and k == 2 else "works"
+            verdict = "disagrees" if (i, k) == (1, 0) else verdict
+            works = verdict == "works"
+            rows.append(
+                {
+                    "gene": f"GENE{i:04d}",
+                    "guide": f"GENE{i:04d}_sg{k + 1}",
+                    "cells": 60 + k,
+                    "log2_fold_change": -2.0 * works + random.normal(0, 0.2),
+                    "standard_error": 0.15,
+                    "p_value": 1e-6 if works else 0.5,
+                    "genes_changed": 9 * works,
+                    "agreement": 0.8 * works,
+                    "share": 1.1 * works,
+                    "others_work": 2 - (i % 3 == 0 and k < 2) - (i == 1 and k > 0),
+                    "verdict": verdict,
+                }
+            )
+    kinds = [
+        {
+            "kind": f"NT-{i}",
+            "cells": 300 - i,
+            "median_umi": 3000.0,
+            "median_genes": 900.0,
+            "genes_changed": 12.0 * (i == 1),
+            "top_genes": "GENE0001" if i == 1 else "",
+            "verdict": "stands out" if i == 1 else "alike",
+        }
+        for i in range(n_kinds)
+    ]
+    return dataclasses.replace(
+        evaluation, guides=pd.DataFrame(rows), control_kinds=pd.DataFrame(kinds)
+    )
+
+
 def example_history(epochs: int, random: np.random.Generator) -> pd.DataFrame:
     """Make up the columns of metrics.csv."""
     epoch = np.arange(epochs)

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from gpo_vae_jax.evaluate.report import write_report
 from gpo_vae_jax.evaluate.report.look import COLOURS
 from gpo_vae_jax.evaluate.report.page import PLOTS, document, report_sections
-from tests.evaluate.report_example import example, with_summary
+from tests.evaluate.report_example import example, with_screen, with_summary
 from tests.evaluate.report_reader import SECTIONS, Page
 
 TINY = {"n_perturbed": 2, "n_extended": 1, "n_genes": 5, "epochs": 0}
@@ -28,7 +28,7 @@ def written(tmp_path_factory):
     """Return the path of a whole report, its page read, and the page's source."""
     folder = tmp_path_factory.mktemp("report")
     evaluation = with_summary(
-        example(n_perturbed=7, n_extended=2, n_genes=10, epochs=12), truth=TRUTH
+        with_screen(example(n_perturbed=7, n_extended=2, n_genes=10, epochs=12)), truth=TRUTH
     )
     path = write_report(folder, evaluation)
     source = path.read_text(encoding="utf-8")
@@ -48,10 +48,11 @@ def written_twice(tmp_path_factory):
 
 def test_every_section_is_there_with_its_heading_and_a_link(written):
     page = written[1]
-    assert [kept["id"] for tag, kept in page.tags if tag == "section"] == SECTIONS
+    anchors = [*SECTIONS[:-2], "screen", *SECTIONS[-2:]]
+    assert [kept["id"] for tag, kept in page.tags if tag == "section"] == anchors
     assert sum(tag == "h1" for tag, _ in page.tags) == 1
     links = {kept["href"] for tag, kept in page.tags if tag == "a"}
-    assert links == {f"#{anchor}" for anchor in SECTIONS[1:]}
+    assert links == {f"#{anchor}" for anchor in anchors[1:]}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,8 @@ def test_every_section_is_there_with_its_heading_and_a_link(written):
         "Probability sum:",
         "Predictive IWELBO",
         "Known networks",
+        "15 of 18 guides work; 2 do nothing although others of their gene work; 1 disagrees with",
+        "Of 4 kinds of control cells, NT-1 differs from the others.",
         "false omission rate",
         "gpo-vae evaluate --workdir=runs/example --networks STRING=string:links.txt,info.txt",
     ],

@@ -30,6 +30,7 @@ from gpo_vae_jax.data.prepare.reading.guide_assignment import (
     assign_guides,
     guide_block,
 )
+from gpo_vae_jax.data.prepare.screen_stage import check_screen
 from gpo_vae_jax.data.prepare.selection import select
 from gpo_vae_jax.data.prepare.split_stage import split_cells
 from gpo_vae_jax.data.prepare.stage_log import Log, make_record
@@ -100,6 +101,10 @@ def prepare(
     extended = other_genes(raw, counts, label, perturbed, config, log)
     treatments = [*perturbed, *extended]
 
+    target = np.array([of[0] if len(of) == 1 else "" for of in raw.cells.genes])[code]
+    guide = None if raw.guide is None else raw.guide[rows]
+    screen = check_screen(counts, raw.genes, guide, target, is_control, log)
+
     log.start("counterfactuals")
     _, split_code = labels.group_by_label(split)
     hashes = hash_names(names, config.seed, "counterfactual")
@@ -151,7 +156,7 @@ def prepare(
         var=storable(raw.var.copy()),
         layers={"counterfactual": counterfactual[back]},
         obsm=dict[str, Any](delta_x=delta[back]),
-        uns={**{k: v for k, v in adata.uns.items() if k != GUIDE_NAMES}, RECORD: record},
+        uns={**{k: v for k, v in adata.uns.items() if k != GUIDE_NAMES}, RECORD: record | screen},
     )
 
 

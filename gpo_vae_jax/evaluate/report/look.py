@@ -17,6 +17,7 @@ COLOURS = {
     "global-mean": "#b0508c",
     "ceiling": "#00875f",
     "random": "#7d8794",
+    "below": "#9a3412",
 }
 INK, MUTED, LINE, CARD = (COLOURS[key] for key in ("ink", "muted", "line", "card"))
 MODEL, RANDOM = COLOURS["model"], COLOURS["random"]
@@ -67,6 +68,12 @@ ALL_BY_CHANCE = Mark("random, all measured targets", "random", "", "-")
 CALIBRATED = Mark("calibrated probability", "model", "o", "-")
 UNCALIBRATED = Mark("probability of the model", "random", "D", "--", hollow=True)
 BLOCK_BY_CHANCE = Mark("random, among perturbed genes", "random", "", "--")
+GUIDE_VERDICTS = {
+    "works": Mark("the guide works", "ink", "o"),
+    "no effect": Mark("no effect", "below", "D"),
+    "disagrees": Mark("disagrees with the other guides", "below", "s", hollow=True),
+    "unclear": Mark("unclear, or too few cells", "random", "o", hollow=True),
+}
 
 SETTINGS = {
     "font.family": ["DejaVu Sans"],

@@ -13,6 +13,7 @@ from gpo_vae_jax.evaluate.report.network_section import agreement_section, netwo
 from gpo_vae_jax.evaluate.report.overview import overview, title_of
 from gpo_vae_jax.evaluate.report.prediction_section import metrics_section
 from gpo_vae_jax.evaluate.report.rankings_section import rankings_section
+from gpo_vae_jax.evaluate.report.screen_section import screen_section
 from gpo_vae_jax.evaluate.report.section import Section
 from gpo_vae_jax.evaluate.report.training_section import training_section
 from gpo_vae_jax.evaluate.report.wording import name
@@ -29,6 +30,7 @@ PLOTS = (
     "matched_edges",
     "known_networks",
     "calibration",
+    "guides",
     "quality",
 )
 
@@ -57,6 +59,7 @@ def report_sections(evaluation: Evaluation) -> list[Section]:
     """Return the sections in the order a reader wants them."""
     summary = evaluation.summary
     rankings = rankings_section(summary)
+    screen = screen_section(evaluation.guides, evaluation.control_kinds)
     return [
         overview(summary),
         metrics_section(summary),
@@ -65,6 +68,7 @@ def report_sections(evaluation: Evaluation) -> list[Section]:
         network_section(evaluation),
         *([rankings] if rankings else []),
         agreement_section(summary),
+        *([screen] if screen else []),
         quality_section(summary),
         method_section(summary),
     ]
