@@ -13,6 +13,7 @@ from scipy import sparse
 
 from gpo_vae_jax.data import quality_control as quality
 from gpo_vae_jax.errors import DataError
+from tests.data.prepare.raw.screens import notes, prepared, screen
 
 GENES = ["MT-CO1", "RPS3", "RPL30", "HBB", "HBP1", "ACTB", "MTOR"]
 
@@ -122,3 +123,21 @@ def test_scrublet_on_more_cells_than_scanpy_compares_exactly_by_itself():
         np.exp(rng.normal(0, 1.5, 300)), (2800, 300)
     )  # with simulated ones, > 8192
     assert quality.predicted_doublets(sparse.csr_matrix(counts), seed=0).shape == (2800,)
+
+
+def test_small_batches_get_no_doublets_and_are_named():
+    raw = screen(n=320, others=200, depth=3000.0)
+    raw.obs["lane"] = np.where(np.arange(320) < 12, "lane9", np.where(np.arange(320) % 2, "a", "b"))
+    result = prepared(raw, scrublet="batch", batch_key="lane")
+    assert "no doublets are sought in batches of obs['lane'] with fewer than 100" in notes(result)
+    assert "lane9" in notes(result)
+    assert not result.obs["qc_predicted_doublet"][raw.obs["lane"] == "lane9"].any()
+
+
+def test_the_batch_in_which_scrublet_fails_is_named(monkeypatch):
+    def fail(counts, seed, backend):
+        raise DataError("Scrublet failed")
+
+    monkeypatch.setattr(quality, "scrublet", fail)
+    with pytest.raises(DataError, match="batch 'b': Scrublet failed"):
+        quality.predicted_doublets(np.ones((4, 2), np.uint8), 0, np.array(["b"] * 4))
