@@ -65,7 +65,8 @@ def as_text(values: pd.Series) -> list[str]:
     """Return names as text without blanks around them; whole numbers without a decimal point."""
     if pd.api.types.is_float_dtype(values.dtype):
         return [str(int(v)) if v == v and v == int(v) else str(v) for v in values]
-    return [str(value).strip() for value in values]
+    whole = (int(v) if isinstance(v, float) and v.is_integer() else v for v in values)
+    return [str(value).strip() for value in whole]
 
 
 def symbols(var: pd.DataFrame, key: str = "") -> tuple[list[str], str]:

@@ -27,6 +27,7 @@ _FAMILIES = {  # a label of one of these is a control wherever it is no gene
 _BEGINNING = re.compile(  # of a label of any family, to tell most others quickly
     r"^(?:sg|sh|si|g|one)?[-_. ]?(?:no|nt|safe|intergenic|neg|ct|cn|con|scr|un)", re.IGNORECASE
 )
+_PREFIX = re.compile(r"^[pcm]_(?=\w)")  # as in Dixit 2016
 _MOST_PARTS = 8  # of a label that consists of controls alone
 _FIELDS = re.compile(r"^non?[-_. ]?target(?:ing|ed)?\|", re.IGNORECASE)  # non-targeting|x|y
 _SUGGESTED = re.compile(  # often a control, but not always
@@ -99,7 +100,7 @@ def family_of(label: str, genes: Collection[str] = ()) -> str:
 
     A label of several parts is a control if each of them is.
     """
-    label = label.strip()
+    label = _PREFIX.sub("", label.strip())
     if not label or label in genes:
         return ""
     if _BEGINNING.match(label):

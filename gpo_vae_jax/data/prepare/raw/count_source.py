@@ -24,6 +24,7 @@ _LEAST_DISPERSION = 0.5  # variance of library sizes over their mean; counts hav
 _SMALL = 20.0  # mean library size below which nothing can be told
 _TRIMMED = 0.75  # about the variance of normal values without 2 % at each end
 _RARE = 1e-6  # probability of a dispersion as small by chance
+_SEVERAL = 5  # genes at a value
 _DOWNSAMPLED = 0.3  # share of cells with the largest library size: counts drawn down to it
 _MANY_ZEROS = 0.3  # share from which a cell of counts has a value of 1
 _LARGEST_LOG = 25.0  # no log-transformed value is larger
@@ -148,12 +149,24 @@ def normalised(values: np.ndarray) -> str:
             return "they are log(1 + x) of whole numbers"
         if _even(counts.sum(axis=1)):
             return "library sizes before log(1 + x) are all the same"
+    if whole and _with_gaps(values):
+        return "most cells lack a small value between others, as multiples of a factor do"
     total = values.sum(axis=1)
     downsampled = whole and (total == total.max()).mean() > _DOWNSAMPLED
     if _even(total) and not downsampled and not (whole and total.mean() < _SMALL):
         low, high = np.quantile(total, [0.01, 0.99])
         return f"library sizes of {low:,.0f} to {high:,.0f} vary less than chance lets counts vary"
     return ""
+
+
+def _with_gaps(values: np.ndarray) -> bool:
+    """Return whether many cells have several genes at v - 1 and v + 1 but none at a v below 8.
+
+    Genes of sparse counts are the fewer the higher the count, without gaps.
+    """
+    at = np.stack([(values == v).sum(axis=1) for v in range(1, 9)])
+    gap = (at[1:-1] == 0) & (at[:-2] >= _SEVERAL) & (at[2:] >= _SEVERAL)
+    return bool(gap.any(axis=0).mean() > _DOWNSAMPLED)
 
 
 def _even(total: np.ndarray) -> bool:

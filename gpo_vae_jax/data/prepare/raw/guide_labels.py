@@ -6,7 +6,10 @@ import re
 from collections.abc import Callable
 
 _JOINT = r"[\s|;:,_.()\-]"
-_PREFIX = re.compile(r"^(?:[pc]_)?(?:sgrna|grna|guide|sg|cr)[-_ ]?(?=\w)", re.IGNORECASE)
+_PREFIXES = (  # before the gene: p_sgGATA1_1 (Dixit 2016), sgGATA1_1, 3273_GATA1_P1P2 (Replogle)
+    re.compile(r"^(?:[pcm]_)?(?:sgrna|grna|guide|sg|cr)[-_ ]?(?=\w)", re.IGNORECASE),
+    re.compile(r"^(?:[pcm]|\d+)_(?=\w)"),
+)
 _TIGHT = re.compile(r"^(.+?)(?:sg|g)\d{1,2}$")  # GENEg2
 _CUTS = re.compile(_JOINT)
 _DOSE = r"\d+(?:\.\d+)?\s?(?:[pnuµm]?M|[pnuµm]?g|h|hr|hrs|d|days?|x|%)"
@@ -24,7 +27,7 @@ _TOKEN = re.compile(
 )
 _GUIDE = re.compile(
     r"^(?:(?:sgrna|sg|grna|g|guide|cr|oligo|sh|si|rep|p|ps|pos)?(?:\d{1,2}|0\d+)[a-z]?"
-    r"|(?:p[12])+|[acgt]{15,30}|ens[a-z]*[gt]\d+|nm|chr[\dxym]+|sgrna|sg|grna|guide|ctrl)$",
+    r"|(?:p[12])+|p?(?:ds|ba)\d{3}|[acgt]{15,30}|ens[a-z]*[gt]\d+|nm|chr[\dxym]+|sgrna|sg|grna|guide|ctrl)$",
     re.IGNORECASE,
 )
 _LONG_NUMBER = re.compile(r"^\d+$")  # a coordinate, where there is a strand
@@ -44,8 +47,9 @@ def gene_of_guide(label: str, find: Find, longest: int = 100) -> str:
       find: looks up a gene.
       longest: the most letters of a name that it knows.
     """
-    for text in dict.fromkeys((label.strip(), _PREFIX.sub("", label.strip()))):
-        if text != label.strip() and find(text):
+    whole = label.strip()
+    for text in dict.fromkeys((whole, *(prefix.sub("", whole) for prefix in _PREFIXES))):
+        if text != whole and find(text):
             return find(text)
         for cut in reversed([match.start() for match in _CUTS.finditer(text, 0, longest + 1)]):
             gene = find(text[:cut])

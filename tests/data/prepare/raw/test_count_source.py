@@ -65,6 +65,19 @@ def test_counts_are_never_called_normalised(seed, n_cells, n_genes, mean, spread
     assert normalised(counts.astype(float)) == ""
 
 
+@pytest.mark.parametrize("change", [np.floor, np.round, np.ceil])
+def test_a_transcriptome_that_was_normalised_and_cut_to_whole_numbers_is_told(change):
+    rng = np.random.default_rng(0)
+    share = rng.gamma(0.3, 1.0, 3000)
+    depth = rng.lognormal(8.3, 0.4, 300)
+    counts = rng.poisson(depth[:, None] * share / share.sum())
+    assert normalised(counts.astype(float)) == ""
+    assert normalised(change(1e4 * counts / counts.sum(axis=1, keepdims=True))) != ""
+    genes = np.argsort(-share)[:1500]  # a subset, whose library sizes differ
+    assert normalised(change(1e4 * counts / counts.sum(axis=1, keepdims=True))[:, genes]) != ""
+    assert normalised(counts[:, genes].astype(float)) == ""
+
+
 def test_counts_drawn_down_to_one_library_size_are_counts():
     rng = np.random.default_rng(0)
     counts = rng.multinomial(800, np.full(40, 1 / 40), 300)

@@ -35,7 +35,8 @@ def find(name):
         *("GATA1 (sg1)", "GATA1_P1P2", "GATA1_guide_2", "GATA1_sgRNA1", "GATA1_rep1"),
         *("GATA1|ENSG00000102145|P1P2", "GATA1_ENSG00000102145", "GATA1_+_48649518.23-P1P2"),
         *("sgGATA1_1", "sg-GATA1-2", "p_sgGATA1_3", "GATA1_ACGTACGTACGTACGTACGT"),
-        *("GATA1_KO", "GATA1_0.1", "GATA1_10nM"),
+        *("GATA1_KO", "GATA1_0.1", "GATA1_10nM", "GATA1_pDS001", "m_GATA1_4", "GATA1_DS266"),
+        "3273_GATA1_P1P2_ENSG00000102145",
     ],
 )
 def test_guides_of_a_gene(label):
