@@ -12,7 +12,8 @@ from gpo_vae_jax.data.prepare.on_disk import prepare_file
 from gpo_vae_jax.data.prepare.pipeline import prepare
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepare.stage_log import summary, table
-from gpo_vae_jax.data.prepared_file import from_anndata, load, read_conventions, read_h5ad, write
+from gpo_vae_jax.data.prepared.h5ad_access import read_h5ad, write
+from gpo_vae_jax.data.prepared.prepared_file import from_anndata, load, read_conventions
 from gpo_vae_jax.data.quality_control import passed_by_limits
 from gpo_vae_jax.data.simulation import simulate
 from gpo_vae_jax.errors import DataError

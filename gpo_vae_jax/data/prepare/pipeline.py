@@ -25,7 +25,7 @@ from gpo_vae_jax.data.prepare.raw.published_columns import Recorded
 from gpo_vae_jax.data.prepare.raw.raw_checks import Raw, check_raw, check_splits
 from gpo_vae_jax.data.prepare.selection import select
 from gpo_vae_jax.data.prepare.stage_log import Log, make_record
-from gpo_vae_jax.data.prepared_file import RECORD
+from gpo_vae_jax.data.prepared.preparation_record import RECORD
 from gpo_vae_jax.statistics.random_by_name import hash_names
 
 _DEFAULT = PrepareConfig()
