@@ -146,7 +146,7 @@ def _values(values, text: bool) -> Iterator[tuple[str, object]]:
     if not text:
         yield "other floats", np.asarray(values, np.float64)
         yield "minus", -np.asarray(values, np.float64) - 1
-    if not shape:
+    if not np.size(values) or not shape:
         return
     yield "empty", values[:0]
     yield "one short", values[:-1]

@@ -68,6 +68,7 @@ def attempt(read, path, damage, before):
     return "lost" if differences(before, after) else "same"
 
 
+@pytest.mark.filterwarnings("ignore")  # as for a user: no warning stands in for an error
 @pytest.mark.parametrize("part", LEAST)
 def test_every_field_damaged_in_every_way(tmp_path, part):
     """As the commands read a file; and some in memory, where only X is read by other code."""
@@ -78,10 +79,7 @@ def test_every_field_damaged_in_every_way(tmp_path, part):
     for damage in damages.damages(good):
         if damage.part != part:
             continue
-        path = tmp_path / "damaged.h5ad"
-        shutil.copyfile(good, path)
-        with h5py.File(path, "r+") as file:
-            damage.change(file)
+        path = damaged(good, tmp_path / "damaged.h5ad", damage.change)
         seen.append(attempt(data.load, path, damage, before))
         if part == "X" or len(seen) % 5 == 0:
             seen.append(attempt(in_memory, path, damage, before))
@@ -188,6 +186,18 @@ def test_a_block_that_cannot_be_unpacked(tmp_path):
         data.load(bad)
     with pytest.raises(DataError, match=r"cannot be read as an h5ad file.*/X"):
         data.read_h5ad(bad)
+
+
+@pytest.mark.parametrize("field", ["uns/gpo_vae/stages", "obs/matched_control", "obs/split"])
+def test_a_file_with_recorded_matches_damaged(recorded, tmp_path, field):
+    """Here the stages of the preparation must be there: they state the matches elsewhere."""
+    before, seen = data.load(recorded), []
+    assert before.conventions.doublets
+    for damage in damages.damages(recorded):
+        if damage.field.startswith(field):
+            path = damaged(recorded, tmp_path / "damaged.h5ad", damage.change)
+            seen.append(attempt(data.load, path, damage, before))
+    assert seen == ["refused"] * len(seen) and len(seen) >= 9
 
 
 RAW = [how for how in damages.sparse_changes("X") if not how.startswith(("dense", "said to be"))]

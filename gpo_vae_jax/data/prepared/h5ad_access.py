@@ -9,9 +9,8 @@ import warnings
 from pathlib import Path
 
 import anndata
-import h5py
-import numpy as np
 
+from gpo_vae_jax.data.prepared.stored_shapes import check_stored
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.files import written_beside
 
@@ -26,9 +25,7 @@ def read_h5ad(path: str | os.PathLike[str], backed: bool = False) -> anndata.Ann
     if not Path(path).is_file():
         raise DataError(f"there is no file {str(path)!r}")
     try:
-        wrong = _misshapen(path)
-        if wrong:
-            raise DataError(wrong)
+        check_stored(path)
         with warnings.catch_warnings():  # duplicate names are an error of ours, later
             warnings.filterwarnings("ignore", "(Observation|Variable) names are not unique")
             return anndata.read_h5ad(path, backed="r" if backed else None)
@@ -60,58 +57,6 @@ def write(adata: anndata.AnnData, path: str | os.PathLike[str]) -> None:
 def first_line(error: Exception) -> str:
     """Return the first line of what an error says, or its kind if it says nothing."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _misshapen(path: str | os.PathLike[str]) -> str:
-    """Name a part of the file that has not a row for each cell, or a column for each gene.
-
-    pandas and anndata do not name it, and they repeat a single number. Only shapes are read.
-    """
-    lengths: list[int] = []
-    with h5py.File(path, "r") as file:
-        for axis in ("obs", "var"):
-            table = file.get(axis)
-            index = table.attrs.get("_index") if isinstance(table, h5py.Group) else None
-            if not isinstance(index, str):  # as before anndata 0.7; or damage that is named later
-                return ""
-            names = table.get(index)
-            if not isinstance(names, h5py.Dataset) or len(names.shape) != 1:
-                return f"the {axis} index, {axis}[{index!r}], is no list of names"
-            lengths.append(names.shape[0])
-            within = _members(file, axis) | _members(file, f"{axis}m")
-            for field, node in within.items():
-                if _length(node) not in (None, lengths[-1]):
-                    found = f"{_length(node)} values, but the {axis} index has {lengths[-1]}"
-                    return f"{field} has {found}"
-        matrices = ({"X": file["X"]} if "X" in file else {}) | _members(file, "layers")
-        for field, node in matrices.items():
-            shape = node.shape if isinstance(node, h5py.Dataset) else _sparse_shape(node)
-            if shape is not None and shape != tuple(lengths):
-                return f"{field} has shape {shape}; expected {tuple(lengths)}, cells x genes"
-    return ""
-
-
-def _members(file: h5py.File, name: str) -> dict[str, h5py.Group | h5py.Dataset]:
-    """Return the members of a group, by the names that messages give them."""
-    group = file.get(name)
-    nodes = group.items() if isinstance(group, h5py.Group) else ()
-    return {f"{name}[{key!r}]": node for key, node in nodes}
-
-
-def _sparse_shape(matrix: h5py.Group) -> tuple[int, ...] | None:
-    """Return the shape that a sparse matrix states; () if it states none, None for other groups."""
-    if not {"data", "indices", "indptr"} & set(matrix):
-        return None
-    stated = np.atleast_1d(matrix.attrs.get("shape", matrix.attrs.get("h5sparse_shape", ())))
-    return tuple(stated.tolist())
-
-
-def _length(column: h5py.Group | h5py.Dataset) -> int | None:
-    """Return the number of values of a column; None where the encoding is none we know."""
-    if isinstance(column, h5py.Group):
-        inside = [column[key] for key in ("codes", "values") if key in column]
-        return _length(inside[0]) if len(inside) == 1 else None
-    return column.shape[0] if column.shape else 1
 
 
 def _place(error: Exception) -> str:
