@@ -14,7 +14,8 @@ from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepare.reading.multimodal import from_mudata
 from gpo_vae_jax.data.prepare.reading.raw_files import open_raw
 from gpo_vae_jax.data.prepare.stage_log import notes, summary, table
-from gpo_vae_jax.data.prepared_file import from_anndata, load, read_conventions, read_h5ad, write
+from gpo_vae_jax.data.prepared.h5ad_access import read_h5ad, write
+from gpo_vae_jax.data.prepared.prepared_file import from_anndata, load, read_conventions
 from gpo_vae_jax.data.quality_control import passed_by_limits
 from gpo_vae_jax.data.simulation import simulate
 from gpo_vae_jax.errors import DataError

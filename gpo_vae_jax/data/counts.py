@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from gpo_vae_jax.data.sparse_rows import SparseRows
+from gpo_vae_jax.data.sparse_rows import SparseRows, check_parts
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 
 _CHUNK_VALUES = numbers_within(DENSE_GIB, 8)
 _LARGEST = np.iinfo(np.uint32).max
+_NARROW = (np.uint8, np.uint16, np.uint32)
 
 CountMatrix = Any  # np.ndarray, a scipy.sparse matrix, or a matrix of a backed AnnData; [N, G]
 
@@ -47,9 +48,9 @@ def check_values(values: np.ndarray, where: str, *, fractions: bool = False) -> 
 
     `where` names the values in the message, such as "layer 'counts'". `fractions` may be allowed.
     """
-    if values.dtype.kind in "ub":
+    if values.dtype.kind == "b" or values.dtype in _NARROW:
         return
-    if values.dtype.kind not in "if":
+    if values.dtype.kind not in "iuf":
         raise DataError(f"{where} has {values.dtype} values, not numbers")
     if values.dtype.kind == "f":
         bad = ~np.isfinite(values)
@@ -75,8 +76,9 @@ def check_values(values: np.ndarray, where: str, *, fractions: bool = False) -> 
 def check_counts(matrix: CountMatrix, where: str = "X", *, fractions: bool = False) -> None:
     """Raise DataError unless every value of the matrix is a count (see check_values).
 
-    A sparse matrix is not made dense.
+    A sparse matrix is not made dense, and its parts must fit together (see check_parts).
     """
+    check_parts(matrix, where)
     if sparse.issparse(matrix):
         for part in pieces(len(matrix.data), _CHUNK_VALUES):
             check_values(matrix.data[part], where, fractions=fractions)
@@ -90,9 +92,13 @@ def check_counts(matrix: CountMatrix, where: str = "X", *, fractions: bool = Fal
 def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
     """Return the counts as a dense array, [N, G], in the narrowest of uint8, uint16 and uint32.
 
-    Works in chunks of rows, so that the peak memory is about that of the result. Raises DataError
-    for values that are not counts (see check_values).
+    Works in chunks of rows, so that the peak memory is about that of the result; an array that is
+    narrow already is returned as it is. Raises DataError for values that are not counts (see
+    check_counts).
     """
+    if _is_narrow(matrix):
+        return matrix
+    check_parts(matrix, where)
     matrix = by_rows(matrix)
     result = np.zeros(matrix.shape, np.uint8)
     for rows in row_chunks(matrix.shape):
@@ -103,6 +109,12 @@ def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
             result = result.astype(np.min_scalar_type(largest))
         result[rows] = part
     return result
+
+
+def _is_narrow(matrix: CountMatrix) -> bool:
+    if not isinstance(matrix, np.ndarray) or matrix.dtype not in _NARROW:
+        return False
+    return np.min_scalar_type(int(matrix.max(initial=0))) == matrix.dtype
 
 
 def narrow_copy(

@@ -94,8 +94,8 @@ def from_arrays(
         named = labels.perturbed_genes(label, conventions.control, conventions.separator)
         if set(named) <= set(treatments):
             label_genes.setdefault(label, named)
-    library = count_matrix.library_size(counts)
     counts = count_matrix.narrow(counts, "counts")
+    library = count_matrix.library_size(counts)
     counterfactual = count_matrix.narrow(counterfactual, "counterfactual")
     rows = {name: np.flatnonzero(split == name) for name in SPLITS}
     factor = count_matrix.normalisation(library)

@@ -1,9 +1,67 @@
-"""A sparse count matrix assembled from blocks of rows in any order."""
+"""Sparse count matrices: checks of their parts, and one assembled from blocks of rows."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
+
+from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.memory import DENSE_GIB, numbers_within, pieces
+
+_PARTS = ("indptr", "indices", "data")
+_AT_A_TIME = numbers_within(DENSE_GIB, 8)
+
+
+def check_parts(matrix: Any, where: str) -> None:
+    """Raise DataError unless the parts of a CSR or CSC matrix fit together.
+
+    scipy's compiled code trusts them, and anndata does not look: an index out of range ends the
+    process. Other matrices pass. One on disk is read in pieces.
+
+    Args:
+      matrix: [N, G], in memory or backed by its file.
+      where: its name in messages, such as "X".
+    """
+    if getattr(matrix, "format", "") not in ("csr", "csc"):
+        return
+    group = getattr(matrix, "group", None)  # of a matrix on disk
+    parts = {name: _part(matrix if group is None else group, name, where) for name in _PARTS}
+    rows, columns = matrix.shape if matrix.format == "csr" else matrix.shape[::-1]
+    indptr = np.asarray(parts["indptr"])
+    stored = parts["indices"].shape[0]
+    problem = ""
+    if len(indptr) != rows + 1:
+        problem = f"indptr has {len(indptr)} values; expected {rows + 1}"
+    elif indptr[0] != 0 or indptr[-1] != stored or (indptr[1:] < indptr[:-1]).any():
+        problem = f"indptr does not rise from 0 to the number of stored values, {stored}"
+    elif parts["data"].shape[0] != stored:
+        problem = f"data has {parts['data'].shape[0]} values, and indices has {stored}"
+    for piece in pieces(0 if problem else stored, _AT_A_TIME):
+        found = np.asarray(parts["indices"][piece])
+        low, high = int(found.min()), int(found.max())
+        if low < 0 or high >= columns:
+            problem = f"indices has {low if low < 0 else high}; expected 0 to {columns - 1}"
+            break
+    if problem:
+        raise DataError(f"{where} is a damaged sparse matrix: {problem}")
+
+
+def _part(matrix: Any, name: str, where: str) -> Any:
+    """Return a part, an array in memory or on disk, after checking its shape and type."""
+    on_disk = not hasattr(matrix, name)
+    if on_disk and name not in matrix:
+        raise DataError(f"{where} is a damaged sparse matrix: {name} is missing")
+    part = matrix[name] if on_disk else getattr(matrix, name)
+    if len(getattr(part, "shape", ())) != 1:
+        raise DataError(f"{where} is a damaged sparse matrix: {name} is no list of numbers")
+    if part.dtype.kind not in ("biuf" if name == "data" else "iu"):
+        kind = "numbers" if name == "data" else "whole numbers"
+        raise DataError(f"{where} has {part.dtype} values in {name}, not {kind}")
+    if part.dtype == np.float16:
+        raise DataError(f"{where} is sparse with float16 values, which scipy lacks; use float32")
+    return part
 
 
 class SparseRows:

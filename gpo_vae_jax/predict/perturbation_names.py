@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -88,9 +89,21 @@ def _treatment(name: str, dataset: Dataset) -> str:
             f"model knows: {listed(treatments)}"
         )
     aliases = [other for other, to in dataset.conventions.aliases.items() if to in treatments]
+    control = dataset.conventions.control
     raise DataError(
-        f"{name!r} is no treatment of this model; {meant_gene(name, [*treatments, *aliases])}"
+        f"{name!r} is no treatment of this model; {_meant(name, [*treatments, *aliases, control])} "
+        f"(the control is {control!r})"
     )
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """Return the end of a message: what was meant, or else the nearest names before all others."""
+    said = meant_gene(name, known)
+    as_written = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), list(as_written), n=3)
+    if said.startswith("did you mean") or not near:
+        return said
+    return f"the nearest: {', '.join(as_written[one] for one in near)}; {said}"
 
 
 def _kind(label: str, genes: tuple[str, ...], dataset: Dataset, masked: set[str]) -> str:

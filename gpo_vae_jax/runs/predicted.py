@@ -28,6 +28,9 @@ def predict_to_file(
     """
     check_output(output)
     trained, dataset = load_with_data(workdir, data_path)
+    source = trained.config.data.path
+    if source and Path(output).exists() and Path(output).samefile(source):
+        raise DataError(f"output: {str(output)!r} is the data of the run; name another file")
     masked = trained.config.data.mask_test
     perturbations = read_perturbations(words, dataset, masked=masked)
     adata = predict_cells(trained, dataset, words, request)

@@ -6,6 +6,8 @@ from scipy import sparse
 
 from gpo_vae_jax import data, presets
 from gpo_vae_jax.cli import predict_command
+from gpo_vae_jax.runs import predicted
+from gpo_vae_jax.runs.run_folder import RunFolder
 from tests.running import call
 
 
@@ -39,6 +41,9 @@ def test_names_with_commas_and_expected_counts(trained, treatments, tmp_path):
     ("args", "says"),
     [
         (["--perturbations", "NOSUCH"], "'NOSUCH' is no treatment"),
+        (["--perturbations", "{0}", "{0}x"], "'{0}x' is no treatment of this model; "),
+        (["--perturbations", "{lower}"], "'{lower}' is no treatment of this model; did you mean"),
+        (["--perturbations", "{0}", "ctrl"], "(the control is 'non-targeting')"),
         (["--perturbations", "{0}+{0}"], "twice"),
         (["--perturbations", "{0}", "--library_size=0"], "must be a positive number"),
         (["--perturbations", "{0}", "--quality=fine"], "--quality: invalid choice"),
@@ -50,12 +55,36 @@ def test_names_with_commas_and_expected_counts(trained, treatments, tmp_path):
 )
 def test_mistake_is_one_line_and_writes_nothing(trained, treatments, tmp_path, args, says):
     output = tmp_path / "out.h5ad"
-    args = [arg.format(*treatments) for arg in args]
+    args = [arg.format(*treatments, lower=treatments[0].lower()) for arg in args]
+    says = says.format(*treatments, lower=treatments[0].lower())
     done = call("predict", f"--workdir={trained[0]}", f"--output={output}", *args)
     assert done.status == 1
     assert says in done.err
     assert done.err.count("\n") == 1
     assert not output.exists()
+
+
+def test_names_and_output_are_checked_before_any_cell_is_drawn(
+    trained, treatments, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(predicted, "predict_cells", lambda *given: pytest.fail("cells are drawn"))
+    for word, output in ((treatments[0], "no/such/x.h5ad"), ("NOSUCH", "x.h5ad")):
+        done = call(
+            *("predict", f"--workdir={trained[0]}", "--perturbations", word),
+            f"--output={tmp_path / output}",
+        )
+        assert done.status == 1 and done.err.count("\n") == 1
+
+
+def test_the_data_of_the_run_is_not_overwritten(trained, treatments, tmp_path):
+    config = RunFolder(trained[0]).read_config()
+    path = tmp_path / "prepared.h5ad"
+    data.write(data.prepare(data.simulate(config.simulate), config.prepare), path)
+    before = path.read_bytes()
+    words = ["--perturbations", treatments[0], f"--data={path}", f"--output={path}"]
+    done = call("predict", f"--workdir={trained[0]}", *words)
+    assert done.status == 1 and "is the data of the run; name another file" in done.err
+    assert path.read_bytes() == before
 
 
 def test_the_example_names_genes_of_the_demo():

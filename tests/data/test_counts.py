@@ -66,6 +66,23 @@ def test_values_that_are_no_counts(bad, message, form):
         counts.narrow(form(matrix))
 
 
+def test_half_precision_holds_counts_without_a_warning():
+    matrix = np.array([[0, 3], [2000, 1]])
+    half = matrix.astype(np.float16)
+    counts.check_counts(half)
+    np.testing.assert_array_equal(counts.narrow(half), matrix)
+    np.testing.assert_array_equal(counts.narrow_copy(half, np.array([1, 0])), matrix[::-1])
+    np.testing.assert_array_equal(counts.library_size(np.full((1, 90), half[1, 0])), [180000])
+
+
+def test_an_array_that_is_narrow_already_is_not_copied():
+    matrix = np.array([[0, 3], [2000, 1]], np.uint16)
+    assert counts.narrow(matrix) is matrix
+    assert counts.narrow(matrix[:1]).dtype == np.uint8
+    with pytest.raises(DataError, match="above"):
+        counts.narrow(np.array([[2**40]], np.uint64))
+
+
 def test_text_is_no_count():
     with pytest.raises(DataError, match="not numbers"):
         counts.check_counts(np.array([["1", "2"]]))

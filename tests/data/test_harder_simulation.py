@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components, shortest_path
 
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
 from gpo_vae_jax.data import from_anndata, prepare, simulate
-from gpo_vae_jax.data.prepared_file import TRUTH
+from gpo_vae_jax.data.prepared.simulated_truth import TRUTH
 from gpo_vae_jax.data.simulation import propagate
 from gpo_vae_jax.data.simulation.simulated_network import draw_network
 from gpo_vae_jax.errors import ConfigError

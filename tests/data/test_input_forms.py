@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
-from gpo_vae_jax.data import from_anndata, load, prepare, read_h5ad, simulate, write
+from gpo_vae_jax.data import from_anndata, load, prepare, prepare_file, read_h5ad, simulate, write
 from gpo_vae_jax.data.prepare.splits import split_by_row
 from gpo_vae_jax.errors import DataError
 
@@ -45,6 +45,17 @@ def test_any_form_of_the_matrix_gives_the_same(raw, prepared, tmp_path, form, ba
     finally:
         if backed:
             given.file.close()
+
+
+def test_half_precision_is_prepared_as_any_other(raw, tmp_path):
+    """Warnings are errors here, so this also asserts that there is none."""
+    counts = np.minimum(raw.X.toarray(), 2048)  # up to which half precision has whole numbers
+    half = anndata.AnnData(counts.astype(np.float16), obs=raw.obs, var=raw.var)
+    wanted = prepare(anndata.AnnData(sparse.csr_matrix(counts), obs=raw.obs, var=raw.var))
+    same(prepare(half), wanted)
+    half.write_h5ad(tmp_path / "raw.h5ad")
+    prepare_file(tmp_path / "raw.h5ad", tmp_path / "out.h5ad", PrepareConfig())
+    same(read_h5ad(tmp_path / "out.h5ad"), wanted)
 
 
 @pytest.mark.parametrize("backed", [False, True])

@@ -158,16 +158,16 @@ PREPARED = {
     "no delta": (drop("obsm", "delta_x"), r"obsm lacks delta_x \(it has: nothing\)"),
     "delta of other width": (put("obsm", "delta_x", np.zeros((300, 2))), r"delta has shape"),
     "split of another name": (put("obs", "split", "holdout"), "split has the values holdout"),
-    "quality beyond 0 and 1": (put("obs", "qc_fail", 3), "qc_fail must hold"),
-    "quality as text": (put("obs", "qc_fail", "failed"), "qc_fail must hold"),
+    "quality beyond 0 and 1": (put("obs", "qc_fail", 3), r"obs\['qc_fail'\] must hold"),
+    "quality as text": (put("obs", "qc_fail", "failed"), r"obs\['qc_fail'\] must hold"),
     "matched to nobody": (put("obs", "matched_control", "nobody"), "'nobody', which is not a cell"),
     "perturbation without column": (
-        put("obs", "perturbation", "ZZZ"),
+        lambda adata: rename(sorted(set(adata.obs["perturbation"]))[0], "ZZZ")(adata),
         "without a dosage column: ZZZ",
     ),
     "too few perturbed": (
         record("n_perturbed", 1),
-        r"perturbations beyond uns\['gpo_vae'\]\['n_perturbed'\]",
+        r"'counts'\] has 4 perturbed_genes, but n_perturbed is 1",
     ),
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
 from gpo_vae_jax.data import from_anndata, prepare, simulate
-from gpo_vae_jax.data.prepared_file import TRUTH
+from gpo_vae_jax.data.prepared.simulated_truth import TRUTH
 from gpo_vae_jax.data.simulation import propagate, random_network
 
 SMALL = SimulateConfig(n_cells=400, n_genes=60, n_perturbed=6, n_extended=4)

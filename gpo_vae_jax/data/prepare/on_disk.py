@@ -12,7 +12,7 @@ import anndata
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data.prepare.pipeline import prepare
 from gpo_vae_jax.data.prepare.reading.raw_files import open_raw
-from gpo_vae_jax.data.prepared_file import write
+from gpo_vae_jax.data.prepared.h5ad_access import write
 from gpo_vae_jax.errors import DataError
 
 _LEAST_ROOM = 0.1  # share of the size of the input; a prepared file takes more

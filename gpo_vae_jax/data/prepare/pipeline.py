@@ -34,7 +34,7 @@ from gpo_vae_jax.data.prepare.screen_stage import check_screen
 from gpo_vae_jax.data.prepare.selection import select
 from gpo_vae_jax.data.prepare.split_stage import split_cells
 from gpo_vae_jax.data.prepare.stage_log import Log, make_record
-from gpo_vae_jax.data.prepared_file import RECORD
+from gpo_vae_jax.data.prepared.preparation_record import RECORD
 from gpo_vae_jax.statistics.random_by_name import hash_names
 
 _DEFAULT = PrepareConfig()

@@ -16,8 +16,8 @@ from gpo_vae_jax.data.prepare.guide_agreement import (
     compare_guides,
 )
 from gpo_vae_jax.data.prepare.raw.unlabelled import UNKNOWN
-from gpo_vae_jax.data.prepare.screen_rows import rows_text
 from gpo_vae_jax.data.prepare.stage_log import Log
+from gpo_vae_jax.data.prepared.screen_rows import rows_text
 from gpo_vae_jax.errors import listed
 
 _NAMED = 6  # guides or kinds in a note

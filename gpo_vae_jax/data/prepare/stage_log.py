@@ -12,7 +12,7 @@ import anndata
 import numpy as np
 
 from gpo_vae_jax.config import PrepareConfig
-from gpo_vae_jax.data.prepared_file import FORMAT_VERSION, RECORD
+from gpo_vae_jax.data.prepared.preparation_record import FORMAT_VERSION, RECORD
 
 _COLUMNS = ("stage", "cells", "perturbations")  # of the table; the rest becomes one text
 _PACKAGES = ("anndata", "numpy", "scanpy", "scipy")

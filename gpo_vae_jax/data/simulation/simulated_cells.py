@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from gpo_vae_jax.config import SimulateConfig
-from gpo_vae_jax.data.prepared_file import TRUTH
+from gpo_vae_jax.data.prepared.simulated_truth import TRUTH
 from gpo_vae_jax.data.simulation.simulated_network import (
     draw_network,
     generator_of,

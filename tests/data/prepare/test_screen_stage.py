@@ -8,9 +8,9 @@ import pytest
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import from_anndata, prepare
-from gpo_vae_jax.data.prepare.screen_rows import read_screen, rows_text
 from gpo_vae_jax.data.prepare.screen_stage import check_screen, control_notes, guide_notes
 from gpo_vae_jax.data.prepare.stage_log import Log
+from gpo_vae_jax.data.prepared.screen_rows import read_screen, rows_text
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.types import ScreenQuality
 from tests.data.prepare.simulated_guides import guide_screen

@@ -1,12 +1,17 @@
 """Every format by a small example: recognised by content, read to the same edges."""
 
+import bz2
+import datetime
 import gzip
+import tarfile
 import zipfile
 
+import openpyxl
 import pytest
 
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.knowledge import formats
+from gpo_vae_jax.evaluate.knowledge.networks import read_network
 
 EXAMPLES = {
     "trrust": "AATF\tBAX\tRepression\t22909821\nAATF\tMYC\tActivation\t20549547;1\n",
@@ -106,7 +111,15 @@ def test_exports_of_strings_site_score_from_0_to_1(tmp_path):
     [
         (b"", "is empty"),
         (b"gene\nTP53\n", "not recognised"),
-        (b"\xff\xfe\x00\x81", "cannot be read as text"),
+        (b"A\tB\n\x81\x82\tC\n", "cannot be read as text"),
+        (b"\xff\xfeA\0\n", "cannot be read as text"),
+        (b"\x00\x01\x02", "is a binary file, not a table; export"),
+        (gzip.compress(b"A\tB\n\0"), "is a binary file"),
+        (b"\x89HDF\r\n\x1a\n\0\0", "is an HDF5 file, such as h5ad, not a table; export"),
+        (b"\xd0\xcf\x11\xe0\xa1", r"a spreadsheet of the old kind \(xls\), .*save it as xlsx"),
+        (b"PAR1\x15", "is a Parquet file"),
+        (bz2.compress(b"A\tB\n"), "is compressed by bzip2, .*unpack"),
+        (b"\n<!DOCTYPE html><html>", "is a web page, not a table; download the file itself"),
         (b"\x1f\x8bnot gzip", "cannot be read"),
         (b"PK\x03\x04not zip", "cannot be read"),
     ],
@@ -118,6 +131,70 @@ def test_what_is_no_network_says_so(tmp_path, content, says):
         formats.recognise(path)
     with pytest.raises(DataError, match="there is no file"):
         formats.recognise(tmp_path / "nosuch.tsv")
+
+
+def workbook(path, *rows):
+    """Write rows as the first sheet of an xlsx, and remarks as the second."""
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet("remarks").append(["about", "this", "file"])
+    book.save(path)
+
+
+@pytest.mark.parametrize("name", ["edges.xlsx", "download"])
+def test_the_first_sheet_of_a_spreadsheet_is_read(tmp_path, name):
+    path = tmp_path / name
+    workbook(path, ["score", "regulator", "target"], [0.5, "AATF", "BAX"], [1, "NA", 10])
+    assert formats.recognise(path) == "edges"
+    assert pairs(formats.read_edges(path)) == {("AATF", "BAX", ""), ("NA", "10", "")}
+    network = read_network("mine", path)
+    assert network.kind == "edges" and network.genes == {"AATF", "BAX", "NA", "10"}
+
+
+@pytest.mark.parametrize("kind", ["trrust", "corum", "biogrid"])
+def test_a_spreadsheet_of_another_format(tmp_path, kind):
+    path = tmp_path / "x.xlsx"
+    workbook(path, *(line.split("\t") for line in EXAMPLES[kind].replace('"', "").splitlines()))
+    assert formats.recognise(path) == kind
+    assert pairs(formats.READERS[kind](path)) == PAIRS[kind]
+
+
+def test_genes_that_a_spreadsheet_took_for_dates_are_refused(tmp_path):
+    path = tmp_path / "x.xlsx"
+    workbook(path, ["regulator", "target"], ["MYC", datetime.date(2026, 9, 2)])
+    with pytest.raises(DataError, match=r"spreadsheet with dates, such as 02-Sep.*SEPT2"):
+        read_network("mine", path)
+
+
+def test_a_spreadsheet_that_is_damaged_or_of_another_kind(tmp_path):
+    path = tmp_path / "x.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<nothing/>")
+        archive.writestr("[Content_Types].xml", "<nothing/>")
+    with pytest.raises(DataError, match=r"is a spreadsheet that cannot be read: .*tab-separated"):
+        read_network("mine", path)
+    with zipfile.ZipFile(tmp_path / "x.ods", "w") as archive:
+        archive.writestr("content.xml", "<nothing/>")
+    with pytest.raises(DataError, match="is an OpenDocument file, not a table; export"):
+        read_network("mine", tmp_path / "x.ods")
+
+
+def test_text_as_spreadsheets_export_it(tmp_path):
+    path = tmp_path / "unicode.txt"
+    path.write_text("regulator\ttarget\nAATF\tBAX\n", encoding="utf-16")
+    assert pairs(formats.read_edges(path)) == {("AATF", "BAX", "")}
+
+
+def test_an_archive_may_have_what_macos_adds(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("edges.txt", "A\tB\n")
+        archive.writestr("__MACOSX/._edges.txt", b"\0\1")
+    assert pairs(formats.read_edges(tmp_path / "x.zip")) == {("A", "B", "")}
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "x.zip", "x.zip")
+    with pytest.raises(DataError, match="is a tar archive, not a table; export or unpack"):
+        formats.recognise(tmp_path / "x.tar.gz")
 
 
 def test_archive_of_several_files_is_refused(tmp_path):

@@ -21,7 +21,7 @@ from gpo_vae_jax.data.prepare.reading.tenx import (
     read_tenx_folder,
     read_tenx_h5,
 )
-from gpo_vae_jax.data.prepared_file import read_h5ad
+from gpo_vae_jax.data.prepared.h5ad_access import read_h5ad
 from gpo_vae_jax.errors import DataError
 
 READS = (
