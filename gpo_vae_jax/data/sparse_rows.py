@@ -11,6 +11,7 @@ from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.memory import DENSE_GIB, numbers_within, pieces
 
 _PARTS = ("indptr", "indices", "data")
+_ADVICE = "copy or write the file again"
 _AT_A_TIME = numbers_within(DENSE_GIB, 8)
 
 
@@ -45,17 +46,17 @@ def check_parts(matrix: Any, where: str) -> None:
             problem = f"indices has {low if low < 0 else high}; expected 0 to {columns - 1}"
             break
     if problem:
-        raise DataError(f"{where} is a damaged sparse matrix: {problem}")
+        raise DataError(f"{where} is a damaged sparse matrix: {problem}; {_ADVICE}")
 
 
 def _part(matrix: Any, name: str, where: str) -> Any:
     """Return a part, an array in memory or on disk, after checking its shape and type."""
     on_disk = not hasattr(matrix, name)
     if on_disk and name not in matrix:
-        raise DataError(f"{where} is a damaged sparse matrix: {name} is missing")
+        raise DataError(f"{where} is a damaged sparse matrix: {name} is missing; {_ADVICE}")
     part = matrix[name] if on_disk else getattr(matrix, name)
     if len(getattr(part, "shape", ())) != 1:
-        raise DataError(f"{where} is a damaged sparse matrix: {name} is no list of numbers")
+        raise DataError(f"{where} is a damaged sparse matrix: {name} is no list; {_ADVICE}")
     if part.dtype.kind not in ("biuf" if name == "data" else "iu"):
         kind = "numbers" if name == "data" else "whole numbers"
         raise DataError(f"{where} has {part.dtype} values in {name}, not {kind}")

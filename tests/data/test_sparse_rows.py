@@ -30,7 +30,7 @@ def test_rows_come_to_their_places(seed, n, n_columns, n_blocks):
         ("indices", [0, 2, 3], "indices has 3; expected 0 to 2"),
         ("indices", [0, -1, 2], "indices has -1; expected 0 to 2"),
         ("indices", [0.0, 2.0, 1.0], "float64 values in indices, not whole numbers"),
-        ("indices", [[0, 2, 1]], "indices is no list of numbers"),
+        ("indices", [[0, 2, 1]], "indices is no list; copy or write the file again"),
         ("indptr", [0, 1, 1, 2, 3], "indptr has 5 values; expected 4"),
         ("indptr", [1, 1, 1, 3], "does not rise from 0"),
         ("indptr", [0, 2, 1, 3], "does not rise from 0"),

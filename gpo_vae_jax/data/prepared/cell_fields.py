@@ -140,7 +140,7 @@ def text_of(adata: anndata.AnnData, name: str) -> np.ndarray:
     distinct = column.cat.categories if categorical else column.unique()
     odd = [value for value in distinct if not isinstance(value, str)]
     if odd:
-        raise DataError(f"obs[{name!r}] has {odd[0]!r}, which is not text; {ADVICE}")
+        raise DataError(f"obs[{name!r}] has {odd[0]}, which is not text; {ADVICE}")
     return column.to_numpy(dtype=str)
 
 
