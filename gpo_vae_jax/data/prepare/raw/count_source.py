@@ -15,6 +15,7 @@ from scipy.special import chdtri
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.config_io import meant
 from gpo_vae_jax.data import counts as count_matrix
+from gpo_vae_jax.data.sparse_rows import check_parts
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.statistics.random_by_name import hash_names, uniform_of_pairs
 
@@ -229,6 +230,10 @@ def _places(adata: anndata.AnnData, config: PrepareConfig) -> tuple[_Place, list
 def _problem(place: _Place, config: PrepareConfig) -> str:
     """Return why the values of a place are no counts, or "" if they are."""
     sample = None
+    try:
+        check_parts(place.matrix, place.where)  # before anything is cut out of it
+    except DataError as error:
+        return str(error)
     if config.counts != "trust" and _numeric(place.matrix):
         sample = sample_rows(place.matrix)
         why = normalised(sample)
@@ -253,8 +258,9 @@ def _looks_raw(place: _Place) -> bool:
     """Return whether a sample of the values are counts above 1 that were not normalised."""
     if not _numeric(place.matrix) or 0 in place.matrix.shape:
         return False
-    sample = sample_rows(place.matrix)
     try:
+        check_parts(place.matrix, place.where)
+        sample = sample_rows(place.matrix)
         count_matrix.check_values(sample, place.where)
     except DataError:
         return False

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.prepare.raw.features import TYPE_COLUMNS
+from gpo_vae_jax.data.sparse_rows import check_parts
 
 GUIDE_COUNTS = "guide_counts"  # obsm: counts of guides, [N, K]
 GUIDE_NAMES = "guide_names"  # uns: their K names
@@ -79,6 +80,7 @@ def guide_block(adata: anndata.AnnData) -> tuple[sparse.csr_matrix, list[str]] |
         is_guide = var[column].astype(str).map(lambda text: bool(_GUIDE_TYPE.search(text)))
         at = np.flatnonzero(is_guide.to_numpy(bool))
         if len(at) and not is_guide.all():
+            check_parts(adata.X, "X")
             matrix = count_matrix.by_rows(adata.X)
             rows = count_matrix.row_chunks(matrix.shape)
             parts = [sparse.csr_matrix(matrix[part][:, at]) for part in rows]
