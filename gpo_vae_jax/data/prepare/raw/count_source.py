@@ -85,20 +85,23 @@ def find_counts(
         if 0 in chosen.matrix.shape:
             n, g = chosen.matrix.shape
             raise DataError(f"the matrix is empty: {n} cells x {g} genes")
-        problem = _problem(chosen, config)
+        chosen, problem = _by_rows(chosen)
+        problem = problem or _problem(chosen, config)
     if not problem:
         return _source(chosen, adata, config), chosen.var, ""
-    fitting = [place for place in others if place.matrix is not None and _looks_raw(place)]
+    found = [_by_rows(place) for place in others if place.matrix is not None]
+    fitting = [place for place, damage in found if not damage and _looks_raw(place)]
     named = bool(config.layer or config.use_raw)
     if len(fitting) == 1 and not named and config.counts == "whole":
         place = fitting[0]
         if not _problem(place, config):
             note = f"counts are read from {place.where}: {_reason(chosen)}"
             return _source(place, adata, config), place.var, note
-    found = f"; whole numbers are found with {' or '.join(p.setting for p in fitting)}"
-    if chosen.matrix is None and not fitting:
-        found = "; name a layer with counts in config.prepare.layer"
-    raise DataError(f"{problem}{found if fitting or chosen.matrix is None else ''}")
+    advice = f"; whole numbers are found with {' or '.join(p.setting for p in fitting)}"
+    if not fitting:
+        named_layer = "; name a layer with counts in config.prepare.layer"
+        advice = named_layer if chosen.matrix is None else ""
+    raise DataError(f"{problem}{advice}")
 
 
 def var_of_counts(adata: anndata.AnnData, config: PrepareConfig) -> pd.DataFrame:
@@ -230,10 +233,6 @@ def _places(adata: anndata.AnnData, config: PrepareConfig) -> tuple[_Place, list
 def _problem(place: _Place, config: PrepareConfig) -> str:
     """Return why the values of a place are no counts, or "" if they are."""
     sample = None
-    try:
-        check_parts(place.matrix, place.where)  # before anything is cut out of it
-    except DataError as error:
-        return str(error)
     if config.counts != "trust" and _numeric(place.matrix):
         sample = sample_rows(place.matrix)
         why = normalised(sample)
@@ -254,13 +253,21 @@ def _problem(place: _Place, config: PrepareConfig) -> str:
     return ""
 
 
+def _by_rows(place: _Place) -> tuple[_Place, str]:
+    """Return a place whose matrix has cheap row slices, converted once, and what is damaged."""
+    try:
+        check_parts(place.matrix, place.where)  # before anything is cut out of it
+    except DataError as error:
+        return place, str(error)
+    return place._replace(matrix=count_matrix.by_rows(place.matrix)), ""
+
+
 def _looks_raw(place: _Place) -> bool:
     """Return whether a sample of the values are counts above 1 that were not normalised."""
     if not _numeric(place.matrix) or 0 in place.matrix.shape:
         return False
+    sample = sample_rows(place.matrix)
     try:
-        check_parts(place.matrix, place.where)
-        sample = sample_rows(place.matrix)
         count_matrix.check_values(sample, place.where)
     except DataError:
         return False
