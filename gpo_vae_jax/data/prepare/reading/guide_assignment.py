@@ -34,21 +34,22 @@ def assign_guides(
 ) -> Assigned:
     """Return the dominant guide of each cell.
 
-    A guide is dominant if it has at least `least` UMIs and at least a `share` of all UMIs of guides
-    in the cell. A cell without a guide of `least` UMIs is unassigned, any other a multiplet.
+    A guide is dominant if it has at least `least` UMIs, at least a `share` of all UMIs of guides in
+    the cell, and more than half of them. A cell without a guide of `least` UMIs is unassigned, any
+    other a multiplet.
 
     Args:
       counts: [N, K] UMIs of guides.
       names: K guides.
       least: UMIs.
-      share: above one half, so that at most one guide is dominant.
+      share: from 0.5 to 1.
     """
     counts = sparse.csr_matrix(counts)
     total = np.asarray(counts.sum(axis=1), np.float64).ravel()
     most = np.asarray(counts.max(axis=1).todense()).ravel().astype(np.float64)
     best = np.asarray(counts.argmax(axis=1)).ravel()
     labels = np.asarray(names, dtype=object)[best]
-    labels[most < share * total] = SEVERAL
+    labels[(most < share * total) | (2 * most <= total)] = SEVERAL
     labels[most < least] = NONE
     labels = labels.astype(str)
     one, none = ~np.isin(labels, (NONE, SEVERAL)), labels == NONE

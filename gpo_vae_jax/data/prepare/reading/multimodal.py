@@ -75,5 +75,8 @@ def _columns(
             name = str(column)
             for prefix in prefixes:
                 name = name.removeprefix(f"{prefix}:") if prefix else name
-            found.setdefault(name, table[column].reindex(cells))
+            values = table[column]
+            if values.dtype == bool and not cells.isin(table.index).all():
+                values = values.astype("boolean")  # with gaps, a plain one could not be written
+            found.setdefault(name, values.reindex(cells))
     return pd.DataFrame(found, index=cells)

@@ -17,6 +17,8 @@ import h5py
 from gpo_vae_jax.data.prepare.reading.joined import joined
 from gpo_vae_jax.data.prepare.reading.multimodal import read_mudata
 from gpo_vae_jax.data.prepare.reading.tenx import (
+    h5_within,
+    is_matrix,
     matrix_folder,
     read_tenx_folder,
     read_tenx_h5,
@@ -29,6 +31,9 @@ READS = (
     "gzip where it is one file"
 )
 _INSTALL = "pip install 'gpo-vae-jax[loom]'"
+_LISTS = ("features.tsv.gz", "genes.tsv.gz", "barcodes.tsv.gz")  # beside the matrix of 10x
+_LOOM_CELLS = ("CellID", "obs_names", "cell_names", "cell_id", "barcode", "barcodes")
+_LOOM_GENES = ("Gene", "var_names", "gene_names", "gene_symbols", "Symbol", "Accession")
 
 
 class RawInput(NamedTuple):
@@ -101,14 +106,19 @@ def _open(path: Path, stack: contextlib.ExitStack, *, alone: bool) -> RawInput:
     if not path.exists():
         raise DataError(f"there is no file or folder {str(path)!r}")
     kind = format_of(path)
+    inside = h5_within(path) if path.is_dir() and not kind else None
+    if inside:
+        kind, path = "10x h5", inside
     if kind == "gzip":
-        if path.name.endswith((".mtx.gz", ".tsv.gz")):
+        if is_matrix(path):
+            kind = "10x folder"
+        elif path.name.endswith(_LISTS):
             kind, path = "10x folder", path.parent
         else:
             path = _unpacked(path, stack)
             kind = format_of(path)
-    if path.suffix == ".mtx" and kind == "text":
-        kind, path = "10x folder", path.parent
+    if kind == "text" and is_matrix(path):
+        kind = "10x folder"
     if kind == "h5ad":
         adata = read_h5ad(path, backed=alone)
         if alone:
@@ -152,7 +162,14 @@ def _read_loom(path: Path) -> anndata.AnnData:
         raise DataError(f"reading {str(path)!r} needs loompy: {_INSTALL}") from error
     from anndata.io import read_loom
 
-    return read_loom(path, sparse=True, validate=False)
+    with h5py.File(path, "r") as file:
+        cells, genes = file["col_attrs"], file["row_attrs"]
+        names = {
+            "obs_names": next((name for name in _LOOM_CELLS if name in cells), _LOOM_CELLS[0]),
+            "var_names": next((name for name in _LOOM_GENES if name in genes), _LOOM_GENES[0]),
+        }
+    # The main matrix has all counts; the reader's default is a layer of velocyto with some of them.
+    return read_loom(path, sparse=True, X_name="", validate=False, **names)
 
 
 def _unpacked(path: Path, stack: contextlib.ExitStack) -> Path:

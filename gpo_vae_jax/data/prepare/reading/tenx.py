@@ -14,7 +14,9 @@ from scipy import sparse
 from gpo_vae_jax.errors import DataError
 
 _GEM_GROUP = re.compile(r"-(\d+)$")
-_FOLDERS = ("filtered_feature_bc_matrix", "filtered_gene_bc_matrices", "outs", "count")
+_FILTERED = ("filtered_feature_bc_matrix", "sample_filtered_feature_bc_matrix")
+_LEGACY = "filtered_gene_bc_matrices"  # of version 2: a folder for each genome
+_FOLDERS = (*_FILTERED, _LEGACY, "outs", "count")
 _MATRIX = re.compile(r"matrix\.mtx(\.gz)?$")
 GEM_GROUP = "gem_group"  # obs column of the number behind a barcode
 
@@ -42,18 +44,25 @@ def read_tenx_folder(path: Path) -> anndata.AnnData:
 
     The three files may be packed or not, and share a prefix, as in GEO's archives.
 
+    Args:
+      path: the folder, or its matrix file, which tells matrices of several prefixes apart.
+
     Raises:
       DataError: a file is missing, there are several matrices, or sizes do not fit.
     """
     from scipy.io import mmread
 
-    folder = matrix_folder(path)
+    folder = path.parent if path.is_file() else matrix_folder(path)
     if folder is None:
         raise DataError(f"{str(path)!r} has no matrix.mtx or matrix.mtx.gz")
-    matrices = sorted(file for file in folder.iterdir() if _MATRIX.search(file.name))
+    matrices = [path]
+    if path.is_dir():
+        matrices = sorted(file for file in folder.iterdir() if _MATRIX.search(file.name))
     if len(matrices) > 1:
         names = ", ".join(file.name for file in matrices)
-        raise DataError(f"{str(folder)!r} has several matrices: {names}; give each a folder")
+        raise DataError(
+            f"{str(folder)!r} has several matrices: {names}; name these files instead of the folder"
+        )
     prefix = _MATRIX.sub("", matrices[0].name)
     features = _table(folder, prefix, "features.tsv", "genes.tsv")
     barcodes = _table(folder, prefix, "barcodes.tsv")
@@ -81,9 +90,28 @@ def matrix_folder(path: Path) -> Path | None:
         if inside.is_dir():
             return matrix_folder(inside)
     inside = [folder for folder in path.iterdir() if folder.is_dir()]
-    if path.name == _FOLDERS[1] and len(inside) == 1:  # version 2: a folder for the genome
+    if path.name == _LEGACY and len(inside) == 1:
         return matrix_folder(inside[0])
     return None
+
+
+def is_matrix(path: Path) -> bool:
+    """Return whether a file is called as the matrix of a folder."""
+    return bool(_MATRIX.search(path.name))
+
+
+def h5_within(path: Path) -> Path | None:
+    """Return the filtered HDF5 file in an output folder of cellranger, if there is one."""
+    places = (path, path / "outs", path / "count", path / "outs" / "count")
+    files = (place / f"{name}.h5" for place in places for name in _FILTERED)
+    return next((file for file in files if file.is_file()), None)
+
+
+def sample_of(path: Path) -> Path:
+    """Return the path that names the sample: without what cellranger calls alike in all."""
+    while path.name.split(".")[0] in (*_FOLDERS, "matrix") and path.parent.name:
+        path = path.parent
+    return path
 
 
 def with_gem_groups(adata: anndata.AnnData) -> anndata.AnnData:
