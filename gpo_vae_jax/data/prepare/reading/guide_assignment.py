@@ -41,10 +41,12 @@ def assign_guides(
     Args:
       counts: [N, K] UMIs of guides.
       names: K guides.
-      least: UMIs.
+      least: UMIs; 1 where there are no counts above 1, which are calls of guides.
       share: from 0.5 to 1.
     """
     counts = sparse.csr_matrix(counts)
+    if counts.max() <= 1:  # calls, not UMIs
+        least = 1
     total = np.asarray(counts.sum(axis=1), np.float64).ravel()
     most = np.asarray(counts.max(axis=1).todense()).ravel().astype(np.float64)
     best = np.asarray(counts.argmax(axis=1)).ravel()
@@ -81,8 +83,14 @@ def guide_block(adata: anndata.AnnData) -> tuple[sparse.csr_matrix, list[str]] |
         is_guide = var[column].astype(str).map(lambda text: bool(_GUIDE_TYPE.search(text)))
         at = np.flatnonzero(is_guide.to_numpy(bool))
         if len(at) and not is_guide.all():
-            check_parts(adata.X, "X")
-            matrix = count_matrix.by_rows(adata.X)
+            try:
+                values = adata.X
+            except KeyError:  # of a file without X, on disk
+                values = None
+            if values is None:
+                return None
+            check_parts(values, "X")
+            matrix = count_matrix.by_rows(values)
             rows = count_matrix.row_chunks(matrix.shape)
             parts = [sparse.csr_matrix(matrix[part][:, at]) for part in rows]
             return sparse.csr_matrix(sparse.vstack(parts)), [*map(str, var.index[at])]

@@ -26,3 +26,9 @@ def test_two_guides_level_with_each_other_are_never_one(form, share, want):
     assert (
         assign_guides(form(COUNTS), ["A", "B", "C"], least=3, share=share).labels.tolist() == want
     )
+
+
+def test_calls_of_guides_count_as_guides():
+    calls = np.array([[1, 0, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
+    assigned = assign_guides(calls, ["a", "b", "c"], least=3, share=0.6)
+    assert assigned.labels.tolist() == ["a", "c", "multiplet", "unassigned"]
