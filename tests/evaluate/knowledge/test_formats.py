@@ -89,7 +89,7 @@ def test_string_takes_names_from_the_file_beside_it_and_the_score_asked(tmp_path
     links.write_bytes(gzip.compress(EXAMPLES["string"].encode()))
     info = tmp_path / "9606.protein.info.v12.0.txt.gz"
     info.write_bytes(
-        gzip.compress(b"#string_protein_id\tpreferred_name\n9606.P1\tAATF\n9606.P2\tBAX\n")
+        gzip.compress(b"#string_protein_id\tpreferred_name\n9606.P1\tAATF\n9606.P2\tBAX\n", mtime=0)
     )
     assert pairs(formats.read_string(links)) == {("AATF", "BAX", "")}
     both = pairs(formats.read_string(links, score=600))
@@ -114,7 +114,7 @@ def test_exports_of_strings_site_score_from_0_to_1(tmp_path):
         (b"A\tB\n\x81\x82\tC\n", "cannot be read as text"),
         (b"\xff\xfeA\0\n", "cannot be read as text"),
         (b"\x00\x01\x02", "is a binary file, not a table; export"),
-        (gzip.compress(b"A\tB\n\0"), "is a binary file"),
+        (gzip.compress(b"A\tB\n\0", mtime=0), "is a binary file"),
         (b"\x89HDF\r\n\x1a\n\0\0", "is an HDF5 file, such as h5ad, not a table; export"),
         (b"\xd0\xcf\x11\xe0\xa1", r"a spreadsheet of the old kind \(xls\), .*save it as xlsx"),
         (b"PAR1\x15", "is a Parquet file"),
