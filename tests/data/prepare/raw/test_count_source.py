@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from gpo_vae_jax.data import prepare, read_h5ad
-from gpo_vae_jax.data.prepare.raw.count_source import normalised
+from gpo_vae_jax.data.prepare.raw.normalised_values import normalised
 from gpo_vae_jax.errors import DataError
 from tests.data.prepare.raw.screens import labels, notes, prepared, screen, sizes
 
