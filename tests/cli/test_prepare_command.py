@@ -3,7 +3,8 @@
 import pytest
 
 from gpo_vae_jax.config import SimulateConfig
-from gpo_vae_jax.data import load, simulate, write
+from gpo_vae_jax.data import load, read_h5ad, simulate, write
+from tests.data.prepare.raw import screens
 from tests.running import call
 
 
@@ -59,3 +60,33 @@ def test_an_error_is_one_clear_line_before_any_work(raw_file, tmp_path, change, 
     assert message in done.err
     assert not list(tmp_path.iterdir())
     assert done.out == ""
+
+
+def test_controls_by_pattern_and_notes_at_the_end(tmp_path):
+    kinds = ("NT-1", "NT-2", "safe-targeting", "odd")
+    change = screens.relabelled(lambda x, i: kinds[i % 4] if x == screens.CONTROL else x)
+    change.write_h5ad(tmp_path / "raw.h5ad")
+    n = sum(name in kinds[:3] for name in change.obs["perturbation"])
+    done = call(
+        "prepare", "--preset=anndata", f"--input={tmp_path / 'raw.h5ad'}",
+        f"--output={tmp_path / 'out.h5ad'}", "--control", "NT-*", "safe-targeting",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    prepared = read_h5ad(tmp_path / "out.h5ad")
+    assert prepared.obs["perturbation"].value_counts()["control"] == n
+    after_table = done.out.split("cells kept")[1]
+    assert "note: 1 perturbed genes of" in after_table and "not measured: odd" in after_table
+    assert "(--config.prepare.unmeasured=drop" in after_table
+
+
+def test_several_files_on_one_command_line(tmp_path):
+    raw = screens.screen()
+    for name, part in (("one", raw[:150].copy()), ("two", raw[150:].copy())):
+        part.write_h5ad(tmp_path / f"{name}.h5ad")
+    done = call(
+        "prepare", "--preset=anndata", "--input", tmp_path / "one.h5ad", tmp_path / "two.h5ad",
+        f"--output={tmp_path / 'out.h5ad'}",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    batch = read_h5ad(tmp_path / "out.h5ad").obs["batch"]
+    assert batch.value_counts().to_dict() == {"one": 150, "two": 150}
