@@ -201,9 +201,9 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 def _discoveries(p: np.ndarray, rate: float) -> np.ndarray:
     """Return which p-values Benjamini and Hochberg call at a false discovery rate, bool."""
-    order = np.sort(p)
-    passed = np.flatnonzero(order <= rate * np.arange(1, len(p) + 1) / max(1, len(p)))
-    return p <= order[passed[-1]] if len(passed) else np.zeros(len(p), bool)
+    from scipy.stats import false_discovery_control  # takes half a second to import
+
+    return false_discovery_control(p) <= rate
 
 
 def verdict_of(effect: Effect, cells: int, controls: int) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import counts as count_matrix
@@ -29,7 +28,7 @@ def check_choice(raw: Raw, config: PrepareConfig) -> None:
     choice, measured = config.network_genes, len(raw.var)
     asked = measured if choice == "all" else int(choice) if choice.isdigit() else 0
     if choice not in ("extended", "perturbed", "all") and not choice.isdigit():
-        named, _ = _from_file(raw, choice)
+        named, _ = _from_file(raw, choice, config.gene_name_key)
         asked = len(named)
     if asked > config.network_most:
         raise DataError(
@@ -73,7 +72,7 @@ def other_genes(
     elif choice == "extended":
         found = _extended(raw, counts, label, perturbed, config, log)
     else:
-        named, note = _from_file(raw, choice)
+        named, note = _from_file(raw, choice, config.gene_name_key)
         log.note(note)
         found = tuple(sorted(set(named) - set(perturbed)))
         log.done(genes=len(found), by=choice)
@@ -102,7 +101,7 @@ def _extended(
     return found
 
 
-def _from_file(raw: Raw, path: str) -> tuple[Collection[str], str]:
+def _from_file(raw: Raw, path: str, key: str) -> tuple[Collection[str], str]:
     """Return the measured genes that a file names, and a note on the others."""
     file = Path(path)
     if not file.is_file():
@@ -116,7 +115,7 @@ def _from_file(raw: Raw, path: str) -> tuple[Collection[str], str]:
         raise DataError(f"{_SETTING}: {path!r} is no text file of names: {error}") from error
     names = [line.replace("\t", ",").split(",")[0].strip().strip('"') for line in lines]
     names = [name for name in names if name and not name.startswith("#")]
-    lookup = GeneLookup(pd.DataFrame(raw.var), "")
+    lookup = GeneLookup(raw.var, key)
     found = {name: lookup.find(name)[0] for name in names}
     genes = {gene for gene in found.values() if gene}
     absent = sorted(name for name, gene in found.items() if not gene)

@@ -160,3 +160,11 @@ def test_mitochondria_of_other_species_are_seen():
     other.var_names = [name.replace("MT-", "Mito") for name in raw.var_names]
     assert "no mitochondrial gene is recognised" in notes(prepared(other))
     assert "mitochondrial" not in notes(prepared(raw))
+
+
+def test_names_in_a_file_may_be_those_of_a_named_column(tmp_path):
+    raw = screen()
+    raw.var["hgnc"] = [f"H{i}" for i in range(raw.n_vars)]
+    (tmp_path / "names.txt").write_text("H5\nH7\n")
+    result = prepared(raw, network_genes=str(tmp_path / "names.txt"), gene_name_key="hgnc")
+    assert list(result.uns["gpo_vae"]["dosage_names"])[4:] == ["GENE001", "GENE003"]

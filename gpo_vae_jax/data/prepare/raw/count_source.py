@@ -158,7 +158,7 @@ def _places(adata: anndata.AnnData, config: PrepareConfig) -> tuple[_Place, list
 
 def _problem(place: _Place, config: PrepareConfig) -> str:
     """Return why the values of a place are no counts, or "" if they are."""
-    sample = None
+    why = ""
     if config.counts != "trust" and _numeric(place.matrix):
         sample = sample_rows(place.matrix)
         why = normalised(sample)
@@ -172,9 +172,7 @@ def _problem(place: _Place, config: PrepareConfig) -> str:
     try:
         count_matrix.check_counts(place.matrix, place.where, fractions=config.counts == "round")
     except DataError as error:
-        rounding = "not whole numbers" in str(error) and not (
-            sample is not None and normalised(sample)
-        )
+        rounding = "not whole numbers" in str(error) and not why
         return f"{error}; {_ROUND}" if rounding else str(error)
     return ""
 

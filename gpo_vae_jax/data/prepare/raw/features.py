@@ -67,9 +67,7 @@ def sums_of(
       For each gene that is left, the genes of `features` that it sums; its rows of var; and the
       symbols. None if no perturbed symbol is shared.
     """
-    shared = sorted(
-        name for name in features.repeated if name in perturbed and name in set(spelled)
-    )
+    shared = sorted(name for name in features.repeated if name in perturbed and name in spelled)
     if not shared:
         return None
     position = {str(name): i for i, name in enumerate(features.var.index)}

@@ -123,11 +123,12 @@ def _guides(
 ) -> np.ndarray | None:
     """Return the guide of each cell, [N] text: of a column of guides, or the labels themselves."""
     if config.guide_key:
-        return _text(obs, config.guide_key, "guide_key").to_numpy(dtype=str)
-    if cells.guides:
+        _column_exists(obs, config.guide_key, "guide_key")
+    elif cells.guides:
         return np.char.strip(text)
-    for column in (name for name in obs if str(name).lower() in GUIDE_COLUMNS):
-        if not pd.api.types.is_numeric_dtype(obs[column].dtype):
+    usual = [name for name in obs if str(name).lower() in GUIDE_COLUMNS]
+    for column in [config.guide_key] if config.guide_key else usual:
+        if config.guide_key or not pd.api.types.is_numeric_dtype(obs[column].dtype):
             return obs[column].astype(object).where(obs[column].notna(), "").to_numpy(dtype=str)
     return None
 

@@ -143,3 +143,12 @@ def test_guides_in_a_column_beside_are_kept():
     assert (result.obs["guide"].astype(str) == result.obs["sgRNA"]).all()
     assert "guide" not in prepared(screen()).obs
     assert CONTROL in labels(result) and np.unique(result.obs["guide"]).size == 15
+
+
+def test_a_named_column_of_guides_may_have_gaps():
+    raw = screen()
+    raw.obs["vector"] = [None if i % 10 == 0 else f"v{i % 4}" for i in range(raw.n_obs)]
+    guide = prepared(raw, guide_key="vector").obs["guide"].astype(str)
+    assert list(guide[:5]) == ["", "v1", "v2", "v3", "v0"] and (guide == "").sum() == 30
+    with pytest.raises(DataError, match="guide_key: obs has no column 'vektor'"):
+        prepared(raw, guide_key="vektor")
