@@ -89,7 +89,9 @@ class PrepareConfig:
 
     # Splits
     split_key: str = "split"  # obs column with train, val, test if the file has it; empty: draw
-    split: Literal["by_name", "reference"] = "by_name"  # by hash of the cell's name, or row order
+    split: Literal["by_name", "reference", "by_perturbation", "by_combination", "gears"] = (
+        "by_name"  # by cell (hash of its name, row order), or whole perturbations
+    )
 
     # Quality control
     qc_threshold: float = 3.0  # a cell fails beyond this many MADs from the median

@@ -43,7 +43,7 @@ class Spec:
         if config.train.schedule != "constant":  # which spans the whole run
             del on_host["max_epochs"]
         if config.model.effect == "latent":
-            sizes = dataclasses.replace(sizes, network_genes=())
+            sizes = dataclasses.replace(sizes, network_genes=(), unseen=())
         return cls(
             sizes,
             dataclasses.replace(

@@ -36,12 +36,15 @@ class Sizes:
     n_quality: int = 1  # Q
     network_genes: tuple[int, ...] = ()  # [T] position of each treatment among the genes, -1 where
     # it is not measured; empty where no program needs it (`Spec.of`)
+    unseen: tuple[int, ...] = ()  # positions of the treatments that no training cell carries; empty
+    # where no program needs it, too
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Sizes:
         """Return the sizes that run.json holds."""
         values: dict[str, Any] = dict(record)
-        values["network_genes"] = tuple(values.get("network_genes", ()))
+        for name in ("network_genes", "unseen"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
 
@@ -179,7 +182,12 @@ class Dataset:
         """Return the sizes of a model for this data set."""
         n_quality = self.splits["train"].cells.qc_fail.shape[1]
         place = {gene: i for i, gene in enumerate(self.genes)}
-        network_genes = tuple(place.get(name, -1) for name in self.treatments)
+        cells = np.asarray(self.splits["train"].context.treatment_cells)
         return Sizes(
-            len(self.genes), len(self.treatments), self.n_perturbed, n_quality, network_genes
+            len(self.genes),
+            len(self.treatments),
+            self.n_perturbed,
+            n_quality,
+            network_genes=tuple(place.get(name, -1) for name in self.treatments),
+            unseen=tuple(np.flatnonzero(cells == 0).tolist()),
         )

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from gpo_vae_jax.model.cells import Perturbed, dosage_sum
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.types import Array
+from gpo_vae_jax.types import Array, Sizes
 
 LARGEST = 4.0  # |change| of a network gene, in natural-log expression, that propagation approaches
 
@@ -75,7 +75,7 @@ def cell_effects(
     if config.effect == "latent":
         return CellEffects(embedding * mask, cells.perturbation, cells.dosage)
     n = sizes.n_treatments
-    own = jnp.diagonal(embedding, axis1=-2, axis2=-1)  # kappa, [P, T]
+    own = with_assumed(jnp.diagonal(embedding, axis1=-2, axis2=-1), sizes)  # kappa, [P, T]
     weights = embedding * mask * (1 - jnp.eye(n, dtype=mask.dtype))[None]
     rows = jnp.arange(sizes.n_perturbed) if rows is None else rows
     if cells.perturbation.shape[1] == 1:  # a row for every treatment
@@ -90,6 +90,20 @@ def cell_effects(
     every = jnp.arange(n_cells, dtype=jnp.int32)[:, None]
     reached = propagate(own, weights, held, config.propagate)
     return CellEffects(reached, every, jnp.ones((n_cells, 1), jnp.float32))
+
+
+def with_assumed(own: Float[Array, "P T"], sizes: Sizes) -> Float[Array, "P T"]:
+    """Return kappa, with that of treatments without training cells replaced by a mean.
+
+    No cell has told how far such a perturbation changes its own gene. The mean over the measured
+    genes whose perturbations training cells carry is assumed.
+    """
+    place = sizes.network_genes
+    seen = [t for t in range(sizes.n_perturbed) if t not in set(sizes.unseen) and place[t] >= 0]
+    if not sizes.unseen or not seen:
+        return own
+    mean = jnp.take(own, jnp.asarray(seen), axis=-1).mean(axis=-1, keepdims=True)
+    return own.at[:, jnp.asarray(sizes.unseen)].set(mean)
 
 
 def propagate(

@@ -108,13 +108,11 @@ def test_raw_input(case):
         prepare(adata, PrepareConfig(**settings))
 
 
-def test_a_perturbation_without_training_cells():
+def test_training_cells_that_are_all_controls():
     adata = raw()
-    adata.obs["fold"] = np.tile(
-        ["train", "train", "train", "val", "train", "train", "test", "test"], 25
-    )
-    adata.obs.loc[adata.obs["perturbation"] == "B", "fold"] = "test"
-    with pytest.raises(DataError, match=r"without training cells: B.*split_key="):
+    adata.obs["fold"] = np.tile(["test", "val", "train", "val"], 50)
+    adata.obs["fold"] = np.where(np.arange(200) % 8 == 3, "test", adata.obs["fold"])
+    with pytest.raises(DataError, match=r"'train' of obs\['fold'\] has only control cells"):
         prepare(adata, PrepareConfig(split_key="fold"))
 
 

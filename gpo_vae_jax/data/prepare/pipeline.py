@@ -98,7 +98,9 @@ def prepare(
     perturbed = sorted({gene for c in np.unique(code) for gene in raw.cells.genes[c]})
     control = raw.cells.control
     label = np.array([separator.join(group) or control for group in raw.cells.genes])[code]
-    extended = other_genes(raw, counts, label, perturbed, config, log)
+    seen = np.isin(label, label[split == "train"])  # held-out perturbations choose no genes
+    some = (counts, label) if seen.all() else (counts[seen], label[seen])
+    extended = other_genes(raw, *some, perturbed, config, log)
     treatments = [*perturbed, *extended]
 
     target = np.array([of[0] if len(of) == 1 else "" for of in raw.cells.genes])[code]

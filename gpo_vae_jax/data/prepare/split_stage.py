@@ -9,7 +9,7 @@ import numpy as np
 
 from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data.dataset import SPLITS
-from gpo_vae_jax.data.prepare import splits
+from gpo_vae_jax.data.prepare import held_out, splits
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations
 from gpo_vae_jax.data.prepare.raw.raw_checks import Raw
 from gpo_vae_jax.data.prepare.stage_log import Log
@@ -28,9 +28,10 @@ def split_cells(
 ) -> SplitCells:
     """Split the chosen cells: as the input has them, or anew.
 
-    Every part needs control cells. Every perturbed gene needs training cells, of any perturbation
-    that it is part of; if the splits are drawn and `config.min_cells` is not set, cells of other
-    genes are left out.
+    Every part needs control cells. A column of the input, and the rules of `held_out`, may keep
+    whole perturbations out of the training cells. Where cells are split one by one, every perturbed
+    gene needs training cells, of any perturbation that it is part of; if `config.min_cells` is not
+    set, cells of other genes are left out.
 
     Args:
       raw: the checked input.
@@ -40,41 +41,40 @@ def split_cells(
       log: records the stage.
 
     Raises:
-      DataError: a part is empty or has no controls, or a gene has no training cells; the message
-        says what works.
+      DataError: a part is empty or has no controls, training cells are all controls, or a gene has
+        no training cells that was not meant to be held out; the message says what works.
     """
     log.start("split")
     cells, code = raw.cells, raw.cells.code[rows]
     keep = np.ones(len(rows), bool)
     if raw.split is not None:
         split, by = raw.split[rows], f"obs[{config.split_key!r}]"
+        meant = {cells.genes[c] for c in np.setdiff1d(code, code[split == "train"])}
     else:
         split, by = _drawn(cells, rows, names, config)
+        meant = set(_held_out(cells, code, config))
     _check_parts(split, cells.is_control[rows])
-    unseen = _unseen(split, cells, code)
-    if unseen and raw.split is not None:
-        raise DataError(
-            f"perturbations without training cells: {listed(unseen)}; put some of their cells into "
-            f"'train' in obs[{config.split_key!r}], or leave them out; "
-            "config.prepare.split_key= (empty) draws new splits"
-        )
-    if unseen and config.min_cells is not None:
+    if cells.is_control[rows][split == "train"].all():
+        raise DataError(f"the split 'train' of {by} has only control cells")
+    missing = _unseen(split, cells, code) - {gene for group in meant for gene in group}
+    if missing and config.min_cells is not None:
         least = _least_min_cells(cells, rows, names, config)
         raise DataError(
-            f"perturbations without training cells: {listed(unseen)}; "
+            f"perturbations without training cells: {listed(missing)}; "
             + (
                 f"config.prepare.min_cells={least} is the least that leaves them out"
                 if least is not None
                 else "there are too few cells for any config.prepare.min_cells"
             )
         )
-    if unseen:
-        gone = np.array([bool(unseen.intersection(group)) for group in cells.genes])
+    if missing:
+        gone = np.array([bool(missing.intersection(group)) for group in cells.genes])
         keep = ~gone[code]
-        log.dropped(keep, f"no training cells of {listed(unseen, 5)}")
+        log.dropped(keep, f"no training cells of {listed(missing, 5)}")
         _check_parts(split[keep], cells.is_control[rows][keep])
     absent = _absent(split[keep], cells, code[keep])
-    _note_absent(absent, log)
+    genes = _unseen(split[keep], cells, code[keep])
+    _note_absent(absent, genes, by if raw.split is not None else "", log)
     log.done(by=by, **{f"without_cells_in_{name}": absent[name] for name in absent})
     return SplitCells(split, keep)
 
@@ -86,8 +86,20 @@ def _drawn(
         return splits.split_by_row(len(rows))[np.argsort(np.argsort(rows))], "row order"
     drawn = splits.split_by_name(names, config.seed)
     spread = splits.spread_controls(drawn, names, cells.is_control[rows], config.seed)
-    apart = ", controls by themselves" if (spread != drawn).any() else ""
-    return spread, f"cell names{apart}"
+    by = f"cell names{', controls by themselves' if (spread != drawn).any() else ''}"
+    parts = _held_out(cells, cells.code[rows], config)
+    if not parts:
+        return spread, by
+    part = np.array([parts.get(group, "") for group in cells.genes], dtype="<U5")[cells.code[rows]]
+    return np.where(part == "", spread, part), f"{by}; {config.split}"
+
+
+def _held_out(cells: Perturbations, code: np.ndarray, config: PrepareConfig) -> dict:
+    """Return the part of every perturbation that a rule holds out whole."""
+    if config.split not in held_out.RULES:
+        return {}
+    groups = [tuple(cells.genes[c]) for c in np.unique(code)]
+    return held_out.held_out(groups, config.split, config.seed)
 
 
 def _check_parts(split: np.ndarray, is_control: np.ndarray) -> None:
@@ -118,15 +130,23 @@ def _absent(split: np.ndarray, cells: Perturbations, code: np.ndarray) -> dict[s
     return {name: labels for name, labels in absent.items() if labels}
 
 
-def _note_absent(absent: dict[str, list[str]], log: Log) -> None:
+def _note_absent(
+    absent: dict[str, list[str]], unseen: Collection[str], column: str, log: Log
+) -> None:
+    """Note which perturbations a part lacks; `column` is the one that splits, if one does."""
     for name, labels in absent.items():
-        if name == "train":
-            log.note(
-                f"{len(labels)} combinations have no training cells; their genes do: "
-                f"{listed(labels, 3)}"
-            )
-        else:
+        if name != "train":
             log.note(f"{len(labels)} perturbations have no cells in {name!r}")
+    if "train" not in absent:
+        return
+    labels = absent["train"]
+    advice = f"; {column} says so, config.prepare.split_key= (empty) draws new splits"
+    log.note(
+        f"{len(labels)} perturbations have no training cells and are evaluated apart "
+        f"({listed(labels, 3)}); "
+        + (f"{len(unseen)} genes are in none" if unseen else "their genes have some")
+        + (advice if column else "")
+    )
 
 
 def _least_min_cells(

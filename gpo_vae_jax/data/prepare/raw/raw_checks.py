@@ -13,6 +13,7 @@ from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.data import gene_names
 from gpo_vae_jax.data.backend import choose_backend
 from gpo_vae_jax.data.dataset import SPLITS
+from gpo_vae_jax.data.prepare.held_out import RULES as HELD_OUT_RULES
 from gpo_vae_jax.data.prepare.raw.conventions import GUIDE_COLUMNS, known_columns
 from gpo_vae_jax.data.prepare.raw.count_source import (
     CountSource,
@@ -143,6 +144,10 @@ def _split(obs: pd.DataFrame, config: PrepareConfig) -> tuple[np.ndarray | None,
         return None, (
             f"obs[{key!r}] has {listed(distinct, 3) or 'nothing'}, not train, val and test: "
             "new splits are drawn"
+        )
+    if key == _DEFAULT_SPLIT and config.split in HELD_OUT_RULES:
+        return None, (
+            f"obs[{key!r}] is not used: config.prepare.split={config.split} holds out perturbations"
         )
     split = _text(obs, key, "split_key", f"; {_DRAW}")
     unknown = set(split.unique()) - set(SPLITS)
