@@ -22,3 +22,8 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     text = sorted(str(name) for name in names)
     more = f" and {len(text) - most} more" if len(text) > most else ""
     return ", ".join(text[:most]) + more
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun for a message: 1 gene, 2 genes."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

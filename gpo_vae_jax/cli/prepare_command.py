@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,16 +56,24 @@ def run(args: argparse.Namespace, invocation: Invocation) -> None:
     target = required(
         args.output, "--output", "the prepared h5ad to write", "--output=PREPARED.h5ad"
     )
-    prepare(config, [Path(file) for file in source], Path(target), invocation)
+    held_out = prepare(config, [Path(file) for file in source], Path(target), invocation)
     print(
         f"next: {invocation.command('train')} {as_given(args)} "
         f"--data.path={shlex.quote(target)} --workdir=runs/{config.name}"
     )
-    print(invocation.total_time())
+    print(invocation.total_time(), flush=True)
+    for note in held_out:
+        print(f"note: {note}", file=sys.stderr)
 
 
-def prepare(config: Config, source: Sequence[Path], target: Path, invocation: Invocation) -> None:
-    """Prepare `source` into `target`, and print the stages and a summary."""
+def prepare(
+    config: Config, source: Sequence[Path], target: Path, invocation: Invocation
+) -> list[str]:
+    """Prepare `source` into `target`, and print the stages and a summary.
+
+    Returns:
+      What a column of splits holds out, which is not printed with the other notes.
+    """
     from gpo_vae_jax import data
 
     start = time.perf_counter()
@@ -84,5 +93,9 @@ def prepare(config: Config, source: Sequence[Path], target: Path, invocation: In
     print(data.table(prepared, seconds))
     for what, number in data.summary(prepared):
         print(f"  {what:40} {number:>12}")
-    for note in data.notes(prepared):
-        print(f"note: {invocation.spelled(note)}")
+    notes = data.notes(prepared)
+    held_out = [note for note in notes if "config.prepare.split_key" in note]
+    for note in notes:
+        if note not in held_out:
+            print(f"note: {invocation.spelled(note)}")
+    return [invocation.spelled(note) for note in held_out]

@@ -1,5 +1,6 @@
 """gpo-vae prepare: a prepared file, or one line before any work."""
 
+import numpy as np
 import pytest
 
 from gpo_vae_jax.config import SimulateConfig
@@ -33,6 +34,21 @@ def test_a_raw_file_becomes_a_prepared_one(raw_file, tmp_path):
     assert next_one in done.out.splitlines()
     assert done.out.splitlines()[-1].startswith("total time ")
     assert load(target).n_perturbed == 4
+
+
+def test_what_a_split_holds_out_is_said_last_with_the_setting_that_undoes_it(tmp_path):
+    adata = screens.screen(400)
+    adata.obs["split"] = np.tile(["train", "train", "train", "val", "test"], 80)
+    adata.obs.loc[adata.obs["perturbation"] == "MYC", "split"] = "test"
+    write(adata, tmp_path / "split.h5ad")
+    target = tmp_path / "prepared.h5ad"
+    done = call(
+        "prepare", "--preset=anndata", f"--input={tmp_path / 'split.h5ad'}", f"--output={target}"
+    )
+    assert done.status == 0, done.err
+    last = done.err.splitlines()[-1]
+    assert last.startswith("note: 1 perturbation without training cells: ")
+    assert last.endswith("--prepare.split_key= (empty) draws new splits")
 
 
 @pytest.mark.parametrize(

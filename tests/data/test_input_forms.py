@@ -170,7 +170,7 @@ class TestSplits:
         other.obs["split"] = np.where(label == gene, "train", fold)
         said = []
         result = prepare(other, PrepareConfig(), said.append)
-        assert "note: 1 perturbations have no cells in 'test'" in said
+        assert "note: 1 perturbation without cells in 'test'" in said
         stages = json.loads(result.uns["gpo_vae"]["stages"])
         by_name = {done["stage"]: done for done in stages}
         assert by_name["split"]["without_cells_in_val"] == [gene]

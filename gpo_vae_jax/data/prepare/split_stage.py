@@ -13,7 +13,7 @@ from gpo_vae_jax.data.prepare import held_out, splits
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations
 from gpo_vae_jax.data.prepare.raw.raw_checks import Raw
 from gpo_vae_jax.data.prepare.stage_log import Log
-from gpo_vae_jax.errors import DataError, listed
+from gpo_vae_jax.errors import DataError, counted, listed
 
 
 class SplitCells(NamedTuple):
@@ -136,15 +136,14 @@ def _note_absent(
     """Note which perturbations a part lacks; `column` is the one that splits, if one does."""
     for name, labels in absent.items():
         if name != "train":
-            log.note(f"{len(labels)} perturbations have no cells in {name!r}")
+            log.note(f"{counted(len(labels), 'perturbation')} without cells in {name!r}")
     if "train" not in absent:
         return
     labels = absent["train"]
     advice = f"; {column} says so, config.prepare.split_key= (empty) draws new splits"
     log.note(
-        f"{len(labels)} perturbations have no training cells and are evaluated apart "
-        f"({listed(labels, 3)}); "
-        + (f"{len(unseen)} genes are in none" if unseen else "their genes have some")
+        f"{counted(len(labels), 'perturbation')} without training cells: {listed(labels, 3)}; "
+        f"evaluated apart; {counted(len(unseen), 'gene')} perturbed in no training cell"
         + (advice if column else "")
     )
 

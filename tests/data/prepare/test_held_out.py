@@ -84,7 +84,7 @@ def test_a_held_out_perturbation_has_no_cell_in_another_part():
     assert len(whole) == 2 and CONTROL not in whole
     assert all(parts[name] == {"train", "val", "test"} for name in set(parts) - set(whole))
     assert result.n_obs == 400
-    assert "have no training cells and are evaluated apart" in notes(result)
+    assert "2 perturbations without training cells: " in notes(result)
     dataset = from_anndata(result)
     unseen = [dataset.treatments[i] for i in dataset.sizes.unseen if i < dataset.n_perturbed]
     assert set(unseen) == set(whole)
@@ -97,9 +97,10 @@ def test_a_column_that_holds_perturbations_out_is_taken_as_it_is():
     result = prepared(adata)
     label = result.obs["perturbation"] == "MYC"
     assert set(result.obs["split"][label]) == {"test"}
-    assert notes(result).splitlines()[-1].endswith(
-        "obs['split'] says so, config.prepare.split_key= (empty) draws new splits"
-    ) or "split_key= (empty)" in notes(result)
+    assert (
+        "1 perturbation without training cells: MYC; evaluated apart; 1 gene perturbed in no "
+        "training cell; obs['split'] says so, config.prepare.split_key= (empty)"
+    ) in notes(result)
     drawn = prepared(adata, split="by_perturbation")
     assert "obs['split'] is not used: config.prepare.split=by_perturbation" in notes(drawn)
 
@@ -126,4 +127,4 @@ def test_held_out_combinations_are_noted_with_their_genes():
     assert len(whole) == 2 and whole <= set(pairs)
     stage = next(s for s in json.loads(result.uns["gpo_vae"]["stages"]) if s["stage"] == "split")
     assert set(stage["without_cells_in_train"]) == whole and "by_combination" in stage["by"]
-    assert "their genes have some" in notes(result)
+    assert "0 genes perturbed in no training cell" in notes(result)

@@ -126,8 +126,8 @@ def test_unseen_combinations_of_seen_genes_are_kept():
     )
     for settings in ({}, {"min_cells": 0}):
         result = prepared(raw.copy(), **settings)
-        assert result.n_obs == 600 and "have no training cells" in notes(result)
-        assert "their genes have some" in notes(result)
+        assert result.n_obs == 600 and "without training cells" in notes(result)
+        assert "0 genes perturbed in no training cell" in notes(result)
     dataset = from_anndata(result)
     assert dataset.n_perturbed == 20 and set(dataset.treatments[:20]) == set(names)
 
