@@ -15,6 +15,7 @@ from gpo_vae_jax.evaluate.effects.effect_table import perturbation_table
 from gpo_vae_jax.evaluate.effects.generated_quality import quality_ratio
 from gpo_vae_jax.evaluate.effects.model_effects import average_effects, monte_carlo_errors
 from gpo_vae_jax.evaluate.effects.observed_effects import conditions_of_labels
+from gpo_vae_jax.evaluate.effects.unseen import unseen_metrics
 from gpo_vae_jax.evaluate.knowledge import KnownNetwork
 from gpo_vae_jax.evaluate.network.agreement import agreements, placed_networks, with_known
 from gpo_vae_jax.evaluate.network.baseline_rankings import baseline_rankings
@@ -122,6 +123,7 @@ def evaluate(
             "n_particles": settings.iwelbo_particles,
         },
         "effects": metrics,
+        "unseen": unseen_metrics(effects, dataset, settings),
         "monte_carlo": monte_carlo_errors(effects),
         "quality": quality,
         "network": network,

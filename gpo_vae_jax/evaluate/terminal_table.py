@@ -7,10 +7,19 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gpo_vae_jax.evaluate.effect_sources import CELLS, PREDICTIONS, SOURCES, WARN_ABOVE
+from gpo_vae_jax.evaluate.effect_sources import (
+    CELLS,
+    PREDICTIONS,
+    SOURCES,
+    UNSEEN,
+    UNSEEN_PREDICTIONS,
+    UNSEEN_SOURCES,
+    WARN_ABOVE,
+)
 from gpo_vae_jax.evaluate.main_numbers import calls_in_words, effects_on, verdict_on_effects
 from gpo_vae_jax.evaluate.metrics import best_of, metric
 from gpo_vae_jax.evaluate.network.baseline_rankings import RANKINGS
+from gpo_vae_jax.evaluate.unseen_words import skill_in_words
 
 _WIDTH, _LABEL, _VALUE = 80, 24, 14
 _NAME, _SCORE, _COLUMNS = 24, 8, 7  # _NAME + _COLUMNS * _SCORE = _WIDTH
@@ -20,7 +29,11 @@ _SHORT = {
     "pearson_top": "r top",
     "r2_top": "R2 top",
     "pearson_each": "r each",
+    "pearson_others": "others",
+    "rank": "rank",
+    "de_overlap": "DE",
 }
+_UNSEEN = ("pearson", "r2", "pearson_top", "pearson_each", "pearson_others", "rank", "de_overlap")
 _SETS = {"block": "perturbed genes", "all": "all genes"}
 
 
@@ -32,6 +45,7 @@ def terminal_table(summary: Mapping[str, Any]) -> str:
     """
     parts = [
         *(_effects(summary, cells) for cells in CELLS),
+        _unseen(summary),
         _cells(summary),
         _network(summary),
         _rankings(summary.get("rankings") or {}),
@@ -48,6 +62,7 @@ def _effects(summary: Mapping[str, Any], cells: str) -> list[str]:
     if not found:
         return []
     shown = [name for name in found if name != "pearson_spread"]
+    shown = shown if cells == "held_out" else shown[:_COLUMNS]
     best = {
         name: best_of(name, {source: found[name][source] for source in PREDICTIONS})
         for name in shown
@@ -73,10 +88,45 @@ def _effects(summary: Mapping[str, Any], cells: str) -> list[str]:
         top = (summary.get("settings") or {}).get("top")
         note = "* the best prediction; half vs half is what the noise of the data allows. "
         note += "each: mean over perturbations of r over genes. "
-        note += f"top: the {top} genes of largest observed effect. J: Jaccard index." if top else ""
+        note += f"top: the {top} genes of largest observed effect. " if top else ""
+        note += "J: Jaccard index. "
+        note += "rank: share of other perturbations' predictions that are nearer (0.5: chance). "
+        note += "DE: overlap with the genes that respond."
         error = (summary.get("monte_carlo") or {}).get("model")
         note += "" if error is None else f" Monte-Carlo noise costs at most {error:.4f} r."
         lines += textwrap.wrap(verdict, _WIDTH) + (textwrap.wrap(note, _WIDTH) if marked else [])
+    return lines
+
+
+def _unseen(summary: Mapping[str, Any]) -> list[str]:
+    """Return what is predicted for perturbations that no training cell carries, by kind."""
+    lines: list[str] = []
+    for kind, scores in (summary.get("unseen") or {}).items():
+        if kind == "all":
+            continue
+        n = scores["n_perturbations"]
+        lines += [f"Not in training, test cells: {n} {UNSEEN[kind][n != 1]}"]
+        names = [name for name in _UNSEEN if name in (scores.get("model") or {})]
+        best = {
+            name: best_of(name, {s: scores[s].get(name) for s in UNSEEN_PREDICTIONS if s in scores})
+            for name in names
+        }
+        heads = [_short(name) + "↓" * (metric(name).higher_is_better is False) for name in names]
+        lines += _row("", [f"{head} " for head in heads], _NAME, _SCORE)
+        for source, label in UNSEEN_SOURCES.items():
+            values = [(name, (scores.get(source) or {}).get(name)) for name in names]
+            if any(value is not None and math.isfinite(value) for _, value in values):
+                texts = [
+                    _number(value) + ("*" if source in best[name] else " ")
+                    for name, value in values
+                ]
+                lines += _row(f"  {label}", texts, _NAME, _SCORE)
+    for said in skill_in_words(summary):
+        lines += textwrap.wrap(said, _WIDTH)
+    if lines:
+        note = "others: mean over perturbations of r over the genes that they do not perturb. "
+        note += "rank: 0.5 is chance. DE: overlap of responding genes."
+        lines += textwrap.wrap(note, _WIDTH)
     return lines
 
 

@@ -103,7 +103,8 @@ def with_assumed(own: Float[Array, "P T"], sizes: Sizes) -> Float[Array, "P T"]:
     if not sizes.unseen or not seen:
         return own
     mean = jnp.take(own, jnp.asarray(seen), axis=-1).mean(axis=-1, keepdims=True)
-    return own.at[:, jnp.asarray(sizes.unseen)].set(mean)
+    assumed = jnp.isin(jnp.arange(sizes.n_treatments), jnp.asarray(sizes.unseen))
+    return jnp.where(assumed[None], mean, own)
 
 
 def propagate(

@@ -48,7 +48,7 @@ def test_what_a_split_holds_out_is_said_last_with_the_setting_that_undoes_it(tmp
     assert done.status == 0, done.err
     last = done.err.splitlines()[-1]
     assert last.startswith("note: 1 perturbation without training cells: ")
-    assert last.endswith("--prepare.split_key= (empty) draws new splits")
+    assert last.endswith("--config.prepare.split_key= (empty) draws new splits")
 
 
 @pytest.mark.parametrize(

@@ -31,5 +31,11 @@ class Effects:
     # sampled cells of one library size, latents from the prior: the published protocol
     shrunk_mean: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     # `train_mean` shrunk by a two-component prior
+    additive: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # the single genes' training effects added up; nan where no gene is perturbed alone in training
+    knockdown: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # the perturbed genes alone change, by the factor of training
+    observed_errors: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
+    # standard errors of the observed effects by cells (reference, held_out), then transform
     errors: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
     # Monte-Carlo standard errors by prediction (model, network_depth, own_cells), then transform

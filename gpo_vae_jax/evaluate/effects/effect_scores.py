@@ -10,8 +10,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.stats import false_discovery_control, norm
 
 from gpo_vae_jax.statistics.correlation import pearson, row_pearson
+
+_FDR = 0.05  # at which a gene counts as responding
 
 
 def pearson_r(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
@@ -63,6 +66,53 @@ def jaccard_top(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
         np.put_along_axis(side, strongest_genes(effects, top), True, axis=1)
     shared, either = (member[0] & member[1]).sum(1), (member[0] | member[1]).sum(1)
     return float((shared / either).mean())
+
+
+def rank_of_own(observed: np.ndarray, predicted: np.ndarray, top: int) -> float:
+    """Return the mean rank of each row's own prediction, from 0 (nearest) to 1; 0.5 is chance.
+
+    The rank of row i is the share of the other rows' predictions that lie nearer to its observed
+    effects than its own does (Euclidean distance; ties count half). It is the rank metric of
+    PerturBench, except for ties: one prediction for all rows has rank 0.5. nan for a single row.
+    """
+    del top
+    n = len(observed)
+    if n < 2:
+        return math.nan
+    distance = (
+        np.square(observed).sum(1)[:, None] + np.square(predicted).sum(1)[None]
+        - 2 * observed @ predicted.T
+    )  # fmt: skip
+    own = np.diagonal(distance)[:, None]
+    close = np.isclose(distance, own, rtol=1e-9, atol=1e-12 * max(float(distance.max()), 1.0))
+    nearer = np.where(close, 0.5, distance < own).sum(1) - 0.5  # itself
+    return float((nearer / (n - 1)).mean())
+
+
+def overlap_of_responding(
+    observed: np.ndarray, error: np.ndarray, predicted: np.ndarray, fdr: float = _FDR
+) -> float:
+    """Return the mean share of responding genes among as many strongest predicted ones.
+
+    Args:
+      observed: [C, G] effects.
+      error: [C, G] their standard errors; a gene responds if a z-test says so at this `fdr`, for
+        each row (Benjamini-Hochberg).
+      predicted: [C, G].
+      fdr: false discovery rate.
+
+    Returns:
+      The mean over rows with responding genes; nan if no row has any.
+    """
+    known = np.isfinite(observed) & np.isfinite(error) & (error > 0)
+    z = np.abs(np.divide(observed, error, out=np.zeros(observed.shape), where=known))
+    shares = []
+    for row, effects in zip(2 * norm.sf(z), predicted, strict=True):
+        responds = false_discovery_control(row) < fdr
+        n = int(responds.sum())
+        if n:
+            shares.append(responds[strongest_genes(effects[None], n)[0]].mean())
+    return float(np.mean(shares)) if shares else math.nan
 
 
 def strongest_genes(effects: np.ndarray, top: int) -> np.ndarray:

@@ -11,10 +11,17 @@ import pandas as pd
 
 from gpo_vae_jax import data
 from gpo_vae_jax.evaluate.effects.effect_arrays import Effects
+from gpo_vae_jax.evaluate.effects.unseen import others_of, unseen_kinds
 from gpo_vae_jax.statistics.correlation import row_pearson
 
 _SPLITS = ("train", "val", "test")
 _KINDS = ("model", "spread", "reference", "held_out", "train_mean")  # arrays of `Effects`
+
+OTHERS = {  # columns of r over other genes, by source
+    "model": "r_others_model",
+    "global_mean": "r_others_global_mean",
+    "additive": "r_others_additive",
+}
 
 
 def perturbation_table(
@@ -33,8 +40,10 @@ def perturbation_table(
       C rows: perturbation; cells_train, cells_val and cells_test; r_model and r_train_mean, Pearson
       r with the effect in test cells of the model and of the training mean; own_gene_predicted and
       own_gene_observed, the effect on the perturbed gene itself, predicted and in test cells (the
-      mean over genes of a combination); acting, where it is given. Effects are differences of mean
-      log2(1 + counts per 10,000); nan without test cells, or where the gene is not measured.
+      mean over genes of a combination); acting, where it is given. Where some have no training
+      cells, also `unseen`, what training has seen of them (`effect_sources.UNSEEN`), and r
+      over the genes that they do not perturb, by source (`OTHERS`). Effects are differences of
+      mean log2(1 + counts per 10,000); nan without test cells, or where the gene is not measured.
     """
     model, observed = effects.model["perturbseq"], effects.held_out["perturbseq"]
     own = _own_genes(effects, label_genes)
@@ -50,6 +59,13 @@ def perturbation_table(
     )
     if acting is not None:
         table["acting"] = acting
+    kinds = unseen_kinds(effects, label_genes)
+    if any(kinds):
+        table["unseen"] = kinds
+        for source, column in OTHERS.items():
+            table[column] = np.where(
+                np.array(kinds) == "", np.nan, others_of(effects, source, label_genes)
+            )
     return table.sort_values("r_model", kind="stable", ignore_index=True)
 
 

@@ -68,22 +68,30 @@ def average_effects(
         params, dataset, labels, spec=spec, n_cells=settings.effect_cells, seed=settings.seed,
         memory_gib=settings.memory_gib, progress=progress,
     )  # fmt: skip
-    halves = baselines.halves_of_training(dataset, labels, settings.seed)
+    halves = baselines.halves_of(dataset, labels, settings.seed)
     sums = {name: split_sums(dataset, name, labels) for name in ("val", "test")}
     sums["train"] = halves[0] + halves[1]
     mean, error = effects_of(sums["train"]), standard_errors_of(sums["train"])
+    every = sums["train"] + sums["val"] + sums["test"]
+    groups = [dataset.label_genes[label] for label in labels]
     effects = Effects(
         labels=labels,
         genes=dataset.genes,
         model=found.effects["network"],
         spread=spread,
-        reference=effects_of(sums["train"] + sums["val"] + sums["test"]),
+        reference=effects_of(every),
         held_out=effects_of(sums["test"]),
         train_mean=mean,
         n_cells={name: groups.n_cells[:-1] for name, groups in sums.items()},
         network_depth=found.effects["network_depth"],
         own_cells=found.effects["own_cells"],
         fixed_library=fixed,
+        additive={name: baselines.additive(mean[name], groups) for name in TRANSFORMS},
+        knockdown=baselines.knockdown_only(dataset, labels, sums["train"]),
+        observed_errors={
+            "reference": standard_errors_of(every),
+            "held_out": standard_errors_of(sums["test"]),
+        },
         shrunk_mean={name: shrunk(mean[name], error[name]) for name in TRANSFORMS},
         errors={"model" if n == "network" else n: e for n, e in found.errors.items()},
     )
@@ -107,33 +115,40 @@ def monte_carlo_errors(effects: Effects) -> dict[str, float]:
     return found
 
 
-def metrics_of(effects: Effects, halves: tuple, settings: EvaluateConfig) -> dict[str, dict]:
-    """Compare the model and the baselines with the data.
+def metrics_of(
+    effects: Effects, halves: baselines.Ceiling, settings: EvaluateConfig
+) -> dict[str, dict]:
+    """Compare the model and the baselines with the data, for perturbations with training cells.
 
     Args:
       effects: of the model, the data and the baselines.
-      halves: effects in two halves of the training cells, by transform; their agreement is the
-        ceiling.
+      halves: effects in two halves of the training cells; their agreement is the ceiling.
       settings: of the evaluation.
 
     Returns:
       Metrics by transform, then by cells (`reference`, `held_out`), then by source.
     """
     found: dict[str, dict] = {}
+    seen = effects.n_cells["train"] > 0  # the others are scored apart (`unseen`)
     compare = partial(effect_metrics, top=settings.top, top_sets=settings.top_sets)
     for transform in TRANSFORMS:
         found[transform] = {}
-        train = effects.train_mean[transform]
+        sources = {
+            source: getattr(effects, source)[transform][seen]
+            for source in (*OF_MODEL, "train_mean", "shrunk_mean")
+            if getattr(effects, source)
+        }
+        sources["global_mean"] = baselines.global_mean(effects.train_mean[transform])[seen]
+        of_ceiling = compare(*(half[transform][seen] for half in halves[:2]),
+                             error=halves.error[transform][seen])  # fmt: skip
         for name in ("reference", "held_out"):
-            data = getattr(effects, name)[transform]
+            data = getattr(effects, name)[transform][seen]
+            error = effects.observed_errors[name][transform][seen]
             found[transform][name] = {
                 **{
-                    source: compare(data, getattr(effects, source)[transform])
-                    for source in (*OF_MODEL, "train_mean", "shrunk_mean")
-                    if getattr(effects, source)
+                    source: compare(data, values, error=error) for source, values in sources.items()
                 },
-                "global_mean": compare(data, baselines.global_mean(train)),
-                "ceiling": compare(halves[0][transform], halves[1][transform]),
+                "ceiling": of_ceiling,
             }
     return found
 

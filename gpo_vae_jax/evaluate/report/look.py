@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gpo_vae_jax.evaluate.effect_sources import SOURCES
+from gpo_vae_jax.evaluate.effect_sources import SOURCES, UNSEEN_SOURCES
 
 # Safe for colour-blind readers on white. style.css repeats them as variables, brighter on dark.
 COLOURS = {
@@ -57,6 +57,14 @@ PREDICTORS = {
     "shrunk_mean": Mark(SOURCES["shrunk_mean"], "train-mean", "D", hollow=True),
     "global_mean": Mark(SOURCES["global_mean"], "global-mean", "s"),
     "ceiling": Mark(f"{SOURCES['ceiling']} of the training cells (noise)", "ceiling", "^"),
+}
+UNSEEN_MARKS = {  # of perturbations without training cells
+    "model": PREDICTORS["model"],
+    "fixed_library": PREDICTORS["fixed_library"],
+    "global_mean": PREDICTORS["global_mean"],
+    "additive": Mark(UNSEEN_SOURCES["additive"], "train-mean", "D"),
+    "knockdown": Mark(UNSEEN_SOURCES["knockdown"], "ink", "D", hollow=True),
+    "ceiling": Mark(f"{UNSEEN_SOURCES['ceiling']} of the test cells (noise)", "ceiling", "^"),
 }
 OBSERVED = Mark("observed", "ink", "|")
 VALIDATION = Mark("validation", "ink", "", "-")

@@ -53,7 +53,7 @@ def metrics_plot(by_cells: Mapping[str, Any], caption: object) -> Plot | None:
             ]
             wanted.append((_title(row), own, row.limits))
     panels = [
-        _dots(title, rows, PREDICTORS, limits)
+        dots(title, rows, PREDICTORS, limits)
         for title, every, limits in wanted
         if (rows := [row for row in every if _numbers([row])])
     ]
@@ -70,7 +70,7 @@ def known_networks_plot(known: Mapping[str, Any], caption: object) -> Plot | Non
     rows = [row for row in rows if row[1]["precision"] is not None][:30]
     if not rows:
         return None
-    panel = _dots("Precision", rows, marks, (0, None))
+    panel = dots("Precision", rows, marks, (0, None))
     return Plot("known_networks", (panel,), caption, tuple(marks.values()), 1)
 
 
@@ -86,7 +86,7 @@ def quality_plot(series: Mapping[str, Mapping[str, Any]], caption: object) -> Pl
     ]
     if not _numbers(rows):
         return None
-    panel = _dots("Share of cells that pass", rows, marks, (0, 1))
+    panel = dots("Share of cells that pass", rows, marks, (0, 1))
     return Plot("quality", (panel,), caption, tuple(marks.values()), 1)
 
 
@@ -126,7 +126,7 @@ def _ends(values: Sequence[float], limits: Limits) -> tuple[float, float]:
     return left - margin, right + margin * (1 if high is not None else 2)
 
 
-def _dots(title: str, rows: Sequence[Row], marks: Mapping[str, Mark], limits: Limits) -> Panel:
+def dots(title: str, rows: Sequence[Row], marks: Mapping[str, Mark], limits: Limits) -> Panel:
     """Draw one line of marks for each row; values left of the axis are written at its edge."""
     left, right = _ends(_numbers(rows), limits)
 

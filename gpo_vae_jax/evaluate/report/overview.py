@@ -20,6 +20,7 @@ from gpo_vae_jax.evaluate.report.wording import (
     share,
     times,
 )
+from gpo_vae_jax.evaluate.unseen_words import skill_in_words
 
 _LATE = 3  # a best epoch this close to the last one: training stopped early
 _PRESETS = ("anndata", "gpo_vae")  # names of settings for any data: no title for a page
@@ -56,6 +57,7 @@ def overview(summary: dict[str, Any]) -> Section:
     effects = [
         element("h3", "Does it predict perturbation effects?"),
         paragraph(verdict, class_=f"verdict {kind}"),
+        [paragraph(said) for said in skill_in_words(summary)],
     ]
     network = [
         element("h3", "What does the network say?"),

@@ -16,12 +16,14 @@ from gpo_vae_jax.evaluate.report.rankings_section import rankings_section
 from gpo_vae_jax.evaluate.report.screen_section import screen_section
 from gpo_vae_jax.evaluate.report.section import Section
 from gpo_vae_jax.evaluate.report.training_section import training_section
+from gpo_vae_jax.evaluate.report.unseen_section import unseen_section
 from gpo_vae_jax.evaluate.report.wording import name
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.files import write_text
 
 PLOTS = (
     "metrics",
+    "unseen",
     "history",
     "effects",
     "top_genes",
@@ -59,10 +61,12 @@ def report_sections(evaluation: Evaluation) -> list[Section]:
     """Return the sections in the order a reader wants them."""
     summary = evaluation.summary
     rankings = rankings_section(summary)
+    unseen = unseen_section(summary, evaluation.perturbations)
     screen = screen_section(evaluation.guides, evaluation.control_kinds)
     return [
         overview(summary),
         metrics_section(summary),
+        *([unseen] if unseen else []),
         training_section(summary, evaluation.history),
         effects_section(evaluation),
         network_section(evaluation),

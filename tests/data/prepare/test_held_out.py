@@ -50,11 +50,12 @@ def test_gears_holds_out_genes_with_all_their_combinations():
 
 @given(groups_of, st.sampled_from(RULES), st.integers(0, 5))
 def test_the_order_does_not_matter_and_controls_are_never_held_out(groups, rule, seed):
-    try:
-        parts = held_out([(), *groups], rule, seed)
-    except DataError as error:
-        assert "needs 3" in str(error)
+    chosen = {group for group in groups if rule != "by_combination" or len(group) > 1}
+    if len(chosen) < 3:
+        with pytest.raises(DataError, match="needs 3"):
+            held_out([(), *groups], rule, seed)
         return
+    parts = held_out([(), *groups], rule, seed)
     assert held_out([*reversed(groups), ()], rule, seed) == parts
     assert () not in parts and set(parts) <= set(groups)
     assert set(parts.values()) <= {"test", "val"}

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gpo_vae_jax.evaluate.effects.effect_metrics import effect_metrics
 from gpo_vae_jax.evaluate.effects.effect_scores import strongest_genes
@@ -29,7 +31,7 @@ def test_recorded_effects_and_metrics(golden, transform):
     found = effect_metrics(ours, case[f"model_ate_{transform}"])
     recorded = json.loads(str(case[f"metrics_{transform}"]))
     assert set(recorded) == set(RECORDED.values())
-    assert set(found) == {*RECORDED, "pearson_each", "pearson_spread"}
+    assert set(found) == {*RECORDED, "pearson_each", "pearson_spread", "rank"}
     for name, value in found.items():
         if name not in RECORDED:
             continue
@@ -53,6 +55,7 @@ def test_plain_definitions():
     assert found["pearson_spread"] == pytest.approx(np.std(each, ddof=1))
     perfect = effect_metrics(data, data, top_sets=(20, 50))
     assert perfect.pop("pearson_spread") == pytest.approx(0, abs=1e-12)
+    assert perfect.pop("rank") == 0
     assert all(value == pytest.approx(1) for value in perfect.values())
 
 
@@ -72,3 +75,33 @@ def test_what_is_not_defined_is_nan():
 
 def test_first_of_equal_effects_counts_as_larger():
     assert strongest_genes(np.array([[1.0, -2, 2, 2, 0]]), 2).tolist() == [[1, 2]]
+
+
+def test_the_rank_counts_predictions_of_others_that_are_nearer():
+    observed = np.array([[0.0, 0], [4, 0], [0, 8]])
+    predicted = np.array([[3.0, 0], [1, 0], [0, 7]])
+    # of row 0, row 1's prediction is nearer; of row 1, row 0's; of row 2, none
+    assert effect_metrics(observed, predicted)["rank"] == pytest.approx((0.5 + 0.5 + 0) / 3)
+    same = np.ones((3, 2))
+    assert effect_metrics(observed, same)["rank"] == pytest.approx(0.5)
+    assert np.isnan(effect_metrics(observed[:1], predicted[:1])["rank"])
+
+
+@given(st.integers(0, 50))
+def test_the_rank_of_each_row_is_that_of_plain_distances(seed):
+    observed, predicted = np.random.default_rng(seed).normal(size=(2, 6, 4))
+    ranks = []
+    for i in range(6):
+        distance = [np.linalg.norm(predicted[j] - observed[i]) for j in range(6)]
+        ranks.append(np.mean([distance[j] < distance[i] for j in range(6) if j != i]))
+    assert effect_metrics(observed, predicted)["rank"] == pytest.approx(np.mean(ranks))
+
+
+def test_the_overlap_looks_at_as_many_genes_as_respond():
+    observed = np.array([[5.0, -4, 0.1, 0.2, 0], [0.1, 0, 0, 0, 0.1]])
+    error = np.full((2, 5), 0.5)
+    predicted = np.array([[1.0, 0.1, 3, 0, 0], [1, 2, 3, 4, 5]])
+    found = effect_metrics(observed, predicted, error=error)
+    assert found["de_overlap"] == pytest.approx(0.5)  # genes 0 and 1 respond; 2 and 0 are predicted
+    assert np.isnan(effect_metrics(observed[1:], predicted[1:], error=error[1:])["de_overlap"])
+    assert "de_overlap" not in effect_metrics(observed, predicted)

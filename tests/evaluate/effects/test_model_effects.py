@@ -9,7 +9,7 @@ import pytest
 from gpo_vae_jax import data
 from gpo_vae_jax.config import EvaluateConfig
 from gpo_vae_jax.evaluate.effect_sources import OF_MODEL, SOURCES
-from gpo_vae_jax.evaluate.effects import model_effects
+from gpo_vae_jax.evaluate.effects import baselines, model_effects
 from gpo_vae_jax.evaluate.effects import observed_effects as data_effects
 from gpo_vae_jax.evaluate.effects.conditional_effects import conditional_effects
 from gpo_vae_jax.predict import sampling
@@ -196,7 +196,8 @@ def test_a_model_that_knows_the_cells_agrees_with_them(found):
     """Metrics are in their places: the model's own effects as data give 1."""
     table = found[0]
     perfect = dataclasses.replace(table, held_out=table.model)
-    halves = (table.train_mean, table.reference)
+    errors = table.observed_errors["reference"]
+    halves = baselines.Ceiling(table.train_mean, table.reference, errors)
     metrics = model_effects.metrics_of(perfect, halves, SETTINGS)["mean"]
     assert metrics["held_out"]["model"]["r2"] == pytest.approx(1)
     assert metrics["reference"]["model"]["r2"] < 1
