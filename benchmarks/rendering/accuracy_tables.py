@@ -19,12 +19,6 @@ _PREDICTIONS = {  # of the model, then the baselines
     "train_mean": "training mean",
     "shrunk_mean": "shrunk mean",
 }
-_COMBINED = (
-    ("unseen", "network"),
-    ("unseen", "additive"),
-    ("seen", "network"),
-    ("seen", "train_mean"),
-)
 _RANKINGS = {
     "model": "strength",
     "probability": "probability",
@@ -101,26 +95,3 @@ def _mean_and_range(values: Sequence[float], digits: int = 3) -> str:
     """Return "mean (minimum to maximum)" over seeds; the mean alone where no digit differs."""
     mean, low, high = (f"{of(values):.{digits}f}" for of in (np.mean, np.min, np.max))
     return mean if low == high else f"{mean} ({low} to {high})"
-
-
-def combinations(entries: Sequence[Entry]) -> str | None:
-    """Return how well unseen combinations are predicted, beside adding up."""
-    groups: dict[str, list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault(entry["data"], []).append(entry)
-    rows = [
-        [
-            name,
-            str(len(of)),
-            *(
-                " / ".join(
-                    _mean_and_range([e[pairs][source][score] for e in of]) for score in ("r", "r2")
-                )
-                for pairs, source in _COMBINED
-            ),
-        ]
-        for name, of in groups.items()
-    ]
-    head = ["data", "seeds", "unseen: network", "unseen: additive", "seen: network",
-            "seen: training mean"]  # fmt: skip
-    return table(head, rows) if rows else None
