@@ -41,9 +41,10 @@ def read_perturbations(
     Raises:
       DataError: a name is unknown, or a gene is named twice in one word.
     """
+    hidden = {dataset.treatments[t] for t in dataset.sizes.unseen} | set(masked)
     found = {}
     for word in words:
-        one = _read(word.strip(), dataset, set(masked))
+        one = _read(word.strip(), dataset, hidden)
         found.setdefault(one.label, one)
     return list(found.values())
 
@@ -53,7 +54,7 @@ def control_of(dataset: Dataset) -> Perturbation:
     return Perturbation(dataset.conventions.control, (), CONTROL)
 
 
-def _read(word: str, dataset: Dataset, masked: set[str]) -> Perturbation:
+def _read(word: str, dataset: Dataset, hidden: set[str]) -> Perturbation:
     conventions, treatments = dataset.conventions, dataset.treatments
     known = {*treatments, *conventions.aliases, *dataset.genes, conventions.control}
     names = [word]
@@ -73,7 +74,7 @@ def _read(word: str, dataset: Dataset, masked: set[str]) -> Perturbation:
     genes = tuple(sorted(genes))
     joint = conventions.separator or "+"
     label = joint.join(genes) or conventions.control
-    return Perturbation(label, genes, _kind(label, genes, dataset, masked))
+    return Perturbation(label, genes, _kind(label, genes, dataset, hidden))
 
 
 def _treatment(name: str, dataset: Dataset) -> str:
@@ -106,11 +107,10 @@ def _meant(name: str, known: Sequence[str]) -> str:
     return f"the nearest: {', '.join(as_written[one] for one in near)}; {said}"
 
 
-def _kind(label: str, genes: tuple[str, ...], dataset: Dataset, masked: set[str]) -> str:
+def _kind(label: str, genes: tuple[str, ...], dataset: Dataset, hidden: set[str]) -> str:
     if not genes:
         return CONTROL
-    perturbed = set(dataset.treatments[: dataset.n_perturbed]) - masked
-    unseen = [gene for gene in genes if gene not in perturbed]
+    unseen = [gene for gene in genes if gene in hidden]
     if unseen:
         return PARTLY_UNSEEN if len(genes) > 1 else UNSEEN
     if np.any(np.asarray(dataset.labels["train"]) == label):

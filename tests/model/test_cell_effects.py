@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpo_vae_jax.model.cell_effects import LARGEST, CellEffects, cell_effects, propagate
+from gpo_vae_jax.model.cell_effects import (
+    LARGEST,
+    CellEffects,
+    cell_effects,
+    propagate,
+    with_assumed,
+)
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Sizes
 from tests.builders import PROPAGATED, configure, make_batch
@@ -138,3 +144,30 @@ def test_strong_cycles_stay_within_the_limit_and_so_do_their_gradients():
 def test_the_network_of_a_program_depends_on_the_number_of_steps():
     short, long = spec_of(**PROPAGATED), spec_of(**PROPAGATED, propagate=1)
     assert short != long and dataclasses.replace(long, model=short.model) == short
+
+
+def test_a_perturbation_without_training_cells_is_assumed_to_act_like_the_others():
+    """The mean is over measured genes with training cells: 0 and 1, not 2, which is not."""
+    sizes = Sizes(10, 6, 4, network_genes=(0, 1, -1, 3, 4, 5), unseen=(3, 4, 5))
+    own = jnp.asarray([[-1.0, -3, 9, 0.5, 0.1, 0.2], [-2.0, -2, 9, 0, 0, 0]])
+    expected = [[-1, -3, 9, -2, -2, -2], [-2, -2, 9, -2, -2, -2]]
+    np.testing.assert_allclose(with_assumed(own, sizes), expected)
+    np.testing.assert_array_equal(with_assumed(own, dataclasses.replace(sizes, unseen=())), own)
+    none = dataclasses.replace(sizes, unseen=(0, 1, 3))  # no measured gene is left to tell
+    np.testing.assert_array_equal(with_assumed(own, none), own)
+
+
+def test_effects_of_seen_perturbations_do_not_depend_on_unseen_ones(found):
+    batch, embedding, mask = found
+    spec = spec_of(**PROPAGATED)
+    told = dataclasses.replace(spec, sizes=dataclasses.replace(SIZES, unseen=(4, 5)))
+    np.testing.assert_array_equal(
+        cell_effects(embedding, mask, batch, spec=told).of_cells(),
+        cell_effects(embedding, mask, batch, spec=spec).of_cells(),
+    )
+
+
+def test_kappa_of_unseen_perturbations_has_no_gradient():
+    sizes = Sizes(10, 6, 4, network_genes=tuple(range(6)), unseen=(2, 5))
+    gradient = jax.grad(lambda own: with_assumed(own, sizes)[:, 2].sum())(jnp.ones((1, 6)))
+    np.testing.assert_allclose(gradient, [[1 / 3, 1 / 3, 0, 1 / 3, 0, 0]], rtol=1e-6)

@@ -77,6 +77,15 @@ def test_training_cells_decide_what_was_observed(run):
     assert read(run, "A", masked=("A",))[0].kind == "unseen gene"
 
 
+def test_a_gene_in_no_training_cell_is_unseen_though_the_data_has_it():
+    def hold_out(counts, split, label):
+        split[label == "7"] = "test"
+
+    held = make(change=hold_out)
+    kinds = [one.kind for one in read_perturbations(["7", "A+7", "A"], held)]
+    assert kinds == ["unseen gene", "combination with an unseen gene", "observed"]
+
+
 def test_names_that_are_never_joined():
     whole = dataclasses.replace(make(), conventions=Conventions(separator=""))
     assert [one.label for one in read_perturbations(["A", "B+A"], whole)] == ["A", "A+B"]
