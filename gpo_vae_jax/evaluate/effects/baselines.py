@@ -67,8 +67,8 @@ def additive(effects: np.ndarray, groups: Sequence[tuple[str, ...]]) -> np.ndarr
       effects: [C, G] mean effects in training cells, nan without any.
       groups: [C] the perturbed genes of each perturbation.
     """
-    known = np.isfinite(effects).all(axis=1).tolist()
-    alone = {group[0]: i for i, group in enumerate(groups) if len(group) == 1 and known[i]}
+    known = set(np.flatnonzero(np.isfinite(effects).all(axis=1)).tolist())
+    alone = {group[0]: i for i, group in enumerate(groups) if len(group) == 1 and i in known}
     result = np.full(effects.shape, np.nan)
     for i, group in enumerate(groups):
         found = [alone[gene] for gene in group if gene in alone]
