@@ -8,7 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from gpo_vae_jax.evaluate.effect_sources import CELLS, OF_MODEL, PREDICTIONS, SOURCES
+from gpo_vae_jax.evaluate.effect_sources import (
+    CELLS,
+    OF_MODEL,
+    PREDICTIONS,
+    SOURCES,
+    UNSEEN,
+    UNSEEN_SOURCES,
+)
 from gpo_vae_jax.evaluate.metrics import best_of, describe, direction, find, metric
 from gpo_vae_jax.evaluate.summary_numbers import numbers
 
@@ -35,6 +42,7 @@ MAIN_PATHS = (  # of single numbers, in the order they are shown; effects come b
     "calibration.truth.precision",
     "calibration.truth.recall",
 )
+_OF_UNSEEN = ("pearson", "pearson_others", "rank", "de_overlap")
 _COLUMNS = ["metric", "label", "cells", "source", "value", "better"]
 _ON_TEST_CELLS = ("predictive_iwelbo", "network.block", "network.all")
 _EVEN = 0.005  # correlations closer than this are called equal
@@ -50,6 +58,7 @@ def main_table(summary: Mapping[str, Any]) -> pd.DataFrame:
                 [name, row.label, title, SOURCES[source], value, direction(row)]
                 for source, value in values.items()
             ]
+    rows += _unseen_rows(summary.get("unseen") or {})
     found = numbers(dict(summary))
     for path in MAIN_PATHS:
         row = find(path)
@@ -57,6 +66,23 @@ def main_table(summary: Mapping[str, Any]) -> pd.DataFrame:
             cells = "test cells" if path.startswith(_ON_TEST_CELLS) else ""
             rows.append([path, describe(path), cells, "model", found[path], direction(row)])
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _unseen_rows(unseen: Mapping[str, Any]) -> list[list[Any]]:
+    """Return rows of `main_table` about perturbations without training cells."""
+    return [
+        [name, metric(name).label, UNSEEN[kind][1], title, _value(scores[source], name),
+         direction(metric(name))]
+        for kind, scores in unseen.items()
+        for name in _OF_UNSEEN
+        for source, title in UNSEEN_SOURCES.items()
+        if source in scores
+    ]  # fmt: skip
+
+
+def _value(scores: Mapping[str, Any], name: str) -> float:
+    value = scores.get(name)
+    return math.nan if value is None else float(value)
 
 
 def effect_rows(summary: Mapping[str, Any], cells: str = "held_out") -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pytest
 
 from gpo_vae_jax.config import SimulateConfig
 from gpo_vae_jax.data import read_h5ad, simulate, write
+from gpo_vae_jax.evaluate.main_numbers import main_table
 from tests.running import call
 
 SMALL = (
@@ -92,6 +93,17 @@ def test_other_metrics_are_of_perturbations_with_training_cells(run):
     r = np.corrcoef(both[0][known].ravel(), both[1][known].ravel())[0, 1]
     scores = json.loads((folder / "run/evaluation.json").read_text())["effects"]
     assert scores["perturbseq"]["held_out"]["model"]["pearson"] == pytest.approx(r, abs=1e-5)
+
+
+def test_the_main_table_lists_them_with_their_kind(run):
+    folder, _ = run
+    summary = json.loads((folder / "run/evaluation.json").read_text())
+    table = main_table(summary)
+    rows = table[table["cells"] == "genes that no training cell perturbs"]
+    assert set(rows["metric"]) == {"pearson", "pearson_others", "rank", "de_overlap"}
+    ranks = rows[rows["metric"] == "rank"].set_index("source")["value"]
+    assert ranks["network"] == summary["unseen"]["gene"]["model"]["rank"]
+    assert set(rows.loc[rows["metric"] == "rank", "better"]) == {"lower"}
 
 
 def test_the_report_has_a_section_with_a_plot(run):
