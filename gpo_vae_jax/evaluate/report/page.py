@@ -24,6 +24,7 @@ from gpo_vae_jax.files import write_text
 PLOTS = (
     "metrics",
     "unseen",
+    "unseen_each",
     "history",
     "effects",
     "top_genes",

@@ -29,10 +29,10 @@ _METRICS = ("pearson", "r2", "pearson_top", "pearson_each", "pearson_others", "r
 _DRAWN = ("pearson", "pearson_each", "pearson_others", "de_overlap")
 _SHORT = {  # titles of panels
     "gene": "Unseen genes",
-    "gene_in_combinations": "Seen in combinations only",
-    "combination_all_seen": "Combinations of seen genes",
-    "combination_part_seen": "Combinations, part unseen",
-    "combination_none_seen": "Combinations of unseen genes",
+    "gene_in_combinations": "Seen combined only",
+    "combination_all_seen": "Combined, all seen",
+    "combination_part_seen": "Combined, part seen",
+    "combination_none_seen": "Combined, none seen",
 }
 _MOST = 30  # perturbations that are drawn
 _MEANINGS = {
@@ -58,7 +58,8 @@ def unseen_section(summary: dict[str, Any], perturbations: pd.DataFrame) -> Sect
     found = {kind: scores for kind, scores in (summary.get("unseen") or {}).items() if scores}
     if not found:
         return None
-    plot = _plot(found, perturbations)
+    drawn = [_by_kind(found), _by_perturbation(perturbations)]
+    plots = tuple(plot for plot in drawn if plot)
     body = [
         paragraph(
             "No training cell carries these perturbations, so no mean of their own cells can "
@@ -66,47 +67,58 @@ def unseen_section(summary: dict[str, Any], perturbations: pd.DataFrame) -> Sect
             "on all other genes of the test cells."
         ),
         [paragraph(element("strong", said)) for said in skill_in_words(summary)],
-        figure_of(plot) if plot else None,
+        [figure_of(plot) for plot in plots],
         [_table(kind, found[kind]) for kind in UNSEEN if kind in found],
         element("h3", "What the words mean"),
         folded_on_phones("Show definitions", definitions(_meanings())),
     ]
-    plots = (plot,) if plot else ()
     return Section("unseen", "Perturbations that training has not seen", joined(body), plots)
 
 
-def _plot(found: Mapping[str, Any], perturbations: pd.DataFrame) -> Plot | None:
+def _by_kind(found: Mapping[str, Any]) -> Plot | None:
+    """Draw the metrics of each source, a panel for each kind."""
     panels, drawn = [], set()
     for kind, scores in found.items():
         rows: list[Row] = [
             (metric(key).label, {who: real(dig(scores, who, key)) for who in UNSEEN_MARKS})
             for key in _DRAWN
         ]
-        rows = [row for row in rows if any(value is not None for value in row[1].values())]
-        if rows and (kind != "all"):
-            n = scores["n_perturbations"]
-            panels.append(dots(f"{_SHORT[kind]}: {count(n)}", rows, UNSEEN_MARKS, (None, 1)))
-            drawn |= {who for _, row in rows for who, value in row.items() if value is not None}
-    if "unseen" in perturbations:
-        each = perturbations[perturbations[OTHERS["model"]].notna()]
-        rows = [
-            (
-                name(row["perturbation"], 16),
-                {who: real(row[column]) for who, column in OTHERS.items()},
-            )
-            for row in each.sort_values(OTHERS["model"]).head(_MOST).to_dict("records")
-        ]
-        if rows:
-            title = metric("pearson_others").label
-            some = f" (the {_MOST} worst)" if len(each) > _MOST else ""
-            panels.append(dots(f"{title}{some}", rows, UNSEEN_MARKS, (None, 1)))
+        rows = [row for row in rows if _there(row[1])]
+        if rows and kind != "all":
+            title = f"{_SHORT[kind]}: {count(scores['n_perturbations'])}"
+            panels.append(dots(title, rows, UNSEEN_MARKS, (None, 1)))
+            drawn |= {who for _, row in rows for who in _there(row)}
     caption = (
         "Perturbations without training cells, on test cells. Other genes: all but the perturbed "
         "ones. A source without a mark predicts no change there."
     )
-    return (
-        Plot("unseen", tuple(panels), caption, tuple(UNSEEN_MARKS.values()), 2) if panels else None
-    )
+    marks = tuple(mark for who, mark in UNSEEN_MARKS.items() if who in drawn)
+    return Plot("unseen", tuple(panels), caption, marks, 2) if panels else None
+
+
+def _by_perturbation(perturbations: pd.DataFrame) -> Plot | None:
+    """Draw r over other genes of each perturbation that training has not seen."""
+    if "unseen" not in perturbations:
+        return None
+    each = perturbations[perturbations[OTHERS["model"]].notna()]
+    each = each.sort_values(OTHERS["model"], kind="stable")
+    rows: list[Row] = [
+        (name(row["perturbation"], 16), {who: real(row[key]) for who, key in OTHERS.items()})
+        for row in each.head(_MOST).to_dict("records")
+    ]
+    if not rows:
+        return None
+    marks = {
+        who: UNSEEN_MARKS[who] for who in OTHERS if any(row[who] is not None for _, row in rows)
+    }
+    some = f" (the {_MOST} worst)" if len(each) > _MOST else ""
+    panel = dots(f"{metric('pearson_others').label}{some}", rows, marks, (None, 1))
+    caption = "Each perturbation without training cells, on test cells, the worst first."
+    return Plot("unseen_each", (panel,), caption, tuple(marks.values()), 1)
+
+
+def _there(row: Mapping[str, float | None]) -> set[str]:
+    return {who for who, value in row.items() if value is not None}
 
 
 def _table(kind: str, scores: Mapping[str, Any]) -> Markup:
