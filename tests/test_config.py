@@ -51,6 +51,8 @@ def values_of(path, hint):
         ("train", "cyclic_low"): st.floats(1e-4, 4e-3),
         ("prepare", "perturbation_key"): st.text(min_size=1, max_size=5),
         ("prepare", "control"): st.text(min_size=1, max_size=5),
+        ("prepare", "guide_min_share"): st.floats(0.5, 1),
+        ("prepare", "network_genes"): st.sampled_from(("extended", "perturbed", "all", "30")),
         ("prepare", "use_raw"): st.just(False),  # excludes a layer
         ("prepare", "scrublet"): st.sampled_from(("off", "whole", "slices")),  # "batch": a key
         ("model", "effect"): st.just("latent"),  # "propagated" needs a table, which it then allows:

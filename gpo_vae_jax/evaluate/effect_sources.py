@@ -66,6 +66,5 @@ CONTEXT = {  # parts of a number's path in words
     "ridge": "ridge deconvolution",
     "unseen": "not in training",
     "skill": "model against the best baseline",
-    **{kind: many for kind, (_, many) in UNSEEN.items() if kind != "all"},
 }
 WARN_ABOVE = 0.8  # share of the probabilities' variance that one end of an edge explains

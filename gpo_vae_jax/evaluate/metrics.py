@@ -12,7 +12,7 @@ import re
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
-from gpo_vae_jax.evaluate.effect_sources import CONTEXT
+from gpo_vae_jax.evaluate.effect_sources import CONTEXT, UNSEEN
 from gpo_vae_jax.evaluate.metric_table import METRICS, EffectScore, Limits, Metric
 
 __all__ = ["METRICS", "EffectScore", "Limits", "Metric"]
@@ -116,7 +116,7 @@ def _words(part: str) -> str:
     kind, _, number = part.partition("_")
     if number.isdigit() and kind in ("length", "edges"):
         return f"distance {number}" if kind == "length" else f"{number} edges"
-    return CONTEXT.get(part, part)
+    return UNSEEN[part][1] if part in UNSEEN and part != "all" else CONTEXT.get(part, part)
 
 
 def _filled(row: Metric, n: str) -> Metric:
