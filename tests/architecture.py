@@ -28,7 +28,7 @@ ROOMS = (
     ("predict",),
     ("evaluate",),
     ("runs",),
-    ("torch_port",),
+    ("original",),
     ("parity",),
     ("api",),
     ("__init__",),  # exports the public face

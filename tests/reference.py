@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln
 
-from gpo_vae_jax import torch_port
+from gpo_vae_jax.original import state_dict
 from tests.builders import Case
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -50,7 +50,7 @@ def reach(values: np.ndarray, kind: str, hop: int) -> np.ndarray:
 class _Reference:
     def __init__(self, case: Case, state: dict[str, np.ndarray] | None):
         self.m, self.o, self.s = case.spec.model, case.spec.objective, case.spec.sizes
-        drawn_from = torch_port.to_torch(case.params, case.spec)
+        drawn_from = state_dict.to_torch(case.params, case.spec)
         drawn_from = {name: np.asarray(value, np.float64) for name, value in drawn_from.items()}
         self.state = drawn_from if state is None else state
         self.batch, self.noise, self.context = case.batch, case.noise, case.context

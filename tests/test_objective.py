@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpo_vae_jax import torch_port
 from gpo_vae_jax.config import ReweightConfig
 from gpo_vae_jax.objective import loss
+from gpo_vae_jax.original import state_dict
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Noise, Sizes
 from tests import reference
@@ -135,11 +135,11 @@ def test_mask_entries_that_are_not_finite_are_read_as_zero():
 def test_gradients_equal_central_differences_of_the_reference(name):
     case = case_of(name)
     gradients, _ = slope(*case.arrays, spec=case.spec)
-    gradients = torch_port.to_torch(gradients, case.spec)
-    state = torch_port.to_torch(case.params, case.spec)
+    gradients = state_dict.to_torch(gradients, case.spec)
+    state = state_dict.to_torch(case.params, case.spec)
     state = {key: np.asarray(value, np.float64) for key, value in state.items()}
     rng, step = np.random.default_rng(0), 1e-6
-    for entry in torch_port.entries(case.spec.model):
+    for entry in state_dict.entries(case.spec.model):
         key, gradient = entry.torch, np.asarray(gradients[entry.torch], np.float64)
         direction = rng.normal(size=gradient.shape)
         direction /= np.linalg.norm(direction)

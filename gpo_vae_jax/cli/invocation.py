@@ -15,11 +15,14 @@ COMMANDS = {  # name: what it does, in the order of a project
     "evaluate": "measure a run; write its report, effects and network",
     "predict": "predict cells under perturbations, seen or not",
     "export-grn": "write the learned network as tables and as a graph",
+    "import-original": "make a run of a checkpoint of the PyTorch original",
+    "export-original": "write a run as a checkpoint of the original",
     "compare": "put evaluated runs side by side",
     "parity": "check recorded numbers of the PyTorch original",
     "settings": "list every setting with its default and meaning",
 }
 _SETTINGS = (Config, EvaluateConfig)
+_NO_SCRIPT = ("settings", "import-original", "export-original")
 _SCRIPTS = {"download": "download_datasets", "export-grn": "export_grn"}  # named otherwise
 
 
@@ -33,7 +36,7 @@ class Invocation:
 
     def command(self, name: str) -> str:
         """Return how this user starts a command: "gpo-vae train", "python scripts/train.py"."""
-        if self.scripts and name != "settings":  # which has no script
+        if self.scripts and name not in _NO_SCRIPT:
             return f"python {self.scripts}/{_SCRIPTS.get(name, name)}.py"
         return f"{'python -m gpo_vae_jax' if self.scripts else self.start} {name}"
 

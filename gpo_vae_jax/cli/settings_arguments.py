@@ -32,7 +32,8 @@ def add_settings(parser: CommandParser) -> None:
     group.add_argument(
         "--config",
         metavar="FILE",
-        help="a .py file with get_config(), as in configs/, or the config.json of a run",
+        help="a .py file with get_config(), as in configs/, the config.json of a run, or the YAML "
+        "of the PyTorch original",
     )
     parser.group("presets", table=describe_presets())
 
@@ -90,6 +91,8 @@ def _of_file(name: str) -> Mapping[str, Any]:
         raise ConfigError(f"--config={name}: there is no such file in {Path.cwd()}; {hint}")
     if path.suffix == ".py":
         return _of_python(path)
+    if path.suffix in (".yaml", ".yml"):
+        return _of_yaml(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -97,6 +100,16 @@ def _of_file(name: str) -> Mapping[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"--config={name} must hold a JSON object, as config.json of a run does")
     return values
+
+
+def _of_yaml(path: Path) -> Mapping[str, Any]:
+    """Return the settings in the original's YAML; say which of its keys mean nothing here."""
+    from gpo_vae_jax.original.yaml_settings import read_yaml
+
+    found = read_yaml(path)
+    if found.unused:
+        print(f"note: {path}: left out, {', '.join(found.unused)}", file=sys.stderr)
+    return to_dict(found.config)
 
 
 def _of_python(path: Path) -> Mapping[str, Any]:

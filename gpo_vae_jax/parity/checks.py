@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpo_vae_jax import torch_port
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.evaluate.predictive_bound import predictive_iwelbo, sample_shared
 from gpo_vae_jax.model import bind
@@ -20,6 +19,7 @@ from gpo_vae_jax.model.cell_effects import cell_effects
 from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
+from gpo_vae_jax.original import state_dict
 from gpo_vae_jax.parity import records
 from gpo_vae_jax.parity.records import Record, Settings
 from gpo_vae_jax.spec import Spec
@@ -86,11 +86,11 @@ def check(path: str | Path) -> Result:
 
 def _check_loss(record: Record, settings: Settings) -> Result:
     spec = records.spec_of(settings, record["batch/qc"])
-    params = torch_port.from_torch(record.under("param/"), spec)
+    params = state_dict.from_torch(record.under("param/"), spec)
     context = records.context_of(record, "param/", spec.sizes)
     batch, noise = records.batch_of(record, "batch/"), records.noise_of(record, "noise/")
     gradients, parts = _gradients(params, context, batch, noise, spec=spec)
-    ours = torch_port.to_torch(gradients, spec)
+    ours = state_dict.to_torch(gradients, spec)
 
     recorded = record.under("grad/")
     _require_gradients(recorded, ours, spec)
@@ -112,7 +112,7 @@ def _check_train(record: Record, settings: Settings) -> Result:
     spec = records.spec_of(settings, record["batch0/qc"])
     train = records.optimiser_of(record, settings)
     spec = dataclasses.replace(spec, train=train)
-    params = torch_port.from_torch(record.under("param0/"), spec)
+    params = state_dict.from_torch(record.under("param0/"), spec)
     params = jax.tree.map(jnp.asarray, params)
     context = records.context_of(record, "param0/", spec.sizes)
     state = StepState(params, make_optimizer(train).init(params))
@@ -123,9 +123,9 @@ def _check_train(record: Record, settings: Settings) -> Result:
         state, parts = _step(state, context, batch, noise, spec=spec)
         losses.append(_relative(parts["loss"], record["losses"][i]))
         norms.append(_relative(parts["gradient_norm"], record["grad_norms_before_clip"][i]))
-    ours = torch_port.to_torch(state.params, spec)
+    ours = state_dict.to_torch(state.params, spec)
     final = record.under(f"param{n_steps}/")
-    trained = [entry.torch for entry in torch_port.entries(spec.model)]
+    trained = [entry.torch for entry in state_dict.entries(spec.model)]
     gaps = {name: np.abs(ours[name] - final[name]) for name in trained}
     close = np.concatenate([(gap <= PARAMETER).ravel() for gap in gaps.values()]).mean()
     largest = {name: _largest(gap) for name, gap in gaps.items()}
@@ -137,7 +137,7 @@ def _check_train(record: Record, settings: Settings) -> Result:
 
 def _check_decode(record: Record, settings: Settings) -> Result:
     spec = records.spec_of(settings, record["qc"])
-    params = torch_port.from_torch(record.under("param/"), spec, decoder_only=True)
+    params = state_dict.from_torch(record.under("param/"), spec, decoder_only=True)
     batch, errors = records.batch_of(record), {}
     latent = {name: record[f"latent/{name}"] for name in ("z_basal", "E", "mask", "qc_E")}
     counts_mean = head_of(spec.model.likelihood_key).draws_counts
@@ -156,7 +156,7 @@ def _check_decode(record: Record, settings: Settings) -> Result:
 
 def _check_iwelbo(record: Record, settings: Settings) -> Result:
     spec = records.spec_of(settings, record["batch/qc"])
-    params = torch_port.from_torch(record.under("param/"), spec)
+    params = state_dict.from_torch(record.under("param/"), spec)
     ours = predictive_iwelbo(
         params,
         records.statistics_of(record, "param/", spec.sizes),
@@ -183,7 +183,7 @@ def _kind_of(record: Record) -> Callable[[Record, Settings], Result]:
 
 def _require_gradients(recorded: Record, ours: dict[str, np.ndarray], spec: Spec) -> None:
     """Check that gradients are recorded for exactly the parameters that have one."""
-    expected = {entry.torch for entry in torch_port.entries(spec.model)}
+    expected = {entry.torch for entry in state_dict.entries(spec.model)}
     differ = {name for name in expected - set(recorded) if _largest(ours[name]) > ZERO}
     differ |= set(recorded) - expected
     if differ:

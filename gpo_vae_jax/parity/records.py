@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpo_vae_jax import config_io, torch_port
+from gpo_vae_jax import config_io
 from gpo_vae_jax.config import TrainConfig
 from gpo_vae_jax.errors import ConfigError, DataError
 from gpo_vae_jax.model.heads import head_of
+from gpo_vae_jax.original import state_dict
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Batch, Context, InputStatistics, Noise, SharedNoise, Sizes
 
@@ -153,7 +154,7 @@ def statistics_of(record: Record, params: str, sizes: Sizes) -> InputStatistics:
         names = ("x_mean", "x_std", "log_x_mean", "log_x_std")
         found = InputStatistics(*(record[f"stats/{name}"] for name in names))
     else:
-        found = torch_port.statistics_from_torch(record.under(params))
+        found = state_dict.statistics_from_torch(record.under(params))
     if found is None:
         zeros, ones = np.zeros(sizes.n_genes, np.float32), np.ones(sizes.n_genes, np.float32)
         found = InputStatistics(zeros, ones, zeros, ones)

@@ -1,17 +1,14 @@
 """PyTorch's parameters to ours and back, what shapes tell, and files that must not be trusted."""
 
-import argparse
 import itertools
-import os
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpo_vae_jax import torch_port
 from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.original import state_dict
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import InputStatistics, Sizes
 from tests.builders import SIZES, Case, configure, make_case
@@ -29,7 +26,7 @@ def tree_equal(first, second):
 
 
 def state_of(case: Case) -> dict[str, np.ndarray]:
-    return torch_port.to_torch(case.params, case.spec)
+    return state_dict.to_torch(case.params, case.spec)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +50,11 @@ def test_there_and_back_gives_the_same_parameters_and_settings(
     }
     sizes = Sizes(n_genes=7, n_treatments=4, n_perturbed=4, n_quality=2 if summed else 1)
     case = make_case(configure(changed), sizes)
-    state = torch_port.to_torch(case.params, case.spec, case.context.statistics)
+    state = state_dict.to_torch(case.params, case.spec, case.context.statistics)
     assert all(value.dtype == np.float32 for value in state.values())
-    tree_equal(torch_port.from_torch(state, case.spec), case.params)
-    assert torch_port.infer(state) == case.spec
-    found = torch_port.statistics_from_torch(state)
+    tree_equal(state_dict.from_torch(state, case.spec), case.params)
+    assert state_dict.infer(state) == case.spec
+    found = state_dict.statistics_from_torch(state)
     assert_statistics(found, case.context.statistics, case.spec.model.input_normalization)
 
 
@@ -77,26 +74,26 @@ def test_every_parameter_has_its_own_place_in_the_state():
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     parts = np.split(numbers, ends)
     numbered = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
-    state = torch_port.to_torch(jax.tree.unflatten(structure, numbered), case.spec)
-    trained = [state[entry.torch] for entry in torch_port.entries(DEFAULT)]
+    state = state_dict.to_torch(jax.tree.unflatten(structure, numbered), case.spec)
+    trained = [state[entry.torch] for entry in state_dict.entries(DEFAULT)]
     np.testing.assert_array_equal(np.sort(np.concatenate([np.ravel(v) for v in trained])), numbers)
 
 
 def test_the_generative_model_alone_can_be_read():
     case = make_case()
     state = {name: value for name, value in state_of(case).items() if name.startswith("model.")}
-    params = torch_port.from_torch(state, case.spec, decoder_only=True)
+    params = state_dict.from_torch(state, case.spec, decoder_only=True)
     tree_equal(params, {"decoder": case.params["decoder"]})
 
 
 def refusals(spoil) -> dict[str, str]:
     """Give, for every tensor in turn, what reading a state says where `spoil(state, name)`."""
     found, complete = {}, state_of(make_case())
-    for name in (entry.torch for entry in torch_port.entries(DEFAULT)):
+    for name in (entry.torch for entry in state_dict.entries(DEFAULT)):
         state = dict(complete)
         spoil(state, name)
         try:
-            torch_port.from_torch(state, SPEC)
+            state_dict.from_torch(state, SPEC)
             found[name] = "nothing"
         except DataError as error:
             found[name] = str(error)
@@ -118,84 +115,13 @@ def test_a_tensor_of_another_shape_is_named(axis):
 
 def test_a_state_without_a_mask_is_no_model():
     with pytest.raises(DataError, match="q_mask_logits"):
-        torch_port.infer({"guide.something": np.zeros(3)})
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch")
-
-
-def tensors(torch, state, prefix=""):
-    return {prefix + name: torch.from_numpy(np.array(value)) for name, value in state.items()}
-
-
-def test_a_saved_state_is_read_again(torch, tmp_path):
-    state = state_of(make_case())
-    torch_port.save_state(state, tmp_path / "weights.pt")
-    read = torch_port.load_state(tmp_path / "weights.pt")
-    assert read.keys() == state.keys()
-    tree_equal(read, state)
-
-
-def test_parameters_on_a_device_can_be_saved(torch, tmp_path):
-    state = {name: jnp.asarray(value) for name, value in state_of(make_case()).items()}
-    torch_port.save_state(state, tmp_path / "weights.pt")
-    tree_equal(torch_port.load_state(tmp_path / "weights.pt"), state)
-
-
-def test_a_lightning_checkpoint_gives_its_model_without_prefix(torch, tmp_path):
-    state = state_of(make_case())
-    checkpoint = {
-        "epoch": 3,
-        "global_step": 120,
-        "pytorch-lightning_version": "1.9.0",
-        "state_dict": {**tensors(torch, state, "predictor."), "other.weight": torch.zeros(2)},
-        "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": []}],
-        "hparams_name": "kwargs",
-        "hyper_parameters": argparse.Namespace(n_latent=3, lr=1e-3, names=["a", None]),
-    }
-    torch.save(checkpoint, tmp_path / "best.ckpt")
-    read = torch_port.load_state(tmp_path / "best.ckpt")
-    assert read.keys() == state.keys()
-    tree_equal(torch_port.from_torch(read, SPEC), make_case().params)
-    found = torch_port.infer(read)
-    assert (found.model.n_latent, found.sizes.n_genes) == (DEFAULT.n_latent, SIZES.n_genes)
-
-
-class Malicious:
-    """Make a folder when unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
-
-
-@pytest.mark.parametrize("old_format", [False, True])
-def test_a_file_that_would_run_code_is_refused_and_not_run(torch, tmp_path, old_format):
-    trace, file = tmp_path / "executed", tmp_path / "weights.ckpt"
-    content = {"state_dict": tensors(torch, state_of(make_case())), "extra": Malicious(trace)}
-    torch.save(content, file, _use_new_zipfile_serialization=not old_format)
-    with pytest.raises(DataError, match=r"weights\.ckpt"):
-        torch_port.load_state(file)
-    assert not trace.exists()
-    torch.load(file, weights_only=False)
-    assert trace.exists()  # the trap works
-
-
-@pytest.mark.parametrize("content", [{"state_dict": {"weight": 1}}, {"a": [1, 2]}, [1, 2]])
-def test_a_file_without_a_model_is_refused(torch, tmp_path, content):
-    torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(DataError, match=r"other\.pt"):
-        torch_port.load_state(tmp_path / "other.pt")
+        state_dict.infer({"guide.something": np.zeros(3)})
 
 
 def test_settings_that_leave_no_trace_keep_their_defaults():
     case = make_case(configure({"mask_prior": 0.7}))
     state = {name: value for name, value in state_of(case).items() if "p_mask" not in name}
-    found = torch_port.infer(state)
+    found = state_dict.infer(state)
     assert case.spec.model.mask_prior == 0.7
     assert found.model.mask_prior == ModelConfig().mask_prior
     assert found.sizes.n_perturbed == SIZES.n_treatments

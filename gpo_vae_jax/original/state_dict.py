@@ -1,11 +1,10 @@
-"""Convert parameters of the PyTorch original to ours and back; only files need torch itself."""
+"""Parameters of the PyTorch original to ours and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
 from operator import getitem
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -169,57 +168,6 @@ def infer(state: State) -> Spec:
     n_treatments = mask.shape[0]
     n_quality = state.get("model.p_qc_E_loc", np.zeros((1, 1))).shape[0]
     return Spec(Sizes(n_genes, n_treatments, n_treatments, n_quality), config)
-
-
-def load_state(path: str | Path) -> dict[str, np.ndarray]:
-    """Read a state_dict from a .pt file or a Lightning .ckpt, executing no pickle.
-
-    Torch loads weights only: tensors, plain values and the types of the allow-list below. The
-    prefix of a wrapping module is removed from the names, which then begin with "guide." or
-    "model.".
-
-    Raises:
-      ImportError: torch is not installed.
-      DataError: the file holds other types, or no such model.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError("reading .pt and .ckpt files needs torch: pip install torch") from error
-    import argparse
-    import collections
-    import pickle
-
-    allowed = [argparse.Namespace, collections.OrderedDict, collections.defaultdict, dict]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError) as error:
-        raise DataError(f"{path} cannot be read by torch: {error}") from error
-    except pickle.UnpicklingError as error:
-        raise DataError(
-            f"{path} holds more than tensors and plain values, which is never loaded. Save the "
-            "weights alone where the file was made: "
-            "torch.save(module.state_dict(), 'weights.pt')"
-        ) from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
-    tensors = {
-        str(k): v.detach().cpu().numpy() for k, v in state.items() if isinstance(v, torch.Tensor)
-    }
-    marker = "guide.param_dict.q_mask_"
-    prefix = next((k[: k.index(marker)] for k in tensors if marker in k), None)
-    if prefix is None:
-        raise DataError(f"{path} holds no GPO-VAE: it has no tensor {marker}logits or _probs")
-    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def save_state(state: State, path: str | Path) -> None:
-    """Write a state_dict that torch can load (needs torch)."""
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError("writing .pt files needs torch: pip install torch") from error
-    torch.save({name: torch.from_numpy(np.array(value)) for name, value in state.items()}, path)
 
 
 def _mlp(theirs: str, ours: tuple[str, ...], blocks: tuple[str, ...], n_layers: int) -> list[Entry]:

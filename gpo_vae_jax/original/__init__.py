@@ -1,0 +1,1 @@
+"""The PyTorch original's files: checkpoints and settings, read safely, and written back."""
