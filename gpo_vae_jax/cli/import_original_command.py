@@ -24,7 +24,7 @@ from gpo_vae_jax.errors import ConfigError
 
 def define(parser: CommandParser) -> None:
     """Add the options."""
-    parser.takes("--checkpoint=FILE --data=PREPARED.h5ad --output=DIR [options]")
+    parser.takes("--checkpoint=FILE --data=FILE --output=DIR")
     files = parser.group("files")
     files.add_argument("--checkpoint", metavar="FILE", help="a .ckpt or .pt file (required)")
     files.add_argument("--data", metavar="FILE", help="the prepared file (required)")

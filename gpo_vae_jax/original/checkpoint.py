@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpo_vae_jax.errors import DataError
-from gpo_vae_jax.original.inert_pickle import Called, everything_in
+from gpo_vae_jax.original.inert_values import Called, everything_in
 from gpo_vae_jax.original.torch_archive import read_archive
 
 _MARKER = "guide.param_dict.q_mask_"

@@ -9,10 +9,11 @@ run are the caller's `builders`, such as the one that makes an array of a tensor
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gpo_vae_jax.errors import DataError
+from gpo_vae_jax.original.inert_values import Called, Named
 
 LARGEST = 1 << 28  # bytes of a pickle without its tensors
 _OPENINGS = {"PROTO", "FRAME"}
@@ -22,31 +23,7 @@ _VALUES = {
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
     *("BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
 }
-_PLAIN = (str, bytes, int, float, bool, type(None))  # keys; a tuple of these is one, too
-
-
-class Named:
-    """A class or function that the pickle names; it is not looked up."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-
-class Called:
-    """What a call would have returned, or an object: the name and what it was given."""
-
-    def __init__(self, name: str, arguments: Any):
-        self.name = name
-        self.arguments = arguments
-        self.state: Any = None  # what the pickle would have set
-        self.items: list[Any] = []  # what it would have appended
-        self.entries: list[tuple[Any, Any]] = []  # what it would have stored by key
-
-    def __repr__(self) -> str:
-        return f"<{self.name}(...)>"
+_PLAIN = (str, bytes, int, float)  # keys, as None is; a tuple of these is one, too
 
 
 Builders = Mapping[str, Callable[..., Any]]
@@ -291,23 +268,5 @@ def _store(target: Any, values: list[Any]) -> None:
 def _is_key(key: Any) -> bool:
     """Return whether hashing a key is safe: deep tuples would exhaust the C stack."""
     if isinstance(key, tuple):
-        return all(isinstance(part, _PLAIN) for part in key)
-    return isinstance(key, (*_PLAIN, Named, Called))
-
-
-def everything_in(value: Any) -> Iterator[Any]:
-    """Yield every value that can be reached from one, each once, whatever refers to what."""
-    seen: set[int] = set()
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        if isinstance(one, dict):
-            waiting.extend(one.values())
-        elif isinstance(one, (list, tuple)):
-            waiting.extend(one)
-        elif isinstance(one, Called):
-            waiting.extend((one.arguments, one.state, one.items, one.entries))
+        return all(part is None or isinstance(part, _PLAIN) for part in key)
+    return key is None or isinstance(key, (*_PLAIN, Named, Called))

@@ -17,7 +17,7 @@ import numpy as np
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.files import written_beside
 from gpo_vae_jax.original import inert_pickle
-from gpo_vae_jax.original.inert_pickle import Named
+from gpo_vae_jax.original.inert_values import Named
 
 _TYPES = {
     "FloatStorage": np.float32,
