@@ -47,6 +47,7 @@ class SimulateConfig:
     escape_fraction: float = 0.0  # share of perturbed cells without the perturbation's effect
     n_batches: int = 1  # number of batches
     batch_effect: float = 0.3  # spread of log expression between batches, for each gene
+    batch_imbalance: float = 0.0  # share of a perturbation's cells that is in a batch of its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +106,8 @@ class PrepareConfig:
     )
     qc_largest_share: float = 0.2  # a metric that alone fails a larger share is left out
     scrublet: Literal["off", "whole", "batch", "slices"] = "off"  # how doublets are found
-    batch_key: str = ""  # obs column of batches, for scrublet=batch
+    batch_key: str = ""  # obs column of batches: a covariate; matched within; scrublet=batch
+    covariates: tuple[str, ...] = ()  # further obs columns of categories for the model
     backend: Literal["auto", "scanpy", "rapids"] = "auto"  # auto: rapids where it works
 
     # Network genes and matched controls

@@ -63,7 +63,7 @@ def _check_simulate(s: SimulateConfig) -> None:
         _positive(f"config.simulate.{name}", getattr(s, name))
     for name in (
         *("control_fraction", "fail_fraction", "doublet_fraction", "double_fraction"),
-        *("knockdown", "cycles", "escape_fraction"),
+        *("knockdown", "cycles", "escape_fraction", "batch_imbalance"),
     ):
         _between(f"config.simulate.{name}", getattr(s, name), 0, 1)
     _between("config.simulate.seed", s.seed, 0, _LARGEST_SEED)

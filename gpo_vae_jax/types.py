@@ -38,6 +38,7 @@ class Sizes:
     # it is not measured; empty where no program needs it (`Spec.of`)
     unseen: tuple[int, ...] = ()  # positions of the treatments that no training cell carries; empty
     # where no program needs it, too
+    categories: tuple[tuple[int, ...], ...] = ()  # training cells in each category, by covariate
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Sizes:
@@ -45,6 +46,7 @@ class Sizes:
         values: dict[str, Any] = dict(record)
         for name in ("network_genes", "unseen"):
             values[name] = tuple(values.get(name, ()))
+        values["categories"] = tuple(tuple(cells) for cells in values.get("categories", ()))
         return cls(**values)
 
 
@@ -64,6 +66,8 @@ class Batch(NamedTuple):
     weight: Array  # [B] 1, or 0 for a row that pads the last batch of an epoch
     rows: Array | None = None  # [R'] int32, the dosage columns that `perturbation` then indexes: a
     # superset of those with cells in the batch; None: the first R
+    covariates: Array | None = None  # [B, K] int32, the cell's rows of the table of categories, one
+    # for each covariate; -1: no training cell has the category. None: the data has no covariates
 
 
 class InputStatistics(NamedTuple):
@@ -176,6 +180,8 @@ class Dataset:
     true_network: np.ndarray | None = None  # [T, T] signed truth of simulated data
     true_effects: Mapping[str, np.ndarray] | None = None  # label -> [n] true latent, simulated data
     screen: ScreenQuality = ScreenQuality()
+    covariates: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    # column -> categories that training cells have, in the order of `Batch.covariates`
 
     @property
     def sizes(self) -> Sizes:
@@ -190,4 +196,15 @@ class Dataset:
             n_quality,
             network_genes=tuple(place.get(name, -1) for name in self.treatments),
             unseen=tuple(np.flatnonzero(cells == 0).tolist()),
+            categories=self._categories(),
         )
+
+    def _categories(self) -> tuple[tuple[int, ...], ...]:
+        """Return the number of training cells in each category, by covariate."""
+        codes = self.splits["train"].cells.covariates
+        if codes is None:
+            return ()
+        lengths = [len(names) for names in self.covariates.values()]
+        cells = np.bincount(np.asarray(codes).ravel(), minlength=sum(lengths))
+        parts = np.split(cells, np.cumsum(lengths)[:-1])
+        return tuple(tuple(part.tolist()) for part in parts)

@@ -195,7 +195,7 @@ RANGES = {
             [-0.1, 1.1],
             [0.0, 1.0],
         ),
-        "cycles escape_fraction": ([-0.1, 1.1], [0.0, 1.0]),
+        "cycles escape_fraction batch_imbalance": ([-0.1, 1.1], [0.0, 1.0]),
         "n_hidden": ([-1], [0, 500]),
         "edges_per_gene saturation batch_effect": ([-0.1], [0.0]),
         "median_umi dispersion": ([0.0, -1.0], [1.0]),

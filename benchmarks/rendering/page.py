@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rendering import accuracy_tables, held_out_tables, plots, single_results, tables
+from benchmarks.rendering import (
+    accuracy_tables,
+    batch_tables,
+    held_out_tables,
+    plots,
+    single_results,
+    tables,
+)
 
 Found = Mapping[str, Sequence[dict[str, Any]]]
 FILES = ("step", "sizes", "profile", "precision", "epoch", "startup", "evaluate", "seeds",
-         "prepare", "effects", "network_stats", "accuracy", "held_out", "models")  # fmt: skip
+         "prepare", "effects", "network_stats", "accuracy", "held_out", "batches", "models")  # fmt: skip
 MISSING = "Not measured yet: `python -m benchmarks.{command}`."
 
 INTRO = """\
@@ -94,6 +101,12 @@ cells with two. Skill is the mean lead in r over other genes of the network over
 with its standard error, over the perturbations of all seeds. The simulations spread changes along a
 network, as the model does: skill there is no promise for a screen."""
 
+BATCHES = """\
+Pearson r of predicted effects with the true ones, that is those in all cells of the same screen
+simulated without batch effects, and with those of test cells; means over seeds. Without `batch_key`
+the effects of test cells are confounded by batches, too: of each perturbation, 70 % of the cells are
+in one batch."""
+
 MODELS = """\
 A step of the accurate model beside one of the published model, of one batch size and number of
 particles, taking turns. The products of the accurate model are those of its own sizes
@@ -145,6 +158,7 @@ def text(found: Found, links: Mapping[str, str]) -> str:
         ("Accuracy", ACCURACY, "accuracy", accuracy_tables.tables(found["accuracy"]), ""),
         ("Perturbations that training has not seen", HELD_OUT, "held_out",
          held_out_tables.held_out(found["held_out"]), ""),
+        ("Batches", BATCHES, "batches", batch_tables.batches(found["batches"]), ""),
         ("Both models", MODELS, "models", single_results.models(found["models"]), ""),
         ("Preparation", "", "prepare", single_results.preparation(found["prepare"]), ""),
     ]  # fmt: skip

@@ -39,6 +39,7 @@ def from_arrays(
     conventions: Conventions = _CONVENTIONS,
     true_network: np.ndarray | None = None,
     true_effects: Mapping[str, np.ndarray] | None = None,
+    covariates: Mapping[str, np.ndarray] | None = None,
     config: DataConfig = _DEFAULT,
 ) -> Dataset:
     """Build a Dataset from the arrays of all N cells (docs/method.md 1).
@@ -60,6 +61,8 @@ def from_arrays(
       conventions: the control label, other names of genes, quality thresholds.
       true_network: [T, T] signed network of simulated data.
       true_effects: the true latent effect of each label of simulated data.
+      covariates: by name, the category of each cell, [N] text; those that no training cell has are
+        taken for unknown.
       config: only `mask_test` is used: treatments whose dosage is set to 0.
 
     Raises:
@@ -98,6 +101,7 @@ def from_arrays(
     library = count_matrix.library_size(counts)
     counterfactual = count_matrix.narrow(counterfactual, "counterfactual")
     rows = {name: np.flatnonzero(split == name) for name in SPLITS}
+    categories, category = labels.category_codes(covariates or {}, rows["train"], n)
     factor = count_matrix.normalisation(library)
     columns = count_matrix.gene_columns(treatments, genes)
     if (columns < 0).all():
@@ -128,6 +132,7 @@ def from_arrays(
             counterfactual=counterfactual[at],
             delta=delta[at],
             weight=np.ones(len(at), np.float32),
+            covariates=None if category is None else category[at],
         )
         context = _context(batch, statistics, columns >= 0, n_training=len(rows["train"]))
         splits[name] = Split(batch, context)
@@ -143,6 +148,7 @@ def from_arrays(
         conventions=conventions,
         true_network=true_network,
         true_effects=true_effects,
+        covariates=categories,
     )
 
 

@@ -1,9 +1,9 @@
-"""Perturbation labels of cells: the genes they name, and the dosage columns of those genes."""
+"""Labels of cells: the genes that perturbations name, their dosage columns, and categories."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -203,3 +203,31 @@ def without_treatments(
     return np.where(keep, perturbation, 0).astype(np.int32), np.where(keep, dosage, 0).astype(
         np.float32
     )
+
+
+def category_codes(
+    covariates: Mapping[str, np.ndarray], training: np.ndarray, n_cells: int
+) -> tuple[dict[str, tuple[str, ...]], np.ndarray | None]:
+    """Return the categories of each covariate, sorted, and the rows of each cell, [N, K] int32.
+
+    Args:
+      covariates: by name, the category of each cell, [N] text.
+      training: rows of the training cells. Categories that none of them has get -1.
+      n_cells: N.
+
+    Raises:
+      DataError: a covariate does not have N values.
+    """
+    categories, columns, start = {}, [], 0
+    for name, values in covariates.items():
+        text = np.asarray(values, dtype=str)
+        if text.shape != (n_cells,):
+            raise DataError(f"the covariate {name!r} has shape {text.shape}; expected ({n_cells},)")
+        known = np.unique(text[training])
+        at = np.minimum(np.searchsorted(known, text), len(known) - 1)
+        columns.append(np.where(known[at] == text, start + at, -1))
+        categories[name] = tuple(known.tolist())
+        start += len(known)
+    if not columns:
+        return {}, None
+    return categories, np.stack(columns, axis=1).astype(np.int32)

@@ -12,6 +12,7 @@ from gpo_vae_jax.config import ModelConfig
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.cell_effects import CellEffects
 from gpo_vae_jax.model.cells import in_turn
+from gpo_vae_jax.model.covariates import CovariateTerms
 from gpo_vae_jax.model.efficacy import Efficacy
 from gpo_vae_jax.model.expected_log import expected_log1p
 from gpo_vae_jax.model.heads import Distribution, Head, HeadParams, Linear, head_of
@@ -42,6 +43,8 @@ class Decoder(nn.Module):
         else:
             blocks = (("basal", c.n_latent), ("effect", s.n_treatments), ("quality", c.n_latent))
         self.mlp = ResidualMLP(blocks, c.decoder_n_hidden, c.decoder_n_layers + 1)
+        if s.categories:
+            self.covariates = CovariateTerms(self.spec, c.decoder_n_hidden)
         head, zeros = head_of(c.likelihood_key), nn.initializers.zeros_init()
         self.head_layers = {
             name: Dense(c.decoder_n_hidden, s.n_genes, name=name) for name in head.linear
@@ -49,7 +52,14 @@ class Decoder(nn.Module):
         shapes = {**dict.fromkeys(head.per_gene, (s.n_genes,)), **head.shared}
         self.head_arrays = {name: self.param(name, zeros, shape) for name, shape in shapes.items()}
 
-    def hidden(self, basal: Array, effects: CellEffects, quality: Array, failed: Array) -> Array:
+    def hidden(
+        self,
+        basal: Array,
+        effects: CellEffects,
+        quality: Array,
+        failed: Array,
+        covariates: Array | None = None,
+    ) -> Array:
         """Return the last hidden layer, [P, B, H].
 
         Propagated effects do not enter it (see `change`). Latent effects are multiplied by their
@@ -60,11 +70,14 @@ class Decoder(nn.Module):
           effects: of the cells' perturbations.
           quality: [P, Q, L] qcE.
           failed: [B] the quality to decode: 1 adds the effects of all quality columns.
+          covariates: [B, K] of the cells, where the data has any; None: of an average cell.
         """
         name = dict.fromkeys(("basal", "effect", "quality"), "latent")
         if not self.spec.model.sum_mode:
             name = {block: block for block in name}
         shares = self.mlp.project(name["basal"], basal)
+        if self.spec.sizes.categories:
+            shares = shares + self.covariates(covariates)[None]
         if self.spec.model.effect == "latent":
             of_effects = effects.through(lambda rows: self.mlp.project(name["effect"], rows))
             shares = shares + in_turn(of_effects, basal.shape[0])

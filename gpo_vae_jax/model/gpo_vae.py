@@ -45,6 +45,9 @@ class GPOVAE(nn.Module):
         decoder.distribution(hidden, jnp.ones(1), decoder.change(none))
         if c.escape_prior:
             decoder.efficacy.shares()
+        if s.categories:
+            guide.covariates(None)
+            decoder.covariates(None)
 
 
 def bind(params: Params, spec: Spec) -> GPOVAE:

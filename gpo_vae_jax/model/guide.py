@@ -12,6 +12,7 @@ from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.blocks import over_last
 from gpo_vae_jax.model.cell_effects import CellEffects, cell_effects
 from gpo_vae_jax.model.cells import Perturbed, for_particles
+from gpo_vae_jax.model.covariates import CovariateTerms
 from gpo_vae_jax.model.layers import GaussianHead
 from gpo_vae_jax.model.tables import gaussian_kl, mask_kl, mean_init, spread_init
 from gpo_vae_jax.spec import Spec
@@ -59,6 +60,8 @@ class Guide(nn.Module):
         self.basal_encoder = GaussianHead(
             blocks, c.basal_encoder_n_hidden, c.basal_encoder_n_layers, c.n_latent
         )
+        if s.categories:
+            self.covariates = CovariateTerms(self.spec, c.basal_encoder_n_hidden)
 
     def mask_values(self) -> Array:
         """Return the parameter of q(M), [T, T]: finite logits, or probabilities within [0, 1]."""
@@ -152,9 +155,15 @@ class Guide(nn.Module):
         present = jnp.maximum(self.mask_probs(), jnp.eye(n))
         return mask_kl(self.mask_logits(), config.mask_prior), present * of_effects
 
-    def encode_counts(self, counts: Array, statistics: InputStatistics) -> Array:
-        """Return what the counts [B, G] add to the basal encoder's first layer, [B, H]."""
-        return self.basal_encoder.project("expression", self._normalise(counts, statistics))
+    def encode_counts(
+        self, counts: Array, statistics: InputStatistics, covariates: Array | None = None
+    ) -> Array:
+        """Return what counts [B, G] and covariates add to the basal encoder's first layer, [B, H].
+
+        Without the covariates [B, K], those of an average cell are taken where the data has any.
+        """
+        encoded = self.basal_encoder.project("expression", self._normalise(counts, statistics))
+        return encoded + self.covariates(covariates) if self.spec.sizes.categories else encoded
 
     def basal_posteriors(
         self, encoded: Array, effects: CellEffects, quality: Array, *told: Array
@@ -187,7 +196,7 @@ class Guide(nn.Module):
         self, batch: Batch, statistics: InputStatistics, effects: CellEffects, quality: Array
     ) -> Posterior:
         """Return q(z_basal | x, d, c, E, M, C) of cells as they are (see `basal_posteriors`)."""
-        encoded = self.encode_counts(batch.counts, statistics)
+        encoded = self.encode_counts(batch.counts, statistics, batch.covariates)
         (posterior,) = self.basal_posteriors(encoded, effects, quality, batch.qc_fail)
         return posterior
 

@@ -50,10 +50,11 @@ def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) ->
     effects = guide.effects(shared, batch, batch.rows)
     if model.spec.objective.beta:
         both = jnp.concatenate([batch.counts, batch.counterfactual])
-        counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics), 2)
+        twice = None if batch.covariates is None else jnp.tile(batch.covariates, (2, 1))
+        counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics, twice), 2)
         second = guide.sample_shared(noise.counterfactual, batch.rows)
     else:
-        counts = guide.encode_counts(batch.counts, context.statistics)
+        counts = guide.encode_counts(batch.counts, context.statistics, batch.covariates)
     own, opposite = batch.qc_fail, 1 - batch.qc_fail
     basal, flipped = guide.basal_posteriors(counts, effects, shared.quality, own, opposite)
     basal = Posterior(*(in_turn(values, noise.basal.shape[0]) for values in basal))
@@ -89,7 +90,7 @@ def last_hidden(
 ) -> Float[Array, "P B H"]:
     """Return the last hidden layer under each cell's own quality, [P, B, H]."""
     quality = in_turn(shared.quality, basal.shape[0])
-    return model.decoder.hidden(basal, effects, quality, failed(batch))
+    return model.decoder.hidden(basal, effects, quality, failed(batch), batch.covariates)
 
 
 def mean_over_cells(values: Float[Array, "P B"], batch: Batch) -> Float[Array, ""]:

@@ -39,6 +39,9 @@ def own_profiles(
 ) -> Array:
     """Return the expected profile of cells as they are, [2, P, B, G].
 
+    Covariates are known to the encoder; what is decoded is a cell of average ones, so that
+    perturbations can be compared that are spread unevenly over batches.
+
     The first axis is log2(1 + counts per 10,000), then counts.
 
     Args:
@@ -53,7 +56,7 @@ def own_profiles(
     decoder, shared, effects, basal, key = _lent(
         params, statistics, cells, numbers, particles, seed, spec
     )
-    hidden = decoder.hidden(basal, effects, shared.quality, failed(cells))
+    hidden = decoder.hidden(basal, effects, shared.quality, failed(cells))  # of an average batch
     size = cells.library_size.astype(jnp.float32)
     keys = row_keys(key, particles, numbers)
     acting = _profile(decoder, hidden, decoder.change(effects), size, keys)
@@ -103,7 +106,11 @@ def lent_profiles(
         jnp.tile(effects.dosage, (n_cells, 1)),
     )
     quality = jnp.repeat(failed(lenders), n_conditions)
-    hidden = decoder.hidden(jnp.repeat(basal, n_conditions, 1), every, shared.quality, quality)
+    own = lenders.covariates  # every lender stays in its batch
+    covariates = None if own is None else jnp.repeat(own, n_conditions, 0)
+    hidden = decoder.hidden(
+        jnp.repeat(basal, n_conditions, 1), every, shared.quality, quality, covariates
+    )
     keys = jax.vmap(
         lambda cell: jax.vmap(lambda key: jax.random.fold_in(key, cell))(
             row_keys(key, particles, conditions.number).reshape(-1)
@@ -115,7 +122,7 @@ def lent_profiles(
     values = _profile(decoder, hidden, decoder.change(every), size, keys)
     values = values.reshape(2, len(particles), n_cells, n_conditions, -1)
     if spec.model.escape_prior:  # an escaped cell is the same under every condition
-        alone = decoder.hidden(basal, own_effects, shared.quality, failed(lenders))
+        alone = decoder.hidden(basal, own_effects, shared.quality, failed(lenders), own)
         size, keys = lenders.library_size.astype(jnp.float32), row_keys(key, particles, numbers)
         values = _mixture(
             values, _escaped(decoder, alone, size, keys)[:, :, :, None], of_rows, decoder

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from gpo_vae_jax.types import Dataset
+from gpo_vae_jax.types import Batch, Dataset
 
 RIDGE = 0.1  # penalty of `ridge_deconvolution`, on natural-log changes
 _PER = 10_000.0  # counts to which cells are scaled before the logarithm
@@ -15,7 +17,8 @@ def pair_changes(dataset: Dataset, split: str = "train") -> tuple[np.ndarray, np
     """Return the log fold change of every (source, target) pair and its standard error, [T, T].
 
     It is the mean over cells in which the source alone is perturbed minus the mean over control
-    cells, of log(1 + counts per 10,000) of the target. nan where the source has no such cells (or
+    cells, of log(1 + counts per 10,000) of the target; where the data has batches, those of the
+    same batches. nan where the source has no such cells (or
     fewer than two, for the error), or the target is not measured. Treatments that `mask_test` hides
     have none.
     """
@@ -26,10 +29,15 @@ def pair_changes(dataset: Dataset, split: str = "train") -> tuple[np.ndarray, np
     sums, squares = np.zeros((2, number, len(measured)))
     size = np.maximum(np.asarray(cells.library_size, np.float64), 1)
     rows = np.flatnonzero(group >= 0)
+
+    def values_of(at: np.ndarray) -> np.ndarray:
+        counts = np.asarray(cells.counts[at], np.float64)[:, columns[measured]]
+        return np.log1p(counts * (_PER / size[at])[:, None])
+
+    batch, shift = _shifts(cells, group == n, values_of, len(measured))
     for start in range(0, len(rows), _ROWS):
         at = rows[start : start + _ROWS]
-        counts = np.asarray(cells.counts[at], np.float64)[:, columns[measured]]
-        values = np.log1p(counts * (_PER / size[at])[:, None])
+        values = values_of(at) if batch is None else values_of(at) - shift[batch[at]]
         member = (group[at][None] == np.arange(number)[:, None]).astype(np.float64)
         sums += member @ values
         squares += member @ np.square(values)
@@ -71,6 +79,34 @@ def ridge_deconvolution(change: np.ndarray, penalty: float = RIDGE) -> np.ndarra
                 gram = x.T @ x + penalty * np.eye(x.shape[1])
                 weights[others, target] = np.linalg.solve(gram, x.T @ y)
     return weights
+
+
+def _shifts(
+    cells: Batch,
+    is_control: np.ndarray,
+    values_of: Callable[[np.ndarray], np.ndarray],
+    n_genes: int,
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Return the batch of each cell, and the mean of its controls minus that of all, [b + 1, n].
+
+    The last row, of cells whose batch is unknown, is 0, as are batches without controls. The batch
+    is the first covariate; None without any.
+    """
+    if cells.covariates is None:
+        return None, np.zeros((0, n_genes))
+    batch = np.asarray(cells.covariates)[:, 0]
+    n = int(batch.max(initial=-1)) + 1
+    sums, counted = np.zeros((n, n_genes)), np.zeros(n)
+    rows = np.flatnonzero(is_control & (batch >= 0))
+    for start in range(0, len(rows), _ROWS):
+        at = rows[start : start + _ROWS]
+        np.add.at(sums, batch[at], values_of(at))
+        np.add.at(counted, batch[at], 1)
+    every = sums.sum(axis=0) / max(counted.sum(), 1)
+    there = counted > 0
+    mean = np.divide(sums, counted[:, None], out=np.zeros(sums.shape), where=there[:, None])
+    shift = np.where(there[:, None], mean - every[None], 0)
+    return batch, np.concatenate([shift, np.zeros((1, n_genes))])
 
 
 def _groups(dataset: Dataset, split: str) -> np.ndarray:

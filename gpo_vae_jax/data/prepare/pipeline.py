@@ -20,6 +20,7 @@ from gpo_vae_jax.data.prepare.matching.control_matching import delta_expression,
 from gpo_vae_jax.data.prepare.network_genes import check_choice, other_genes
 from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
+from gpo_vae_jax.data.prepare.raw.covariate_columns import note_categories
 from gpo_vae_jax.data.prepare.raw.features import find_genes
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import joined_by
 from gpo_vae_jax.data.prepare.raw.published_columns import Recorded
@@ -88,6 +89,8 @@ def prepare(
     keep[loaded.keep] = trained
     names = names[rows]
     code, is_control = raw.cells.code[rows], raw.cells.is_control[rows]
+    covariates = {name: values[rows] for name, values in raw.covariates.items()}
+    note_categories(covariates, split, is_control, log)
     separator = joined_by([raw.cells.genes[c] for c in np.unique(code)])
     doublet = find_doublets(raw, loaded, config, log)
     doublet = None if doublet is None else doublet[keep]
@@ -119,8 +122,9 @@ def prepare(
     matched = _recorded_matches(raw.recorded, rows, split, log)
     if matched is None:
         of_perturbed = expression[:, : len(perturbed)]
-        matched = match_controls(of_perturbed, code, split, is_control, config.matching)
-        log.done(by=config.matching)
+        batch = covariates.get(config.batch_key)
+        matched = match_controls(of_perturbed, code, split, is_control, config.matching, batch)
+        log.done(by=config.matching, **({} if batch is None else {"within": config.batch_key}))
     delta = delta_expression(expression, matched)
 
     log.start("assembly")
@@ -130,6 +134,7 @@ def prepare(
             "split": pd.Categorical(split),
             "matched_control": names[matched],
             **({} if raw.guide is None else {"guide": pd.Categorical(raw.guide[rows])}),
+            **{name: pd.Categorical(values) for name, values in covariates.items()},
             **quality.columns,
         },
         index=names,
@@ -150,7 +155,7 @@ def prepare(
         config, log, tally, quality.thresholds,
         treatments=treatments, n_perturbed=len(perturbed), separator=separator,
         unmeasured=sorted(set(perturbed) - set(raw.genes)), control=control,
-        labels=_renamed(raw.text[rows], label),
+        labels=_renamed(raw.text[rows], label), covariates=list(covariates),
     )  # fmt: skip
     return anndata.AnnData(
         X=counts[back],

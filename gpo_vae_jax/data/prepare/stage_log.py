@@ -62,6 +62,7 @@ def make_record(
     unmeasured: Sequence[str],
     control: str,
     labels: Mapping[str, str],
+    covariates: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the entry of uns (docs/data.md), without times, so that files can be compared."""
     return {
@@ -73,6 +74,7 @@ def make_record(
         "unmeasured": json.dumps(list(unmeasured)),
         "settings": json.dumps(dataclasses.asdict(config)),
         "labels": json.dumps(labels),
+        **({"covariates": json.dumps(list(covariates))} if covariates else {}),
         "thresholds": json.dumps(thresholds),
         "stages": json.dumps(log.stages),
         "notes": json.dumps(log.notes),

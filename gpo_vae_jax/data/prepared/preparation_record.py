@@ -30,6 +30,7 @@ class PreparationRecord(NamedTuple):
     gene_name_key: str  # var column with other names of the genes
     quality_limits: dict[str, dict[str, float]]  # by MADs, then by metric
     matches_elsewhere: int  # recorded matches that are in another split
+    covariates: tuple[str, ...] = ()  # obs columns of categorical covariates
 
 
 def read_record(uns: Mapping[str, Any]) -> PreparationRecord:
@@ -68,6 +69,7 @@ def read_record(uns: Mapping[str, Any]) -> PreparationRecord:
         gene_name_key=key,
         quality_limits=_limits(record),
         matches_elsewhere=_matches_elsewhere(record),
+        covariates=tuple(_json(record, "covariates", [], str)),
     )
 
 

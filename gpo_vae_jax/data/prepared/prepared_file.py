@@ -88,6 +88,7 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
         conventions=_conventions(adata, record),
         true_network=true_network,
         true_effects=true_effects,
+        covariates={name: cell_fields.text_of(adata, name) for name in record.covariates},
         config=config,
     )
     return dataclasses.replace(dataset, screen=read_screen(adata.uns[RECORD]))

@@ -78,7 +78,7 @@ def simulate(config: SimulateConfig = _DEFAULT) -> anndata.AnnData:
     escaped = _escaped(config, targets)
     acting = np.where(escaped, 0, targets)
     log_rate = (base + np.concatenate([change, change @ reach], axis=1))[acting]
-    batch, shift = _batches(config)
+    batch, shift = _batches(config, targets)
     if config.n_batches > 1:
         log_rate += shift[batch]
 
@@ -160,14 +160,21 @@ def _escaped(config: SimulateConfig, targets: np.ndarray) -> np.ndarray:
     return (drawn < config.escape_fraction) & (targets != 0)
 
 
-def _batches(config: SimulateConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Return the batch of each cell, [N], whatever its perturbation, and the shift of each gene.
+def _batches(config: SimulateConfig, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the batch of each cell, [N], and the shift of each gene, [n_batches, n_genes].
 
-    Shifts of log expression are [n_batches, n_genes].
+    Shifts are of log expression. Cells are in batches at random; with `batch_imbalance` that share
+    of each perturbation's cells is in one batch, which differs between perturbations. Controls (of
+    target 0) stay spread over all.
     """
     rng = generator_of(config, "batches")
     shift = rng.normal(0, config.batch_effect, (config.n_batches, config.n_genes))
-    return rng.integers(config.n_batches, size=config.n_cells), shift
+    batch = rng.integers(config.n_batches, size=config.n_cells)
+    if config.batch_imbalance:
+        own = rng.integers(config.n_batches, size=targets.max() + 1)
+        moved = (targets > 0) & (rng.random(config.n_cells) < config.batch_imbalance)
+        batch = np.where(moved, own[targets], batch)
+    return batch, shift
 
 
 def _negative_binomial(

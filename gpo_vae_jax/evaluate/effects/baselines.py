@@ -11,6 +11,7 @@ from gpo_vae_jax.evaluate.effects.observed_effects import (
     SCALE,
     TRANSFORMS,
     GroupSums,
+    batch_shifts,
     effects_of,
     group_sums,
     label_numbers,
@@ -39,10 +40,10 @@ def halves_of(
         rows = np.flatnonzero(number == group)
         rows = rows[np.argsort(draw[rows], kind="stable")]
         second[rows[-(-len(rows) // 2) :]] = True
-    of_split = dataset.splits[split]
+    of_split, shifts = dataset.splits[split], batch_shifts(dataset, split)
     return (
-        group_sums(of_split, np.where(second, -1, number), len(names)),
-        group_sums(of_split, np.where(second, number, -1), len(names)),
+        group_sums(of_split, np.where(second, -1, number), len(names), shifts=shifts),
+        group_sums(of_split, np.where(second, number, -1), len(names), shifts=shifts),
     )
 
 

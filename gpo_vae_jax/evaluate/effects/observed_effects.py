@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -32,8 +33,20 @@ class GroupSums:
         return GroupSums(sums, squares, self.n_cells + other.n_cells)
 
 
+class Shifts(NamedTuple):
+    """By how much control cells of each category differ from all control cells."""
+
+    category: np.ndarray  # [N] of each cell; -1: unknown, or without control cells
+    shift: Mapping[str, np.ndarray]  # by transform, [categories, G]
+
+
 def group_sums(
-    split: Split, groups: np.ndarray, n_groups: int, *, passed_only: bool = False
+    split: Split,
+    groups: np.ndarray,
+    n_groups: int,
+    *,
+    passed_only: bool = False,
+    shifts: Shifts | None = None,
 ) -> GroupSums:
     """Sum the transformed counts of each group's cells, in chunks of rows.
 
@@ -42,6 +55,7 @@ def group_sums(
       groups: [N], the group of each cell, in 0..n_groups - 1, or -1 for none.
       n_groups: M.
       passed_only: leave out cells that failed quality control.
+      shifts: what is taken off the transformed counts of each cell.
     """
     cells = split.cells
     used = groups >= 0
@@ -59,6 +73,9 @@ def group_sums(
         )
         counts = np.asarray(cells.counts[at], np.float64)
         for name, values in (("mean", counts), ("perturbseq", perturbseq(counts))):
+            if shifts is not None:
+                category = shifts.category[at]
+                values = values - np.where(category[:, None] >= 0, shifts.shift[name][category], 0)
             sums[name] += member @ values
             squares[name] += member @ np.square(values)
     return GroupSums(sums, squares, np.bincount(groups[rows], minlength=n_groups))
@@ -83,16 +100,40 @@ def conditions_of_labels(dataset: Dataset, labels: Sequence[str]) -> Conditions:
     return conditions_of(groups, dataset.treatments)
 
 
+def batch_shifts(dataset: Dataset, split: str) -> Shifts | None:
+    """Return by how much the controls of each batch of a split differ from all its controls.
+
+    Taken off every cell, they make an effect the difference to the controls of the same batches:
+    otherwise a perturbation that is more frequent in one batch would show the batch. The batch is
+    the data's first covariate; None where it has none.
+    """
+    cells = dataset.splits[split].cells
+    if cells.covariates is None:
+        return None
+    category = np.asarray(cells.covariates)[:, 0]
+    control = dataset.labels[split] == dataset.conventions.control
+    n = category.max(initial=-1) + 1
+    sums = group_sums(dataset.splits[split], np.where(control, category, -1), int(n))
+    there = sums.n_cells > 0
+    shift = {}
+    for name, of in sums.sums.items():
+        mean = np.divide(of, sums.n_cells[:, None], out=np.zeros(of.shape), where=there[:, None])
+        every = of.sum(axis=0) / max(int(sums.n_cells.sum()), 1)
+        shift[name] = np.where(there[:, None], mean - every[None], 0)
+    return Shifts(category, shift)
+
+
 def split_sums(
     dataset: Dataset, split: str, labels: tuple[str, ...], *, passed_only: bool = False
 ) -> GroupSums:
-    """Sum the cells of a split by label; the control is the last group."""
+    """Sum the cells of a split by label, within batches; the control is the last group."""
     names = [*labels, dataset.conventions.control]
     return group_sums(
         dataset.splits[split],
         label_numbers(dataset.labels[split], names),
         len(names),
         passed_only=passed_only,
+        shifts=batch_shifts(dataset, split),
     )
 
 

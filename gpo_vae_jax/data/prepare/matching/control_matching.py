@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -27,6 +27,7 @@ def match_controls(
     split: np.ndarray,
     is_control: np.ndarray,
     method: str | Match = "ot",
+    batch: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the row of each cell's matched control, [N].
 
@@ -40,6 +41,7 @@ def match_controls(
       method: "ot" (transport_match), "hpm" (assignment_match), "wd" or "wd_nearest"
         (weighted_match with the group's Wasserstein distances), or a function of
         (cells [n, R], controls [m, R]) that returns [n] rows of controls.
+      batch: [N] text; cells are matched within their batch where it has controls in the split.
 
     Raises:
       DataError: the method is unknown, or a split has no controls.
@@ -53,7 +55,6 @@ def match_controls(
         controls = here[is_control[here]]
         if not len(controls):
             raise DataError(f"the split {str(name)!r} has no control cells to match")
-        of_controls = expression[controls]
         codes, number = np.unique(group[here], return_inverse=True)
         weights = np.zeros((len(codes), expression.shape[1]))
         if method in ("wd", "wd_nearest"):
@@ -64,9 +65,8 @@ def match_controls(
                 np.ones((len(here), 1)),
                 len(codes),
             ).wasserstein
-        for i in range(len(codes)):
-            members = here[number == i]
-            pair = expression[members], of_controls
+        for i, members, among in _parts(here, number, controls, batch):
+            pair = expression[members], expression[among]
             if method == "ot":
                 found = transport_match(*pair)
             elif method == "hpm":
@@ -75,8 +75,22 @@ def match_controls(
                 found = weighted_match(*pair, weights[i], farthest=method == "wd")
             else:
                 found = method(*pair)
-            matched[members] = controls[found]
+            matched[members] = among[found]
     return matched
+
+
+def _parts(
+    here: np.ndarray, number: np.ndarray, controls: np.ndarray, batch: np.ndarray | None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield each group's number, its cells (by batch, if there are any), and their controls."""
+    for i in range(number.max(initial=-1) + 1):
+        members = here[number == i]
+        if batch is None:
+            yield i, members, controls
+            continue
+        for name in np.unique(batch[members]):
+            among = controls[batch[controls] == name]
+            yield i, members[batch[members] == name], among if len(among) else controls
 
 
 def assignment_match(cells: np.ndarray, controls: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from gpo_vae_jax.data.prepare.raw.count_source import (
     suspicion,
     var_of_counts,
 )
+from gpo_vae_jax.data.prepare.raw.covariate_columns import covariate_columns
 from gpo_vae_jax.data.prepare.raw.features import find_genes, repeated_note, sums_of
 from gpo_vae_jax.data.prepare.raw.perturbed_genes import Perturbations, read_perturbations
 from gpo_vae_jax.data.prepare.raw.published_columns import Recorded, find_recorded
@@ -46,6 +47,7 @@ class Raw(NamedTuple):
     split: np.ndarray | None  # [N] the split column of the input, if any
     recorded: Recorded | None  # columns of a published file
     strong: tuple[str, ...] | None  # strong perturbations, if a table is used
+    covariates: dict[str, np.ndarray]  # by obs column, the category of each cell, [N]
     said: tuple[str, ...]  # notes
 
     @property
@@ -77,8 +79,7 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig, obs: pd.DataFrame) 
         raise DataError(f"the matrix is empty: 0 cells x {adata.n_vars} genes")
     text = _labels(obs, config)
     split, split_note = _split(obs, config)
-    if config.scrublet == "batch":
-        _column(obs, config.batch_key, "batch_key")
+    covariates = covariate_columns(obs, config)
     var = var_of_counts(adata, config)
     features = find_genes(var)
     cells = read_perturbations(text, obs, features.var, config, adata.uns)
@@ -99,7 +100,7 @@ def check_raw(adata: anndata.AnnData, config: PrepareConfig, obs: pd.DataFrame) 
     notes = (split_note, counts_note, doubtful, *features.said, shared, *cells.said)
     said = tuple(note for note in notes if note)
     guide = _guides(obs, text, cells, config)
-    return Raw(source, obs, text, var, cells, guide, split, recorded, strong, said)
+    return Raw(source, obs, text, var, cells, guide, split, recorded, strong, covariates, said)
 
 
 def _labels(obs: pd.DataFrame, config: PrepareConfig) -> np.ndarray:
