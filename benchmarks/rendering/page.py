@@ -17,7 +17,8 @@ from benchmarks.rendering import (
 
 Found = Mapping[str, Sequence[dict[str, Any]]]
 FILES = ("step", "sizes", "profile", "precision", "epoch", "startup", "evaluate", "seeds",
-         "prepare", "effects", "network_stats", "accuracy", "held_out", "batches", "models")  # fmt: skip
+         "prepare", "effects", "network_stats", "accuracy", "held_out", "batches",
+         "models")  # fmt: skip
 MISSING = "Not measured yet: `python -m benchmarks.{command}`."
 
 INTRO = """\
@@ -103,9 +104,9 @@ network, as the model does: skill there is no promise for a screen."""
 
 BATCHES = """\
 Pearson r of predicted effects with the true ones, that is those in all cells of the same screen
-simulated without batch effects, and with those of test cells; means over seeds. Without `batch_key`
-the effects of test cells are confounded by batches, too: of each perturbation, 70 % of the cells are
-in one batch."""
+simulated without batch effects, and with those of test cells; means over seeds. Without
+`batch_key` the effects of test cells are confounded by batches, too: of each perturbation, 70 % of
+the cells are in one batch."""
 
 MODELS = """\
 A step of the accurate model beside one of the published model, of one batch size and number of

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpo_vae_jax.errors import DataError
-from gpo_vae_jax.original.inert_values import Called, everything_in
+from gpo_vae_jax.original.inert_values import Called, everything_in, is_larger_than
 from gpo_vae_jax.original.torch_archive import read_archive
 
 _MARKER = "guide.param_dict.q_mask_"
 _INDEX = "pandas.core.indexes.base._new_Index"
 _ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+_MOST = 100_000  # values among the settings
 _DROPPED = ("model", "guide", "x_normalization_stats")  # objects among the settings
 
 
@@ -50,7 +51,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise DataError(f"{path} holds no GPO-VAE: it has no tensor {_MARKER}logits or _probs")
     own = {name[len(prefix) :]: v for name, v in tensors.items() if name.startswith(prefix)}
     settings = loaded.get("hyper_parameters")
-    settings = settings if isinstance(settings, Mapping) else {}
+    settings = settings if isinstance(settings, dict) else {}
+    if is_larger_than(settings.get("config"), _MOST):
+        raise DataError(f"{path} has more than {_MOST:,} settings, which no training has")
     n_genes = next(
         (len(v) for name, v in own.items() if name == "model.decoder.log_concentration"), None
     )

@@ -46,3 +46,21 @@ def everything_in(value: Any) -> Iterator[Any]:
             waiting.extend(one)
         elif isinstance(one, Called):
             waiting.extend((one.arguments, one.state, one.items, one.entries))
+
+
+def is_larger_than(value: Any, most: int) -> bool:
+    """Return whether a value has more than `most` parts, counting a shared part wherever it is.
+
+    A few lines can describe billions of parts by sharing, or endless ones by a cycle.
+    """
+    n, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        n += 1
+        if n > most:
+            return True
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, (list, tuple)):
+            waiting.extend(one)
+    return False

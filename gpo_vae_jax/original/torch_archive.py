@@ -31,6 +31,7 @@ _TYPES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
+_COPIES = 8  # most bytes of tensors, as a multiple of the file's
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch before 1.6 begin
 
 
@@ -111,7 +112,9 @@ class _Archive:
     def __init__(self, archive: zipfile.ZipFile, path: Path):
         self.archive, self.path = archive, path
         self.entries = {info.filename: info for info in archive.infolist()}
-        self.left = path.stat().st_size  # bytes that entries can have in all: none is compressed
+        self.size = path.stat().st_size
+        self.left = self.size  # bytes that entries can have in all: none is compressed
+        self.copied = 0  # bytes of tensors so far; several may be views of one storage
         self.numbers: dict[str, np.ndarray] = {}
         pickles = [name for name in self.entries if name.split("/")[1:] == ["data.pkl"]]
         if len(pickles) != 1:
@@ -175,6 +178,9 @@ class _Archive:
             raise DataError("a tensor lies outside of the numbers that are stored")
         if not n_values:
             return np.zeros(size, np.float32)
+        self.copied += n_values * numbers.itemsize
+        if self.copied > _COPIES * self.size:
+            raise DataError("tensors share the same numbers too often")
         steps = [step * numbers.itemsize for step in stride]
         view = np.lib.stride_tricks.as_strided(numbers[offset:], size, steps, writeable=False)
         return view.astype(np.float32) if storage.kind is ml_dtypes.bfloat16 else view.copy()

@@ -13,6 +13,7 @@ from gpo_vae_jax import presets
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.config_io import from_dict, to_dict
 from gpo_vae_jax.errors import ConfigError
+from gpo_vae_jax.original.inert_values import is_larger_than
 
 # Their key: our group and setting. Keys of one line mean the same.
 SETTINGS: Mapping[str, tuple[str, str]] = {
@@ -70,6 +71,7 @@ WITHOUT_MEANING = (
     *("guide_kwargs.n_treatments", "guide_kwargs.n_phenos", "guide_kwargs.n_qc"),
     *("loss_module_kwargs.pos_weight", "predictor_kwargs"),
 )
+_MOST = 10_000  # values of a file, aliases written out
 _MODULES = {"rpe1": "rpe1", "replogle": "replogle", "k562": "replogle", "adamson": "adamson"}
 _NONE_IS = {"mask_test": (), "knowledge_path": "", "strong_table": ""}
 
@@ -99,6 +101,8 @@ def read_yaml(path: str | Path) -> TheirSettings:
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         text = " ".join(str(error).split())
         raise ConfigError(f"{path} is no YAML that can be read: {text}") from error
+    if is_larger_than(values, _MOST):
+        raise ConfigError(f"{path} has more than {_MOST:,} values, which is no file of settings")
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path} must hold keys with values, such as model_kwargs.n_latent: 200")
     try:

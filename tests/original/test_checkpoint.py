@@ -57,6 +57,15 @@ def test_a_checkpoint_that_would_run_code_is_read_and_runs_nothing(tmp_path, sta
     assert trace.exists()  # the trap works
 
 
+def test_settings_without_end_are_refused(tmp_path, state):
+    path = checkpoints.write(tmp_path / "a.ckpt", state, config={"model_kwargs": {}})
+    endless = b"}q\x50" + malicious.dumped("again") + b"h\x50s"
+    extra = malicious.dumped("config") + endless
+    path = checkpoints.write(tmp_path / "a.ckpt", state, genes=GENES, extra=extra)
+    with pytest.raises(DataError, match="more than 100,000 settings"):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize(
     "content", [{"state_dict": {"weight": 1}}, {"a": [1, 2]}, {"state_dict": 3}]
 )

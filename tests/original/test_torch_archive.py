@@ -89,6 +89,15 @@ def test_damaged_tensors_are_one_clear_error(tmp_path, program, says):
         read_archive(path)
 
 
+def test_a_storage_cannot_be_shared_without_end(tmp_path):
+    program = b"](" + rebuilt((12,), (1,)) * 4 + b"e"
+    assert len(read_archive(archive(tmp_path / "a.pt", program))) == 4
+    numbers = np.zeros(10**6, np.float32).tobytes()
+    whole = rebuilt((10**6,), (1,), n=10**6)
+    with pytest.raises(DataError, match="share the same numbers too often"):
+        read_archive(archive(tmp_path / "a.pt", b"](" + whole * 20 + b"e", numbers))
+
+
 def test_files_that_are_no_archives(tmp_path):
     path = tmp_path / "a.pt"
     path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.more")

@@ -35,6 +35,7 @@ lightning_module_kwargs.lr: 1e-4
 lightning_module_kwargs.n_particles: 3
 use_scheduler: false
 """
+BOMB = "x0: &x0 [1, 2]\n" + "".join(f"x{i}: &x{i} [*x{i - 1}, *x{i - 1}]\n" for i in range(1, 40))
 
 
 def of(text, tmp_path):
@@ -90,6 +91,8 @@ def test_dotted_and_nested_keys_are_the_same():
         ),
         ("- a\n- b", "must hold keys"),
         ("a: [", "is no YAML"),
+        (BOMB, "more than 10,000 values"),
+        ("a: &a\n  b: *a\n", "more than 10,000 values"),
         ("!!python/object/apply:os.mkdir ['{trace}']", "is no YAML"),
     ],
 )
