@@ -15,7 +15,12 @@ from gpo_vae_jax.data import gene_names, labels
 from gpo_vae_jax.data.dataset import SPLITS, from_arrays
 from gpo_vae_jax.data.prepared import cell_fields
 from gpo_vae_jax.data.prepared.h5ad_access import first_line, read_h5ad
-from gpo_vae_jax.data.prepared.preparation_record import RECORD, PreparationRecord, read_record
+from gpo_vae_jax.data.prepared.preparation_record import (
+    RECORD,
+    PreparationRecord,
+    read_record,
+    require,
+)
 from gpo_vae_jax.data.prepared.screen_rows import read_screen
 from gpo_vae_jax.data.prepared.simulated_truth import read_truth
 from gpo_vae_jax.data.quality_control import DOUBLET
@@ -67,6 +72,7 @@ def from_anndata(adata: anndata.AnnData, config: DataConfig = _DEFAULT) -> Datas
     """
     record = read_record(adata.uns)
     cell_fields.check_fields(adata)
+    require(cast(pd.DataFrame, adata.obs), record.covariates, "obs")
     cell_fields.check_names(adata, record)
     perturbed, split = cell_fields.read_perturbed(adata, record), _split(adata)
     cell_fields.check_matches(adata, perturbed.is_control, split, record.matches_elsewhere)
