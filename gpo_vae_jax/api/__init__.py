@@ -6,7 +6,7 @@ touch folders.
 """
 
 from gpo_vae_jax import presets
-from gpo_vae_jax.api.findings import compare, evaluate, network, predict, report
+from gpo_vae_jax.api.findings import compare, evaluate, network, predict, predict_test_cells, report
 from gpo_vae_jax.api.fitting import train
 from gpo_vae_jax.api.inputs import dataset, prepare, simulate
 from gpo_vae_jax.config import Config
@@ -30,6 +30,7 @@ __all__ = [
     "load",
     "network",
     "predict",
+    "predict_test_cells",
     "prepare",
     "presets",
     "report",

@@ -34,6 +34,7 @@ from gpo_vae_jax.evaluate.network.edges import (
 from gpo_vae_jax.evaluate.report import write_report
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.model.trained import Trained
+from gpo_vae_jax.predict.cell_eval_pair import CellEvalPair, cell_eval_pair
 from gpo_vae_jax.predict.predicted_cells import PredictionRequest, predict_cells
 
 
@@ -97,7 +98,8 @@ def predict(
     Args:
       trained: what `train` or `load` returned.
       prepared: the data that it was trained on: names, and library sizes where "observed".
-      perturbations: names of treatments, or several joined by "+": ["A", "B", "A+B"].
+      perturbations: names of treatments, or several joined by "+": ["A", "B", "A+B"]; "all" for
+        every perturbation of the data.
       n_cells: cells of each perturbation; draws behind each mean where `expected`.
       expected: return expected counts, one row a perturbation, with their standard deviation over
         draws in the layer `sd`, instead of sampled cells.
@@ -125,6 +127,28 @@ def predict(
         seed=seed,
     )
     return predict_cells(trained, dataset(prepared, trained.config.data), words, request)
+
+
+def predict_test_cells(trained: Trained, prepared: Prepared, *, seed: int = 0) -> CellEvalPair:
+    """Predict the test cells and return both, log-normalised alike, as cell-eval needs them.
+
+    Of several members the best predicts. Write `predicted` and `real` with `write_h5ad`, or let
+    `gpo-vae predict --for-cell-eval` do so (docs/evaluation.md).
+
+    Args:
+      trained: what `train` or `load` returned.
+      prepared: the data that it was trained on.
+      seed: of the draws.
+
+    Returns:
+      `predicted` and `real`, cells with `obs["target_gene"]`, the label of the `control`, the
+      `target_sum` of the normalisation, and `notes` on perturbations without training cells.
+
+    Raises:
+      DataError: the data is not the model's, or has no test cells to predict.
+    """
+    use_compilation_cache()
+    return cell_eval_pair(trained, dataset(prepared, trained.config.data), seed=seed)
 
 
 def network(trained: Trained, *, threshold: float = 0.0, fdr: float | None = None) -> pd.DataFrame:

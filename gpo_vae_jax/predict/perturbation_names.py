@@ -13,6 +13,7 @@ from gpo_vae_jax.data.labels import cut_label
 from gpo_vae_jax.errors import DataError, listed
 from gpo_vae_jax.types import Dataset
 
+ALL = "all"  # in place of names: every perturbation of the data
 CONTROL = "control"
 OBSERVED = "observed"
 HELD_OUT = "observed, but not in training cells"
@@ -36,22 +37,38 @@ def read_perturbations(
     """Read words, in their order; each perturbation comes once.
 
     A word is the name of a treatment, another name of its gene, or several joined by "+" (or by
-    what joins names in the data). `masked` are treatments that training did not see (mask_test).
+    what joins names in the data), or "all": every perturbation that the data has, in the order of
+    their labels. `masked` are treatments that training did not see (mask_test).
 
     Raises:
       DataError: a name is unknown, or a gene is named twice in one word.
     """
     hidden = {dataset.treatments[t] for t in dataset.sizes.unseen} | set(masked)
     found = {}
-    for word in words:
-        one = _read(word.strip(), dataset, hidden)
+    for word in _without_all([word.strip() for word in words], dataset):
+        one = _read(word, dataset, hidden)
         found.setdefault(one.label, one)
     return list(found.values())
+
+
+def perturbation_label(genes: Sequence[str], dataset: Dataset) -> str:
+    """Return the label of a set of genes, sorted and joined; none are the control."""
+    return (dataset.conventions.separator or "+").join(genes) or dataset.conventions.control
 
 
 def control_of(dataset: Dataset) -> Perturbation:
     """Return the control."""
     return Perturbation(dataset.conventions.control, (), CONTROL)
+
+
+def _without_all(words: Sequence[str], dataset: Dataset) -> list[str]:
+    """Put the perturbations of the data in the place of "all", unless a gene is called so."""
+    if ALL not in words or ALL in {*dataset.treatments, *dataset.conventions.aliases}:
+        return list(words)
+    present = {str(label) for labels in dataset.labels.values() for label in np.unique(labels)}
+    genes = {tuple(dataset.label_genes[label]) for label in present} - {()}
+    every = sorted(perturbation_label(one, dataset) for one in genes)
+    return [name for word in words for name in (every if word == ALL else [word])]
 
 
 def _read(word: str, dataset: Dataset, hidden: set[str]) -> Perturbation:
@@ -72,8 +89,7 @@ def _read(word: str, dataset: Dataset, hidden: set[str]) -> Perturbation:
             f"{'+'.join(sorted(set(genes)))}"
         )
     genes = tuple(sorted(genes))
-    joint = conventions.separator or "+"
-    label = joint.join(genes) or conventions.control
+    label = perturbation_label(genes, dataset)
     return Perturbation(label, genes, _kind(label, genes, dataset, hidden))
 
 

@@ -127,7 +127,8 @@ def predict_cells(
         names = [f"{one.label}_{i}" for one in perturbations for i in range(repeats)]
     obs = _obs(perturbations, repeats, request, sizes, names)
     uns = {RECORD: _record(trained, request)}
-    return data.as_anndata(values, obs, dataset.genes, layers=layers, var=_var(dataset), uns=uns)
+    var = gene_annotation(dataset)
+    return data.as_anndata(values, obs, dataset.genes, layers=layers, var=var, uns=uns)
 
 
 def check_names(trained: Trained, dataset: Dataset) -> None:
@@ -209,7 +210,8 @@ def _moments(chunks: Iterable[Chunk], shape: tuple[int, int]) -> tuple[np.ndarra
     return moments.mean.astype(np.float32), moments.std().astype(np.float32)
 
 
-def _var(dataset: Dataset) -> pd.DataFrame:
+def gene_annotation(dataset: Dataset) -> pd.DataFrame:
+    """Return what a prediction says of each gene, one row each."""
     perturbed = set(dataset.treatments[: dataset.n_perturbed])
     treatments = set(dataset.treatments)
     columns: dict[str, list] = {

@@ -120,7 +120,7 @@ def values_of(
     hidden = model.decoder.hidden(basal, effects, shared.quality, quality)
     change = model.decoder.change(effects)
     if change is not None and spec.model.escape_prior:
-        change = change * _acting(counts_key, model, particles, conditions).T[..., None]
+        change = change * draw_acting(counts_key, model, particles, conditions).T[..., None]
     given = model.decoder.distribution(hidden, library_size, change)
     given = jax.tree.map(lambda of_genes: of_genes[..., genes], given)
     if expected:
@@ -172,7 +172,7 @@ def _library_of(
     return np.asarray(library_size, np.float32)[np.ix_(rows, which)]
 
 
-def _acting(key: Array, model: GPOVAE, particles: Array, conditions: Conditions) -> Array:
+def draw_acting(key: Array, model: GPOVAE, particles: Array, conditions: Conditions) -> Array:
     """Draw whether the perturbation acts in each cell, [p, C] 0/1."""
     keys = row_keys(jax.random.fold_in(key, _ESCAPE), particles, conditions.number)
     uniform = jax.vmap(jax.vmap(jax.random.uniform))(keys)

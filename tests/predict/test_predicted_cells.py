@@ -1,10 +1,8 @@
 """Predictions: the perturbations that can be named, and the AnnData that comes out."""
 
 import dataclasses
-import warnings
 from typing import NamedTuple
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,6 +82,13 @@ def test_a_gene_in_no_training_cell_is_unseen_though_the_data_has_it():
     held = make(change=hold_out)
     kinds = [one.kind for one in read_perturbations(["7", "A+7", "A"], held)]
     assert kinds == ["unseen gene", "combination with an unseen gene", "observed"]
+
+
+def test_all_is_every_perturbation_of_the_data(run):
+    labels = [one.label for one in read(run, "G9", "all", "A")]
+    assert labels == ["G9", "7", "A", "A+B", "B"]
+    called = dataclasses.replace(run.dataset, conventions=Conventions(aliases={"all": "A"}))
+    assert [one.label for one in read_perturbations(["all"], called)] == ["A"]
 
 
 def test_names_that_are_never_joined():
@@ -172,38 +177,3 @@ def test_data_of_another_model_is_refused(run):
     turned = dataclasses.replace(run.dataset, genes=run.dataset.genes[::-1])
     with pytest.raises(DataError, match=r"other genes .* in another order"):
         predict_cells(run.trained, turned, ["A"], PredictionRequest())
-
-
-def test_cell_eval_reads_a_prediction(run, tmp_path):
-    cell_eval = pytest.importorskip("cell_eval")
-    import scanpy
-
-    adata = predict(run, ["A", "B", "7"], n_cells=40, library_size=300.0)
-    adata.write_h5ad(tmp_path / "prediction.h5ad")
-    test = run.dataset.splits["train"]
-    label = run.dataset.labels["train"]
-    keep = label != "A+B"
-    real = anndata.AnnData(
-        np.asarray(test.cells.counts[keep], np.float32),
-        obs=pd.DataFrame(
-            {"target_gene": pd.Categorical(label[keep])}, index=run.dataset.cells["train"][keep]
-        ),
-        var=pd.DataFrame(index=pd.Index(GENES)),
-    )
-    predicted = anndata.read_h5ad(tmp_path / "prediction.h5ad")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a package that is not ours
-        for cells in (real, predicted):
-            scanpy.pp.normalize_total(cells, target_sum=1e4)
-            scanpy.pp.log1p(cells)
-        evaluator = cell_eval.MetricsEvaluator(
-            adata_pred=predicted,
-            adata_real=real,
-            control_pert="non-targeting",
-            pert_col="target_gene",
-            num_threads=1,
-            outdir=str(tmp_path / "out"),
-        )
-        results, _ = evaluator.compute(profile="full", write_csv=False)
-    assert set(results["perturbation"]) == {"A", "B", "7"}
-    assert np.isfinite(results["mae"].to_numpy()).all()
