@@ -11,13 +11,14 @@ TORCH := $(if $(TORCH_PYTHON),--torch-python=$(TORCH_PYTHON))
 VENV := .venv
 VENV11 := .venv-cuda11
 VENV_DOCS := .venv-docs
+VENV_FIELD := .venv-cell-eval
 VENV_GPU := .venv-$(CUDA)-gpu
 BIN ?= $(VENV)/bin
 PINS = $(if $(filter cuda11,$(CUDA)),constraints/cuda11.txt,constraints/current.txt)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test test-fast slow-tests test-cuda11 lint format docs bench bench-gpu gpu gpu-check clean
+.PHONY: help venv demo test test-fast slow-tests test-cuda11 test-cell-eval lint format docs bench bench-gpu gpu gpu-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -41,6 +42,9 @@ slow-tests: venv  ## measure which tests are slow, and write tests/slow.txt
 
 test-cuda11: $(VENV11)/.installed  ## run the same tests on the CUDA 11 versions, on a CPU
 	$(VENV11)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-cell-eval: $(VENV_FIELD)/.installed  ## run cell-eval and CausalBench on our output, beside our own numbers
+	$(VENV_FIELD)/bin/python -m pytest tests/cli/test_predict_for_cell_eval.py tests/test_causalbench.py $(ARGS)
 
 lint: venv  ## check style, format and types
 	$(BIN)/python -m ruff check .
@@ -99,6 +103,12 @@ $(VENV11)/.installed: pyproject.toml constraints/cuda11.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { \
 	  echo "jax 0.4.25 has no wheels for $$($(PYTHON) --version); make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(call install,$(VENV11),dev,constraints/cuda11.txt)
+
+# CausalBench's own dependencies are those of its baselines; its evaluator needs none of them.
+$(VENV_FIELD)/.installed: pyproject.toml constraints/current.txt
+	$(call install,$(VENV_FIELD),test$(comma)analysis,constraints/current.txt)
+	@rm $@ && $(VENV_FIELD)/bin/python -m pip install --quiet --no-deps causalbench -c constraints/current.txt
+	@touch $@
 
 $(VENV_DOCS)/.installed: pyproject.toml constraints/current.txt
 	$(call install,$(VENV_DOCS),docs,constraints/current.txt)

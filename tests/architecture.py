@@ -37,6 +37,7 @@ ROOMS = (
 DATA_ONLY = {"rapids_singlecell", "scanpy"}
 ANNDATA_ROOMS = {"api", "data", "evaluate", "predict"}  # results leave as AnnData
 INSIDE_FUNCTIONS = {
+    "causalscbench",
     "cudf",
     "cugraph",
     "cuml",
