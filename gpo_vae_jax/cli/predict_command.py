@@ -28,7 +28,7 @@ from gpo_vae_jax.errors import ConfigError
 def define(parser: CommandParser) -> None:
     """Add the options."""
     parser.takes(
-        "--workdir=DIR --output=FILE (--perturbations NAME ... | --for-cell-eval)",
+        "--workdir=DIR --output=FILE --perturbations NAME ...",
         words="perturbations",
     )
     files = parser.group("files")
