@@ -122,6 +122,16 @@ def test_evaluation_in_memory_equals_that_by_folder(trained, prepared, folder):
     assert paths[-1].name == "report.html" and all(path.exists() for path in paths)
 
 
+def test_test_cells_are_predicted_by_the_best_member(trained, prepared):
+    pair = gv.predict_test_cells(trained, prepared, seed=2)
+    best = gv.predict_test_cells(
+        dataclasses.replace(trained, members=(trained.best,)), prepared, seed=2
+    )
+    assert (pair.predicted.X != best.predicted.X).nnz == 0
+    label = prepared.obs.loc[pair.real.obs_names, "perturbation"].astype(str)
+    assert list(label) == list(pair.real.obs["target_gene"])
+
+
 def test_prediction_in_memory_equals_that_by_folder(trained, prepared, folder, tmp_path):
     a, b = trained.treatments[:2]
     words = [a, f"{a}+{b}"]
