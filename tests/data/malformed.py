@@ -97,11 +97,6 @@ def _thirds(label):
     return np.array(["train", "train", "train", "val", "test"])[(np.arange(len(label)) // 5) % 5]
 
 
-def _without_training(label, draw, control):
-    gone = draw(st.sampled_from(["G0", "G1"]))  # in combinations too
-    return np.where([gone in kind for kind in label], "test", _thirds(label))
-
-
 def _without_controls(label, draw, control):
     split = _thirds(label)
     gone = draw(st.sampled_from(["train", "val", "test"]))
@@ -161,7 +156,6 @@ SPOILT = {
     "split without a part": _split(
         lambda label, draw, control: np.where(_thirds(label) == "val", "test", _thirds(label))
     ),
-    "split without training": _split(_without_training),
     "split without controls": _split(_without_controls),
     "no split column": _setting(split_key=_WORDS),
     "no layer": _setting(layer=_WORDS),
