@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rendering.tables import table
+from gpo_vae_jax.evaluate.effect_sources import SOURCES
 
 Entry = Mapping[str, Any]
-_SOURCES = {
-    "model": "network",
-    "own_cells": "own cells",
-    "train_mean": "training mean",
-    "shrunk_mean": "shrunk mean",
-}
+_SOURCES = ("model", "own_cells", "train_mean", "shrunk_mean")
 
 
 def batches(entries: Sequence[Entry]) -> str | None:
@@ -32,5 +28,5 @@ def batches(entries: Sequence[Entry]) -> str | None:
                 for source in _SOURCES
             ]
             rows.append([name, key, str(len(of)), *scores])
-    head = ["data", "`batch_key`", "seeds", *_SOURCES.values()]
+    head = ["data", "`batch_key`", "seeds", *(SOURCES[source] for source in _SOURCES)]
     return table(head, rows) if rows else None

@@ -8,17 +8,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rendering.tables import table
-from gpo_vae_jax.evaluate.effect_sources import UNSEEN, UNSEEN_BASELINES
+from gpo_vae_jax.evaluate.effect_sources import UNSEEN, UNSEEN_BASELINES, UNSEEN_SOURCES
 from gpo_vae_jax.evaluate.effects.unseen import skill
 
 Entry = Mapping[str, Any]
-_SOURCES = {
-    "model": "network",
-    "global_mean": "global mean",
-    "additive": "additive",
-    "knockdown": "knock-down only",
-    "ceiling": "half vs half",
-}
+_SOURCES = {key: name for key, name in UNSEEN_SOURCES.items() if key != "fixed_library"}
 
 
 def held_out(entries: Sequence[Entry]) -> str | None:

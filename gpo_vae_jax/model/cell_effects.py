@@ -98,8 +98,8 @@ def with_assumed(own: Float[Array, "P T"], sizes: Sizes) -> Float[Array, "P T"]:
     No cell has told how far such a perturbation changes its own gene. The mean over the measured
     genes whose perturbations training cells carry is assumed.
     """
-    place = sizes.network_genes
-    seen = [t for t in range(sizes.n_perturbed) if t not in set(sizes.unseen) and place[t] >= 0]
+    place, unseen = sizes.network_genes, set(sizes.unseen)
+    seen = [t for t in range(sizes.n_perturbed) if t not in unseen and place[t] >= 0]
     if not sizes.unseen or not seen:
         return own
     mean = jnp.take(own, jnp.asarray(seen), axis=-1).mean(axis=-1, keepdims=True)

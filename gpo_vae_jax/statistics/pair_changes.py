@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gpo_vae_jax.statistics.batch_shift import batch_shift
 from gpo_vae_jax.types import Batch, Dataset
 
 RIDGE = 0.1  # penalty of `ridge_deconvolution`, on natural-log changes
@@ -89,8 +90,7 @@ def _shifts(
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Return the batch of each cell, and the mean of its controls minus that of all, [b + 1, n].
 
-    The last row, of cells whose batch is unknown, is 0, as are batches without controls. The batch
-    is the first covariate; None without any.
+    The batch is the first covariate; None without any.
     """
     if cells.covariates is None:
         return None, np.zeros((0, n_genes))
@@ -102,11 +102,7 @@ def _shifts(
         at = rows[start : start + _ROWS]
         np.add.at(sums, batch[at], values_of(at))
         np.add.at(counted, batch[at], 1)
-    every = sums.sum(axis=0) / max(counted.sum(), 1)
-    there = counted > 0
-    mean = np.divide(sums, counted[:, None], out=np.zeros(sums.shape), where=there[:, None])
-    shift = np.where(there[:, None], mean - every[None], 0)
-    return batch, np.concatenate([shift, np.zeros((1, n_genes))])
+    return batch, batch_shift(sums, counted)
 
 
 def _groups(dataset: Dataset, split: str) -> np.ndarray:

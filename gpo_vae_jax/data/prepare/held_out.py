@@ -12,7 +12,7 @@ from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.statistics.random_by_name import hash_names
 
 RULES = ("by_perturbation", "by_combination", "gears")
-_FEWEST = 3  # perturbations that can be in all three parts
+FEWEST = 3  # perturbations that can be in all three parts
 _GEARS = (0.75, 0.9)  # share that is trained on: of everything, then of what is not in the test
 
 Genes = tuple[str, ...]
@@ -52,10 +52,10 @@ def held_out(groups: Sequence[Genes], rule: str, seed: int) -> dict[Genes, str]:
 
 
 def _check_number(found: Sequence[Genes], what: str, rule: str) -> None:
-    if len(found) < _FEWEST:
+    if len(found) < FEWEST:
         raise DataError(
             f"config.prepare.split={rule} holds out whole {what}, and there are {len(found)}; it "
-            f"needs {_FEWEST} or more; config.prepare.split=by_name splits by cell"
+            f"needs {FEWEST} or more; config.prepare.split=by_name splits by cell"
         )
 
 

@@ -56,7 +56,7 @@ def split_cells(
     _check_parts(split, cells.is_control[rows])
     if cells.is_control[rows][split == "train"].all():
         raise DataError(f"the split 'train' of {by} has only control cells")
-    missing = _unseen(split, cells, code) - {gene for group in meant for gene in group}
+    missing = _unseen(split, cells, code, meant)
     if missing and config.min_cells is not None:
         least = _least_min_cells(cells, rows, names, config)
         raise DataError(
@@ -114,9 +114,15 @@ def _check_parts(split: np.ndarray, is_control: np.ndarray) -> None:
             )
 
 
-def _unseen(split: np.ndarray, cells: Perturbations, code: np.ndarray) -> set[str]:
-    """Return the perturbed genes without training cells."""
+def _unseen(
+    split: np.ndarray,
+    cells: Perturbations,
+    code: np.ndarray,
+    meant: Collection[tuple[str, ...]] = (),
+) -> set[str]:
+    """Return the perturbed genes without training cells, but for those of `meant` perturbations."""
     every = {gene for c in np.unique(code) for gene in cells.genes[c]}
+    every -= {gene for group in meant for gene in group}
     seen = {gene for c in np.unique(code[split == "train"]) for gene in cells.genes[c]}
     return every - seen
 
@@ -158,10 +164,11 @@ def _least_min_cells(
     least = config.min_cells or 0
     while True:
         keep = ((size > least) | control)[code]
-        if not (keep & ~control[code]).any():
+        n_left = int((size[~control] > least).sum())
+        if n_left < (held_out.FEWEST if config.split in held_out.RULES else 1):
             return None
         split, _ = _drawn(cells, rows[keep], names[keep], config)
-        unseen = _unseen(split, cells, code[keep])
+        unseen = _unseen(split, cells, code[keep], _held_out(cells, code[keep], config))
         if not unseen:
             return least
         least = _smallest_with(unseen, cells, size, least)

@@ -90,6 +90,9 @@ def knockdown_only(
       dataset: its training control cells are scaled.
       labels: C perturbations.
       train: sums of the training cells of each label, then of the control.
+
+    Returns:
+      nan everywhere without control cells in training.
     """
     column = {gene: i for i, gene in enumerate(dataset.genes)}
     groups = [dataset.label_genes[label] for label in labels]
@@ -97,6 +100,9 @@ def knockdown_only(
     factor = _left_of_own_genes(train, groups, column)
     cells = dataset.splits["train"].cells
     control = np.flatnonzero(dataset.labels["train"] == dataset.conventions.control)
+    if not len(control):
+        nothing = np.full((len(labels), len(dataset.genes)), np.nan)
+        return dict.fromkeys(TRANSFORMS, nothing)
     counts = np.asarray(cells.counts[np.ix_(control, np.asarray(own, int))], np.float64)
     size = np.maximum(np.asarray(cells.library_size, np.float64)[control], 1)
     scaled = counts * (SCALE / size)[:, None]

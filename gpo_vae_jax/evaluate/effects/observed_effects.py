@@ -11,6 +11,7 @@ from scipy import sparse
 
 from gpo_vae_jax.model.decoder import PER
 from gpo_vae_jax.predict.conditions import Conditions, conditions_of
+from gpo_vae_jax.statistics.batch_shift import batch_shift
 from gpo_vae_jax.types import Dataset, Split
 
 TRANSFORMS = ("perturbseq", "mean")
@@ -36,8 +37,8 @@ class GroupSums:
 class Shifts(NamedTuple):
     """By how much control cells of each category differ from all control cells."""
 
-    category: np.ndarray  # [N] of each cell; -1: unknown, or without control cells
-    shift: Mapping[str, np.ndarray]  # by transform, [categories, G]
+    category: np.ndarray  # [N] of each cell; -1: unknown
+    shift: Mapping[str, np.ndarray]  # by transform, [categories + 1, G]; last: unknown ones
 
 
 def group_sums(
@@ -74,8 +75,7 @@ def group_sums(
         counts = np.asarray(cells.counts[at], np.float64)
         for name, values in (("mean", counts), ("perturbseq", perturbseq(counts))):
             if shifts is not None:
-                category = shifts.category[at]
-                values = values - np.where(category[:, None] >= 0, shifts.shift[name][category], 0)
+                values = values - shifts.shift[name][shifts.category[at]]
             sums[name] += member @ values
             squares[name] += member @ np.square(values)
     return GroupSums(sums, squares, np.bincount(groups[rows], minlength=n_groups))
@@ -114,12 +114,7 @@ def batch_shifts(dataset: Dataset, split: str) -> Shifts | None:
     control = dataset.labels[split] == dataset.conventions.control
     n = category.max(initial=-1) + 1
     sums = group_sums(dataset.splits[split], np.where(control, category, -1), int(n))
-    there = sums.n_cells > 0
-    shift = {}
-    for name, of in sums.sums.items():
-        mean = np.divide(of, sums.n_cells[:, None], out=np.zeros(of.shape), where=there[:, None])
-        every = of.sum(axis=0) / max(int(sums.n_cells.sum()), 1)
-        shift[name] = np.where(there[:, None], mean - every[None], 0)
+    shift = {name: batch_shift(of, sums.n_cells) for name, of in sums.sums.items()}
     return Shifts(category, shift)
 
 

@@ -101,6 +101,10 @@ def test_a_category_that_no_training_cell_has_is_unknown():
     result = prepared(adata, batch_key="lane")
     dataset = from_anndata(result)
     assert (dataset.splits["test"].cells.covariates == -1).all()
+    labels = perturbations_of(dataset)
+    within = effects_of(split_sums(dataset, "test", labels))["mean"]
+    plain = from_anndata(prepared(adata))
+    np.testing.assert_allclose(within, effects_of(split_sums(plain, "test", labels))["mean"])
     assert "no training cells are in these categories of obs['lane']" in notes(result)
 
 

@@ -91,6 +91,23 @@ def test_a_held_out_perturbation_has_no_cell_in_another_part():
     assert set(unseen) == set(whole)
 
 
+def test_the_least_min_cells_is_named_beside_what_is_held_out():
+    """GENE000 has two cells, of which none may be in training; held-out genes are no reason."""
+    adata = screen(400)
+    two = np.flatnonzero(adata.obs["perturbation"] != CONTROL)[:2]
+    adata = relabelled(of_genes(lambda label, i: "GENE000" if i in two else label), adata)
+    for seed in range(30):
+        settings = {"split": "by_perturbation", "min_cells": 0, "seed": seed}
+        try:
+            prepared(adata.copy(), **settings)
+        except DataError as error:
+            assert "config.prepare.min_cells=2 is the least" in str(error)  # noqa: PT017
+            settings["min_cells"] = 2
+            assert "GENE000" not in set(prepared(adata.copy(), **settings).obs["perturbation"])
+            return
+    pytest.fail("no seed leaves GENE000 without training cells")
+
+
 def test_a_column_that_holds_perturbations_out_is_taken_as_it_is():
     adata = screen(400)
     adata.obs["split"] = np.tile(["train", "train", "train", "val", "test"], 80)
