@@ -14,7 +14,7 @@ from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.runs.watch import Watch, announce_sizes, stop_on_signal
 from gpo_vae_jax.train.chosen_sizes import with_sizes
-from gpo_vae_jax.train.training import EpochEnd, OnEpoch
+from gpo_vae_jax.train.group import EpochEnd, OnEpoch
 from gpo_vae_jax.train.training import train as train_dataset
 
 

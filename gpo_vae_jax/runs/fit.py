@@ -19,8 +19,9 @@ from gpo_vae_jax.runs.run_folder import RunFolder
 from gpo_vae_jax.runs.watch import Watch, announce, stop_on_signal
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
+from gpo_vae_jax.train.group import DivergedError, EpochEnd
 from gpo_vae_jax.train.state import TrainState
-from gpo_vae_jax.train.training import DivergedError, EpochEnd, initial_states, train
+from gpo_vae_jax.train.training import initial_states, train
 from gpo_vae_jax.types import Dataset
 
 

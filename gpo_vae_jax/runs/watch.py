@@ -15,7 +15,7 @@ from gpo_vae_jax import progress
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.model import n_parameters
 from gpo_vae_jax.train.epoch import n_batches
-from gpo_vae_jax.train.training import EpochEnd
+from gpo_vae_jax.train.group import EpochEnd
 from gpo_vae_jax.types import Dataset, Params
 
 _NOTHING: Mapping[str, int] = {}
@@ -36,8 +36,8 @@ class Watch:
         """Advance the bar; epochs that early stopping saves are taken off its total."""
         seed = f"seed {end.seed}: " if self._many else ""
         self._bar.set_postfix_str(
-            f"{seed}val {end.row['val_loss']:.4f}, best {float(end.state.best_loss):.4f} "
-            f"in epoch {int(end.state.best_epoch)}",
+            f"{seed}val {end.row['val_loss']:.4f}, best {end.best_loss:.4f} "
+            f"in epoch {end.best_epoch}",
             refresh=False,
         )
         # the first epoch compiled: leave it out of the rate

@@ -10,12 +10,18 @@ from typing import Any
 import jax
 
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.layout import Layout
 
 Program = Callable[..., Any]
 
 
 def compiled(
-    function: Any, arguments: tuple[Any, ...], *, spec: Spec, n_rows: int | None
+    function: Any,
+    arguments: tuple[Any, ...],
+    *,
+    spec: Spec,
+    n_rows: int | None,
+    layout: Layout | None = None,
 ) -> Program:
     """Compile a jitted epoch for arguments like these; once for each kind, as jit does.
 
@@ -27,13 +33,14 @@ def compiled(
       arguments: positional arguments as the program will receive them.
       spec: passed on.
       n_rows: passed on.
+      layout: passed on where there is one; the arguments are then on its devices.
 
     Returns:
       The compiled program; call it with the positional arguments alone.
     """
     leaves, tree = jax.tree.flatten(arguments)
-    kinds = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    return _compiled(function, kinds, tree, spec, n_rows)
+    kinds = tuple(_kind(leaf, placed=layout is not None) for leaf in leaves)
+    return _compiled(function, kinds, tree, spec, n_rows, layout)
 
 
 def give_memory_back() -> bool:
@@ -48,9 +55,16 @@ def give_memory_back() -> bool:
     return bool(trim(0))
 
 
+def _kind(leaf: Any, *, placed: bool) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding if placed else None)
+
+
 @lru_cache(maxsize=4)
-def _compiled(function: Any, kinds, tree, spec: Spec, n_rows: int | None) -> Program:
+def _compiled(
+    function: Any, kinds, tree, spec: Spec, n_rows: int | None, layout: Layout | None
+) -> Program:
     arguments = jax.tree.unflatten(tree, kinds)
-    program = function.lower(*arguments, spec=spec, n_rows=n_rows).compile()
+    more = {} if layout is None else {"layout": layout}
+    program = function.lower(*arguments, spec=spec, n_rows=n_rows, **more).compile()
     give_memory_back()
     return program
