@@ -99,7 +99,9 @@ def _of_file(name: str) -> Mapping[str, Any]:
         raise ConfigError(f"--config={name} is neither a .py file nor JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"--config={name} must hold a JSON object, as config.json of a run does")
-    return values
+    from gpo_vae_jax.runs.sealed_json import unsealed
+
+    return unsealed(values, f"--config={name}")
 
 
 def _of_yaml(path: Path) -> Mapping[str, Any]:

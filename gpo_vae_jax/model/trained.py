@@ -12,7 +12,6 @@ import pandas as pd
 
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.config_io import with_settings
-from gpo_vae_jax.errors import counted
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Params, Sizes
 
@@ -102,6 +101,6 @@ class Trained:
         return (
             f"Trained({self.config.name!r}: {len(self.treatments)} treatments "
             f"({self.n_perturbed} perturbed), {len(self.genes)} genes; "
-            f"{counted(len(self), 'member')}, seed {seeds}; best validation loss "
+            f"{'seed' if len(self) == 1 else 'seeds'} {seeds}; best validation loss "
             f"{best.best_loss:.4f}, seed {best.seed}, epoch {best.best_epoch} of {best.n_epochs})"
         )

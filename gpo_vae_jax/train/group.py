@@ -72,7 +72,7 @@ class Running:
 
 def is_finished(state: TrainState, config: TrainConfig) -> bool:
     """Return whether a run has reached `max_epochs`, or waited `patience` epochs in vain."""
-    return _has_ended(int(state.epoch), int(state.best_epoch), config)
+    return has_ended(int(state.epoch), int(state.best_epoch), config)
 
 
 @partial(jax.jit, static_argnames=("spec", "n_rows", "layout"))
@@ -105,8 +105,8 @@ def run_epoch_of_members(
     def keep(new: Array, old: Array) -> Array:
         return jnp.where(active.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
 
-    axis = {} if layout is None else {"spmd_axis_name": MEMBERS}
-    advanced, report = jax.vmap(epoch, **axis)(states, values or {})
+    axis = None if layout is None else MEMBERS
+    advanced, report = jax.vmap(epoch, spmd_axis_name=axis)(states, values or {})
     return jax.tree.map(keep, advanced, states), report
 
 
@@ -221,7 +221,7 @@ def train_group(
                     places[lane],
                 )
             run.rows.append(_row(int(epoch), int(step), of_lane, seconds))
-            active[lane] = not _has_ended(int(epoch), int(best_epoch), run.config.train)
+            active[lane] = not has_ended(int(epoch), int(best_epoch), run.config.train)
             end = EpochEnd(
                 member=places[lane],
                 seed=run.config.train.seed,
@@ -252,7 +252,8 @@ def _lane(tree: Any, lane: int, stacked: bool) -> Any:
     return jax.tree.map(lambda leaf: leaf[lane], tree) if stacked else tree
 
 
-def _has_ended(epoch: int, best_epoch: int, config: TrainConfig) -> bool:
+def has_ended(epoch: int, best_epoch: int, config: TrainConfig) -> bool:
+    """Return `is_finished` of a state with these numbers."""
     waited = epoch - 1 - best_epoch
     return epoch >= config.max_epochs or (epoch > 0 and waited >= config.patience)
 

@@ -47,7 +47,8 @@ class Layout:
         """Return the layout that the settings ask for; None where one device is to do it all.
 
         A number of 0 is chosen: members first, as far as there are members and devices, then cells,
-        as far as they divide the batch.
+        as far as they divide the batch. Where several processes train together all devices take
+        part: cells=1 is then chosen, too.
 
         Raises:
           ConfigError: there are fewer devices than asked for, or what they share is not divisible.
@@ -56,7 +57,8 @@ class Layout:
         genes = config.genes
         free = len(found) // max(genes, 1)
         members = config.members or _largest(n_members, free)
-        cells = config.cells or _largest(batch_size, free // members)
+        asked = 0 if config.cells == 1 and jax.process_count() > 1 else config.cells
+        cells = asked or _largest(batch_size, free // members)
         wanted = members * cells * genes
         if wanted > len(found):
             raise ConfigError(
@@ -97,8 +99,11 @@ class Layout:
             where = NamedSharding(self.mesh, PartitionSpec(CELLS, *genes))
             return jax.lax.with_sharding_constraint(values, where)
 
-        fields = batch._asdict()
-        return Batch(**{k: v if v is None else place(k, v) for k, v in fields.items()})
+        placed: dict[str, Any] = {
+            name: None if values is None else place(name, values)
+            for name, values in batch._asdict().items()
+        }
+        return Batch(**placed)
 
     def put_split(self, split: Split) -> Split:
         """Return a split on the devices, divided over genes."""
@@ -109,7 +114,7 @@ class Layout:
         first = (MEMBERS,) if stacked else ()
         return jax.tree.map(lambda values: self._put(values, self._last(values, first)), state)
 
-    def put_whole(self, tree: _Tree, *, stacked: bool = False) -> _Tree:
+    def put_whole(self, tree: Any, *, stacked: bool = False) -> Any:
         """Return arrays on the devices, divided over members at most."""
         where = PartitionSpec(MEMBERS) if stacked else PartitionSpec()
         return jax.tree.map(lambda values: self._put(values, where), tree)

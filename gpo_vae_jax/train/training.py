@@ -108,6 +108,8 @@ def train_members(
     on_devices = functools.cache(partial(_data, dataset))
     for places in programs_of(configs, dataset.sizes):
         members = [runs[i] for i in places]
+        if all(is_finished(run.state, run.config.train) for run in members):
+            continue
         program = _program(dataset, [run.config for run in members], together, on_devices)
         batches = [range(len(places))] if together else [[i] for i in range(len(places))]
         if any(train_group(members, places, lanes, program, tell) for lanes in batches):
