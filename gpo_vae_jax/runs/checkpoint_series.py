@@ -140,6 +140,7 @@ class Series:
     def _manager(self) -> ocp.CheckpointManager:
         if self._opened is None:
             options = ocp.CheckpointManagerOptions(
+                multiprocessing_options=_alone(),
                 max_to_keep=self._keep,
                 create=False,
                 read_only=not self._writes,
@@ -148,6 +149,14 @@ class Series:
             )
             self._opened = ocp.CheckpointManager(self.folder, options=options)
         return self._opened
+
+
+def _alone() -> Any:
+    """Return options with which this process waits for no other: it alone writes."""
+    options = ocp.checkpoint_manager.MultiprocessingOptions
+    if jax.process_count() == 1:
+        return options()
+    return options(primary_host=jax.process_index(), active_processes={jax.process_index()})
 
 
 def _first_line(error: Exception) -> str:
