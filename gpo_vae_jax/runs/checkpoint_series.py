@@ -143,7 +143,6 @@ class Series:
                 multiprocessing_options=_alone(),
                 max_to_keep=self._keep,
                 create=False,
-                read_only=not self._writes,
                 cleanup_tmp_directories=self._writes,
                 enable_async_checkpointing=False,
             )
