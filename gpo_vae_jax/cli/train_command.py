@@ -15,7 +15,11 @@ as --devices.cells, --devices.genes and --devices.members say.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from gpo_vae_jax.cli.arguments import CommandParser, add_workdir, seeds_of, workdir_of
 from gpo_vae_jax.cli.invocation import Invocation
@@ -36,6 +40,9 @@ def define(parser: CommandParser) -> None:
         type=seeds_of,
         help="train several seeds on one copy of the data",
     )
+    folder.add_argument(
+        "--wandb", metavar="PROJECT", default="", help="log every epoch to Weights & Biases"
+    )
     parser.flag(
         folder,
         "distributed",
@@ -48,7 +55,9 @@ def define(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace, invocation: Invocation) -> int:
     """Train, and print how it ended; the status is 130 after an interruption."""
-    config, workdir = config_of(args), workdir_of(args)
+    config = config_of(args)
+    # an agent of a wandb sweep starts the same command for every run
+    workdir = workdir_of(args).replace("{run}", os.environ.get("WANDB_RUN_ID", "{run}"))
     if args.distributed:
         from gpo_vae_jax.runs.processes import join
 
@@ -62,13 +71,14 @@ def run(args: argparse.Namespace, invocation: Invocation) -> int:
 
     use_compilation_cache()
     head_of(config.model.likelihood_key)  # refused before the data is read
-    how = {"resume": args.resume, "overwrite": args.overwrite, "progress": True}
+    if not args.seeds:
+        RunFolder(workdir).check(resume=args.resume, overwrite=args.overwrite)
+    listener = _wandb_listener(args, config, workdir) if args.wandb else None
+    how = {"resume": args.resume, "overwrite": args.overwrite, "on_epoch": listener}
+    dataset = data.from_config(config)
     if args.seeds:
-        dataset = data.from_config(config)
         trained = fit_seeds(dataset, config, workdir, args.seeds, **how)
     else:
-        RunFolder(workdir).check(resume=args.resume, overwrite=args.overwrite)
-        dataset = data.from_config(config)
         trained = fit(dataset, config, workdir, **how)
     if not is_primary():
         return 130 if trained.interrupted else 0
@@ -82,3 +92,17 @@ def run(args: argparse.Namespace, invocation: Invocation) -> int:
         print(f"next: {invocation.command('evaluate')} --workdir={shlex.quote(workdir)}")
     print(invocation.total_time())
     return 130 if trained.interrupted else 0
+
+
+def _wandb_listener(args: argparse.Namespace, config: Any, workdir: str) -> Callable[[Any], None]:
+    """Return what tells wandb of every epoch of every seed."""
+    from gpo_vae_jax.runs.processes import is_primary
+    from gpo_vae_jax.runs.wandb_log import WandbLog
+
+    folder, name = Path(workdir), Path(workdir).name
+    seeds = args.seeds or (config.train.seed,)
+    logs = [
+        WandbLog(args.wandb, config, folder, name=f"{name} seed {seed}", group=name)
+        for seed in seeds
+    ]
+    return lambda end: logs[end.member](end) if is_primary() else None

@@ -63,6 +63,7 @@ def fit_seeds(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    on_epoch: OnEpoch | None = None,
 ) -> Trained:
     """Train several seeds, each kept as a run in its folder seed0, seed1, ... under `workdir`.
 
@@ -87,6 +88,7 @@ def fit_seeds(
         resume=resume,
         overwrite=overwrite,
         progress=progress,
+        on_epoch=on_epoch,
     )
     trained = dataclasses.replace(found[0], members=tuple(one.best for one in found))
     if processes.is_primary() and not trained.interrupted:

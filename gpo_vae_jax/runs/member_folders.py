@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import re
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.config_io import differences
@@ -16,15 +17,19 @@ from gpo_vae_jax.runs.run_lock import NAME as LOCK
 from gpo_vae_jax.runs.sealed_json import DamagedError, read_sealed, write_sealed
 
 MEMBERS = "members.json"  # lists the folders of the members
+_LONGEST = 200  # characters of a folder's name
 
 
-def folder_names(configs: Sequence[Config]) -> list[str]:
-    """Return a folder name for each member: its seed, and the settings in which members differ.
+def folder_names(configs: Sequence[Config], paths: Sequence[str] | None = None) -> list[str]:
+    """Return a folder name for each member, such as "seed0", or "penalty_coeff=5,seed=0".
 
-    Such as "seed0", or "penalty_coeff=5,seed=0".
+    Args:
+      configs: of the members.
+      paths: settings that are named; by default those in which members differ.
     """
-    paths = sorted({path for one in configs for path, _, _ in differences(configs[0], one)})
-    paths = [path for path in paths if path != "train.seed"]
+    if paths is None:
+        found = {path for one in configs for path, _, _ in differences(configs[0], one)}
+        paths = sorted(found - {"train.seed"})
     if not paths:
         return [f"seed{config.train.seed}" for config in configs]
     last = [path.split(".")[-1] for path in paths]
@@ -35,11 +40,14 @@ def folder_names(configs: Sequence[Config]) -> list[str]:
     for config in configs:
         values = [functools.reduce(getattr, path.split("."), config) for path in paths]
         parts = [
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            f"{name}={str(value).removesuffix('.0')}"
             for name, value in zip(short, values, strict=True)
         ]
-        parts.append(f"seed={config.train.seed}")
-        names.append(re.sub(r"[^\w.=,+-]", "_", ",".join(parts)))
+        whole = quote(",".join([*parts, f"seed={config.train.seed}"]), safe="=,+")
+        if len(whole) > _LONGEST:
+            digest = hashlib.blake2b(whole.encode(), digest_size=6).hexdigest()
+            whole = f"{whole[: _LONGEST - len(digest)]}{digest}"
+        names.append(whole)
     return names
 
 
