@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +54,8 @@ class Series:
                 _STATE: ocp.args.StandardSave(arrays),
                 _RECORD: ocp.args.JsonSave(record.to_json()),
             }
-            self._manager().save(number, args=ocp.args.Composite(**items), force=True)
+            with _quiet():
+                self._manager().save(number, args=ocp.args.Composite(**items), force=True)
         except TrainingError:
             raise
         except Exception as error:  # orbax and tensorstore raise many kinds for a full disk
@@ -76,7 +80,8 @@ class Series:
         name = _STATE if record else _EARLIER
         try:
             args = ocp.args.Composite(**{name: ocp.args.StandardRestore(abstract)})
-            found = jax.device_get(self._manager().restore(number, args=args)[name])
+            with _quiet():
+                found = jax.device_get(self._manager().restore(number, args=args)[name])
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
             kind = DamagedError if record else TrainingError
             what = "is damaged" if record else "is damaged, or does not fit these settings"
@@ -104,7 +109,8 @@ class Series:
             return None
         try:
             args = ocp.args.Composite(**{_RECORD: ocp.args.JsonRestore()})
-            values = self._manager().restore(number, args=args)[_RECORD]
+            with _quiet():
+                values = self._manager().restore(number, args=args)[_RECORD]
         except Exception as error:
             raise DamagedError(
                 f"the checkpoint {where} is damaged: its record cannot be read"
@@ -156,6 +162,18 @@ def _alone() -> Any:
     if jax.process_count() == 1:
         return options()
     return options(primary_host=jax.process_index(), active_processes={jax.process_index()})
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep orbax from logging, with tracebacks, the errors that it raises."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _first_line(error: Exception) -> str:

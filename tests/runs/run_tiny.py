@@ -1,9 +1,10 @@
 """Train on the tiny data set in a process of its own, to be ended from outside.
 
-Usage: run_tiny.py WORKDIR MAX_EPOCHS [--resume]
+Usage: run_tiny.py WORKDIR MAX_EPOCHS [--resume] [--full-disk]
 """
 
 import dataclasses
+import resource
 import sys
 
 from gpo_vae_jax.errors import TrainingError
@@ -13,6 +14,8 @@ from tests.train.conftest import TINY
 
 if __name__ == "__main__":
     workdir, epochs, *words = sys.argv[1:]
+    if "--full-disk" in words:  # files may not grow, which is how a full disk looks to a program
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
     train = dataclasses.replace(
         TINY.train, max_epochs=int(epochs), patience=1000, save_every_seconds=0.0
     )
