@@ -18,6 +18,7 @@ from gpo_vae_jax.files import write_text
 # Settings that may change between the parts of a resumed run.
 _FREE = {("train", "max_epochs"), ("train", "patience"), ("train", "save_every_seconds")}
 _FREE |= {("train", "checkpoint_every_steps"), ("data", "path"), ("name",)}
+_FREE |= {("data", "cells_in"), ("data", "store")}  # the same cells
 
 
 class RunFolder:
