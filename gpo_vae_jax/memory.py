@@ -41,10 +41,8 @@ def available_bytes(root: str | Path = "/") -> float:
         if controllers and "memory" not in controllers.split(","):
             continue
         mount = root / "sys/fs/cgroup" / ("memory" if controllers else "")
-        folder = mount / inside.lstrip("/")
-        found += [
-            _left(group) for group in (folder, *folder.parents) if group.is_relative_to(mount)
-        ]
+        group = mount / inside.lstrip("/")
+        found += [_left(one) for one in (group, *group.parents) if one.is_relative_to(mount)]
     return max(min(found), 0.0)
 
 

@@ -6,7 +6,7 @@ import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,7 +80,8 @@ def keep_summary(stored: StoredCells, dataset: Dataset, library: np.ndarray) -> 
             written_beside(stored.folder / _SUMMARY) as part,
             open(part, "wb") as file,
         ):
-            np.savez(file, library=library, **statistics._asdict(), **tables)
+            arrays: dict[str, Any] = {"library": library, **statistics._asdict(), **tables}
+            np.savez(file, **arrays)
     except OSError:
         return
 

@@ -99,7 +99,7 @@ def _elements(file: Any) -> Elements:
     if missing:
         raise DataError(f"it has no {' and no '.join(missing)}")
     io = anndata.io if hasattr(anndata, "io") else anndata.experimental  # before 0.11
-    found = {name: io.read_elem(file[name]) for name in ("obs", "var", "uns")}
+    found: dict[str, Any] = {name: io.read_elem(file[name]) for name in ("obs", "var", "uns")}
     obsm = {
         key: node if key in _LEFT_ON_DISK else np.asarray(io.read_elem(node))
         for key, node in _members(file, "obsm")

@@ -187,7 +187,7 @@ def _write_columns(folder: Path, counts: StoredArray, columns: np.ndarray) -> No
 
 
 def _write_at(number: int, values: np.ndarray, at: int) -> None:
-    left = memoryview(values).cast("B")
+    left = memoryview(values.data).cast("B")
     while len(left):
         n = os.pwrite(number, left, at)
         left, at = left[n:], at + n
@@ -198,7 +198,7 @@ class _Rows:
 
     def __init__(self, path: Path, n_columns: int):
         self._path, self._n_columns, self._dtype = path, n_columns, np.dtype(np.uint8)
-        self._file = open(path, "wb")
+        self._file = path.open("wb")
         self.n_rows = 0
 
     def __enter__(self) -> _Rows:
@@ -225,7 +225,7 @@ class _Rows:
         self._file.close()
         narrow = self._path.with_suffix(".narrow")
         self._path.rename(narrow)
-        self._file = open(self._path, "wb")
+        self._file = self._path.open("wb")
         with open(narrow, "rb") as file:
             while True:
                 part = np.fromfile(file, self._dtype, _BLOCK_VALUES)

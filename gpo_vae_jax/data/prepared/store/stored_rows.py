@@ -33,7 +33,7 @@ class ArrayFile:
         Raises:
           DataError: the file is missing, too short, or cannot be read.
         """
-        left, at = memoryview(out).cast("B"), row * self.n_columns * self.dtype.itemsize
+        left, at = memoryview(out.data).cast("B"), row * self.n_columns * self.dtype.itemsize
         try:
             while len(left):
                 n = os.preadv(self._file(), [left], at)
