@@ -90,7 +90,7 @@ def check_counts(matrix: CountMatrix, where: str = "X", *, fractions: bool = Fal
         check_values(values, where, fractions=fractions)
 
 
-def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
+def narrow(matrix: CountMatrix, where: str = "counts") -> Any:
     """Return the counts as a dense array, [N, G], in the narrowest of uint8, uint16 and uint32.
 
     Works in chunks of rows, so that the peak memory is about that of the result; an array that is

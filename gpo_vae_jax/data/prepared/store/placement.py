@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,16 +49,9 @@ def placement(path: str | os.PathLike[str], config: DataConfig) -> Placement | N
       None where the file is missing or is not what it seems; reading it then names the reason.
     """
     try:
-        file = _opened(Path(path))
-    except Exception:  # h5py and zarr raise many kinds
+        n_cells, n_genes, needed = _needed(Path(path))
+    except Exception:  # h5py and zarr raise many kinds, and a damaged file may have any shape
         return None
-    try:
-        n_cells, n_genes, needed = _needed(file)
-    except (KeyError, AttributeError, TypeError, ValueError):
-        return None
-    finally:
-        if isinstance(file, h5py.File):
-            file.close()
     available = available_bytes()
     on_disk = config.cells_in == "disk"
     if config.cells_in == "auto":
@@ -71,15 +65,15 @@ def store_of(path: str | os.PathLike[str], config: DataConfig) -> Path:
     return Path(config.store) if config.store else path.with_name(f"{path.name}.cells")
 
 
-def _opened(path: Path) -> Any:
+def _needed(path: Path) -> tuple[int, int, float]:
+    """Return the number of cells, of genes, and the bytes at the peak of reading."""
     if is_zarr(path):
-        import zarr
+        return _of_parts(importlib.import_module("zarr").open_group(str(path), mode="r"))
+    with h5py.File(path, "r") as file:
+        return _of_parts(file)
 
-        return zarr.open_group(str(path), mode="r")
-    return h5py.File(path, "r")
 
-
-def _needed(file: Any) -> tuple[int, int, float]:
+def _of_parts(file: Any) -> tuple[int, int, float]:
     x, layer, delta = file["X"], file["layers/counterfactual"], file["obsm/delta_x"]
     shape = tuple(x.attrs["shape"]) if "shape" in x.attrs else x.shape
     n_cells, n_genes = int(shape[0]), int(shape[1])
