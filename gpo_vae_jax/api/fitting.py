@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from gpo_vae_jax.config import Config
 from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.runs.watch import Watch, announce_sizes, stop_on_signal
+from gpo_vae_jax.train.cells_in import device_memory
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.training import EpochEnd, OnEpoch
 from gpo_vae_jax.train.training import train as train_dataset
@@ -54,10 +56,11 @@ def train(
     config = presets.anndata() if config is None else config
     config = config_io.from_dict(config_io.to_dict(config))
     head_of(config.model.likelihood_key)  # refused before the data is read
-    arrays = dataset(prepared, config.data)
+    arrays = dataset(prepared, config.data, progress=progress)
     config, chosen = with_sizes(config, arrays)
     if progress:
         announce_sizes(chosen)
+        print(device_memory(arrays, config).sentence, file=sys.stderr)
     n_members = 1 if seeds is None or isinstance(seeds, (int, np.integer)) else len(seeds)
     watch = Watch(config, n_members=n_members, shown=progress)
     with stop_on_signal() as stop:

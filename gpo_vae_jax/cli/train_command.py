@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> int:
 
     use_compilation_cache()
     head_of(config.model.likelihood_key)  # refused before the data is read
-    dataset = data.from_config(config)
+    dataset = data.from_config(config, shown=True)
     trained = fit(dataset, config, workdir, resume=args.resume, overwrite=args.overwrite)
     best = trained.best
     print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from gpo_vae_jax.runs.checkpoints import Checkpoints
 from gpo_vae_jax.runs.metrics_file import MetricsFile, read_history
 from gpo_vae_jax.runs.run_folder import RunFolder
 from gpo_vae_jax.runs.watch import Watch, announce, stop_on_signal
+from gpo_vae_jax.train.cells_in import device_memory
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.state import TrainState
@@ -50,6 +52,7 @@ def fit(
         raise ConfigError("resume and overwrite exclude each other: choose one")
     config, chosen = with_sizes(config, dataset)
     folder, description = RunFolder(workdir), describe(config, dataset)
+    memory = device_memory(dataset, config)
     (state,) = initial_states(dataset, config, [config.train.seed])
     if resume:
         folder.resume(config, description)
@@ -60,6 +63,7 @@ def fit(
         state = checkpoints.restore_latest(state)
     if progress:
         announce(dataset, config, state.current.params, chosen)
+        print(memory.sentence, file=sys.stderr)
     watch = Watch(config, first_epoch=int(state.epoch), shown=progress)
     with stop_on_signal() as stop:
         writer = _Writer(folder, checkpoints, config.train, state, watch, stop)

@@ -15,7 +15,7 @@ Program = Callable[..., Any]
 
 
 def compiled(
-    function: Any, arguments: tuple[Any, ...], *, spec: Spec, n_rows: int | None
+    function: Any, arguments: tuple[Any, ...], *, spec: Spec, n_rows: int | None, **static: Any
 ) -> Program:
     """Compile a jitted epoch for arguments like these; once for each kind, as jit does.
 
@@ -27,13 +27,14 @@ def compiled(
       arguments: positional arguments as the program will receive them.
       spec: passed on.
       n_rows: passed on.
+      static: further static arguments, passed on.
 
     Returns:
       The compiled program; call it with the positional arguments alone.
     """
     leaves, tree = jax.tree.flatten(arguments)
     kinds = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    return _compiled(function, kinds, tree, spec, n_rows)
+    return _compiled(function, kinds, tree, spec, n_rows, tuple(sorted(static.items())))
 
 
 def give_memory_back() -> bool:
@@ -48,9 +49,11 @@ def give_memory_back() -> bool:
     return bool(trim(0))
 
 
-@lru_cache(maxsize=4)
-def _compiled(function: Any, kinds, tree, spec: Spec, n_rows: int | None) -> Program:
+@lru_cache(maxsize=8)
+def _compiled(
+    function: Any, kinds, tree, spec: Spec, n_rows: int | None, static: tuple[tuple[str, Any], ...]
+) -> Program:
     arguments = jax.tree.unflatten(tree, kinds)
-    program = function.lower(*arguments, spec=spec, n_rows=n_rows).compile()
+    program = function.lower(*arguments, spec=spec, n_rows=n_rows, **dict(static)).compile()
     give_memory_back()
     return program

@@ -22,6 +22,7 @@ from gpo_vae_jax.errors import ConfigError, TrainingError
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.cells_in import OnDevice, source_of
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.epoch import EpochReport, run_epoch
@@ -29,6 +30,7 @@ from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.program import compiled
 from gpo_vae_jax.train.starting_effects import starting_at, starting_effects
 from gpo_vae_jax.train.state import TrainState, init_state
+from gpo_vae_jax.train.streamed import Stream, run_streamed_epoch
 from gpo_vae_jax.types import Array, Dataset, Split
 
 
@@ -95,14 +97,16 @@ def train(
         _Running(seed, jax.device_put(state, device))
         for seed, state in zip(chosen, states, strict=True)
     ]
-    train_split, validation = dataset.splits["train"], dataset.splits["val"]
-    data = _Data(
-        jax.device_put(train_split),
-        jax.device_put(validation),
-        {name: jnp.asarray(table, jnp.float32) for name, table in dataset.tables.items()},
+    data = source_of(dataset, config, states[0].current.params)
+    n_rows = rows_of_batches(
+        dataset.splits["train"], config.train.batch_size, dataset.sizes.n_perturbed
     )
-    n_rows = rows_of_batches(train_split, config.train.batch_size, dataset.sizes.n_perturbed)
-    together = not on_cpu() if together is None else together
+    if together and isinstance(data, Stream):
+        raise ConfigError(
+            "together=True needs all cells in the memory of the device: each member has batches of "
+            "its own; set together=False, or config.data.cells_in='device'"
+        )
+    together = not on_cpu() and not isinstance(data, Stream) if together is None else together
     tell = on_epoch or (lambda end: None)
     groups = [range(len(runs))] if together else [[i] for i in range(len(runs))]
     for group in groups:
@@ -193,14 +197,6 @@ def first_not_finite(report: EpochReport) -> str | None:
     return f"validation: {', '.join(terms)} is not finite" if terms else None
 
 
-class _Data(NamedTuple):
-    """What every epoch reads, on the device."""
-
-    train: Split
-    validation: Split
-    tables: dict[str, Array]
-
-
 @dataclasses.dataclass
 class _Running:
     """A member that is being trained."""
@@ -213,7 +209,7 @@ class _Running:
 def _train_group(
     runs: list[_Running],
     group: Sequence[int],
-    data: _Data,
+    data: OnDevice | Stream,
     spec: Spec,
     n_rows: int | None,
     config: TrainConfig,
@@ -231,10 +227,13 @@ def _train_group(
         if stacked:
             arguments: tuple[Any, ...] = (state, jnp.asarray(active), *data)
             program = compiled(run_epoch_of_members, arguments, spec=spec, n_rows=n_rows)
+            state, report = program(*arguments)
+        elif isinstance(data, Stream):
+            state, report = run_streamed_epoch(state, data, spec=spec, n_rows=n_rows)
         else:
             arguments = (state, *data)
             program = compiled(run_epoch, arguments, spec=spec, n_rows=n_rows)
-        state, report = program(*arguments)
+            state, report = program(*arguments)
         report = jax.device_get(report)
         seconds = time.perf_counter() - start
         stopped = False
