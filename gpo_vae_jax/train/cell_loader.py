@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,7 @@ from gpo_vae_jax.types import Array, Batch
 
 MOST_STEPS = 16  # batches of a request
 REQUEST_BYTES = 1 << 26  # of a request; one batch may take more
-AHEAD = min(4, os.cpu_count() or 1)  # requests that are read at a time, each by a thread of its own
+AHEAD = 2  # requests that are read at a time, each by a thread; more read no faster
 
 _Item = TypeVar("_Item")
 _Found = TypeVar("_Found")

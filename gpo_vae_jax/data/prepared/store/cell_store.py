@@ -108,7 +108,7 @@ def _stored_cells(folder: Path, made: StoreRecord, columns: np.ndarray) -> Store
 def _summary(folder: Path, n_cells: int) -> Summary | None:
     """Return what was kept beside the cells; None where nothing was, or it is damaged."""
     try:
-        with np.load(folder / _SUMMARY, allow_pickle=False) as found:
+        with open(folder / _SUMMARY, "rb") as file, np.load(file, allow_pickle=False) as found:
             values: Mapping[str, np.ndarray] = dict(found)
         summary = Summary(
             values["library"],

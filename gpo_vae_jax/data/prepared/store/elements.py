@@ -73,7 +73,7 @@ def elements(path: str | os.PathLike[str]) -> Generator[Elements, None, None]:
         yield _elements(file)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, KeyError) as error:
+    except OSError as error:
         raise DataError(f"{path}: cannot be read to its end: {first_line(error)}") from error
     finally:
         if isinstance(file, h5py.File):
@@ -95,17 +95,21 @@ def _opened(path: Path) -> Any:
 
 
 def _elements(file: Any) -> Elements:
+    """Read the annotation (raises DataError)."""
     missing = [name for name in ("obs", "var", "uns", "X") if name not in file]
     if missing:
         raise DataError(f"it has no {' and no '.join(missing)}")
     io = anndata.io if hasattr(anndata, "io") else anndata.experimental  # before 0.11
-    found: dict[str, Any] = {name: io.read_elem(file[name]) for name in ("obs", "var", "uns")}
-    obsm = {
-        key: node if key in _LEFT_ON_DISK else np.asarray(io.read_elem(node))
-        for key, node in _members(file, "obsm")
-    }
-    layers = {key: _matrix(node) for key, node in _members(file, "layers")}
-    return Elements(**found, obsm=obsm, layers=layers, X=_matrix(file["X"]))
+    try:
+        found: dict[str, Any] = {name: io.read_elem(file[name]) for name in ("obs", "var", "uns")}
+        obsm = {
+            key: node if key in _LEFT_ON_DISK else np.asarray(io.read_elem(node))
+            for key, node in _members(file, "obsm")
+        }
+        layers = {key: _matrix(node) for key, node in _members(file, "layers")}
+        return Elements(**found, obsm=obsm, layers=layers, X=_matrix(file["X"]))
+    except Exception as error:  # anndata raises many kinds
+        raise DataError(f"it cannot be read: {first_line(error)}") from error
 
 
 def _members(file: Any, name: str) -> list[tuple[str, Any]]:

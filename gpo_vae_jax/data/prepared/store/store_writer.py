@@ -58,10 +58,13 @@ def write_store(
       DataError: the disk has no room (nothing is written), the folder cannot be written, or the
         matrices are not those of a prepared file.
     """
+    counts, counterfactual = _by_rows(cells, "X"), _by_rows(cells, "counterfactual")
+    delta = cell_fields.delta_at(cells, record.treatments)
     check_room(folder, cells, record)
     try:
         with folder_written_beside(folder) as beside:
-            made = StoreRecord(source, _write(beside, cells, record, shown))
+            arrays = _write(beside, cells, record, (counts, counterfactual, delta), shown)
+            made = StoreRecord(source, arrays)
             write_record(beside, made)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
@@ -101,13 +104,15 @@ def _width(matrix: Any) -> int:
 
 
 def _write(
-    folder: Path, cells: Elements, record: PreparationRecord, shown: bool
+    folder: Path,
+    cells: Elements,
+    record: PreparationRecord,
+    matrices: tuple[Any, Any, Any],
+    shown: bool,
 ) -> dict[str, StoredArray]:
     """Write all arrays; return them by name."""
     n, n_genes = cells.shape
-    counts = _by_rows(cells, "X")
-    counterfactual = _by_rows(cells, "counterfactual")
-    delta = cell_fields.delta_at(cells, record.treatments)
+    counts, counterfactual, delta = matrices
     places = np.full(n, -1, np.int64)
     bar = progress_of.bar(n, "cell", label="writing cells to disk", shown=shown)
     with (
