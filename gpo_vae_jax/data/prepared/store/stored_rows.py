@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,26 @@ class ArrayFile:
         self._opened: int | None = None
 
     def read_into(self, out: np.ndarray, row: int) -> None:
-        """Fill `out`, [n, n_columns], with the rows from `row` on.
+        """Fill `out`, [n, n_columns], with the rows from `row` on (raises DataError)."""
+        self.read_runs(out, [(0, len(out), row)])
+
+    def read_runs(self, out: np.ndarray, runs: Iterable[tuple[int, int, int]]) -> None:
+        """Fill out[start:end] with the rows from `row` on, for each (start, end, row).
 
         Raises:
           DataError: the file is missing, too short, or cannot be read.
         """
-        left, at = memoryview(out.data).cast("B"), row * self.n_columns * self.dtype.itemsize
+        width, whole, read = self.n_columns * self.dtype.itemsize, memoryview(out.data), os.preadv
+        whole = whole.cast("B")
         try:
-            while len(left):
-                n = os.preadv(self._file(), [left], at)
-                if not n:
-                    raise OSError("it is shorter than its record says")
-                left, at = left[n:], at + n
+            number = self._file()
+            for start, end, row in runs:
+                at, last, place = start * width, end * width, row * width
+                while at < last:
+                    n = read(number, [whole[at:last]], place)
+                    if not n:
+                        raise OSError("it is shorter than its record says")
+                    at, place = at + n, place + n
         except OSError as error:
             raise DataError(
                 f"{self.path}: rows cannot be read: {error}; delete the folder, and it is written "
@@ -137,13 +145,13 @@ class StoredRows:
         # rows that follow each other in the file are one read
         new = (np.diff(places) != 1) | (places[1:] <= 0)
         starts = np.concatenate([[0], np.flatnonzero(new) + 1])
-        ends = np.append(starts[1:], len(places))
-        at = places[starts].tolist()
-        for start, end, place in zip(starts.tolist(), ends.tolist(), at, strict=True):
-            if place < 0:
-                out[start:end] = 0
-            else:
-                self._file.read_into(out[start:end], place)
+        ends, first = np.append(starts[1:], len(places)), places[starts]
+        if (first < 0).any():
+            out[places < 0] = 0
+            there = first >= 0
+            starts, ends, first = starts[there], ends[there], first[there]
+        runs = zip(starts.tolist(), ends.tolist(), first.tolist(), strict=True)
+        self._file.read_runs(out, runs)
         return out
 
     def _block(self, rows: Any, columns: Any) -> np.ndarray:
