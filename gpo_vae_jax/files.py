@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -38,11 +39,12 @@ def folder_written_beside(path: str | os.PathLike[str]) -> Generator[Path, None,
     killed processes of this machine have left beside `path` is removed first.
     """
     path = Path(path)
-    for left in path.parent.glob(f".{path.name}.*.part"):
-        number = left.name.split(".")[-2]
-        if number.isdigit() and not Path("/proc", number).exists():
+    start = f".{path.name}.{_host()}."
+    for left in path.parent.glob(f"{start}*.part"):
+        number = left.name[len(start) : -len(".part")]
+        if number.isdigit() and not _runs(int(number)):
             shutil.rmtree(left, ignore_errors=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f"{start}{os.getpid()}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
@@ -52,3 +54,18 @@ def folder_written_beside(path: str | os.PathLike[str]) -> Generator[Path, None,
         os.replace(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _host() -> str:
+    return platform.node() or "localhost"
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is someone else's
+        return True
+    return True
