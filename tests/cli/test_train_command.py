@@ -104,4 +104,4 @@ def test_cells_on_disk_and_a_run_resumed_from_memory(trained, small, tmp_path):
 def test_simulated_cells_are_not_on_disk(small, tmp_path):
     done = call("train", *small, f"--workdir={tmp_path / 'run'}", "--data.cells_in=disk")
     assert done.status == 1 and not (tmp_path / "run").exists()
-    assert "config.data.cells_in='disk' needs a prepared file, config.data.path" in done.err
+    assert "config.data.cells_in='disk' needs a prepared file" in done.err
