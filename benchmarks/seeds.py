@@ -27,7 +27,7 @@ from benchmarks.measuring.summary import ratio, significant, summary
 from benchmarks.programs import jax_program as program
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import TrainState, init_state, run_epoch
-from gpo_vae_jax.train.training import run_epoch_of_members
+from gpo_vae_jax.train.group import run_epoch_of_members
 
 SMALL = shapes.Shape("small", 120, 30, 20, 6000, "rpe1")
 

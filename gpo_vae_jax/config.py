@@ -229,6 +229,15 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DevicesConfig:
+    """How many devices share a training (docs/clusters.md); 1 x 1 x 1 is one device."""
+
+    members: int = 0  # devices that share seeds and settings trained at once; 0: all
+    cells: int = 1  # devices that share the cells of a batch; 0: all that are left
+    genes: int = 1  # devices that share the genes of decoder and data
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluateConfig:
     """The evaluation of a trained model (docs/method.md 8)."""
 
@@ -264,3 +273,4 @@ class Config:
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     train: TrainConfig = TrainConfig()
+    devices: DevicesConfig = DevicesConfig()

@@ -8,7 +8,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from gpo_vae_jax.config import Config, EvaluateConfig
@@ -59,6 +59,32 @@ def from_dict(values: Mapping[str, Any], kind: type = Config, where: str = "conf
     return result
 
 
+def with_settings(config: Config, changes: Mapping[str, Any]) -> Config:
+    """Return the settings with some changed, by path such as "train.seed" (raises ConfigError)."""
+    values = to_dict(config)
+    for path, value in changes.items():
+        *groups, name = path.split(".")
+        inner: Any = values
+        for group in groups:
+            inner = inner.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(
+                    f"config.{path}: no such setting; {group} is no group of settings"
+                )
+        inner[name] = value
+    return from_dict(values)
+
+
+def differences(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield path, old and new value of every setting in which two configurations differ."""
+    for field in dataclasses.fields(old):
+        a, b = getattr(old, field.name), getattr(new, field.name)
+        if dataclasses.is_dataclass(a):
+            yield from differences(a, b, f"{at}{field.name}.")
+        elif a != b:
+            yield f"{at}{field.name}", a, b
+
+
 def to_config_dict(config: Any) -> ml_collections.ConfigDict:
     """Return the settings as a ConfigDict, the form that `get_config()` of a file returns.
 
@@ -92,13 +118,14 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str) -> Config:
-    """Return the settings that `to_json` wrote (raises ConfigError)."""
+    """Return the settings that `to_json`, or a run, wrote (raises ConfigError)."""
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"the settings are not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"the settings must be a JSON object, not {values!r}")
+    values.pop("checksum", None)  # of a run's config.json, which runs/sealed_json.py verifies
     return from_dict(values)
 
 

@@ -33,6 +33,9 @@ def validate(config: Config) -> None:
             "config.model.effect_guide='table'"
         )
     _check_train(config.train)
+    for name in ("members", "cells"):  # 0: as many as there are
+        _at_least(f"config.devices.{name}", getattr(config.devices, name), 0)
+    _at_least("config.devices.genes", config.devices.genes, 1)
 
 
 def validate_evaluate(e: EvaluateConfig) -> None:

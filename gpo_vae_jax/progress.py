@@ -44,6 +44,11 @@ def stages(shown: bool = True) -> Callable[[str], None]:
     return say
 
 
+def note(text: str) -> None:
+    """Say on standard error what a user should know though the work goes on."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
 class _Lines:
     """A text stream in which every carriage return begins a new line."""
 

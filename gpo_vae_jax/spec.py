@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
 
 from gpo_vae_jax.config import Config, ModelConfig, ObjectiveConfig, TrainConfig
 from gpo_vae_jax.errors import ConfigError
-from gpo_vae_jax.types import Sizes
+from gpo_vae_jax.types import Array, Sizes
 
 _CHOSEN = (("model", "n_latent"), ("model", "basal_encoder_n_hidden"),
            ("model", "decoder_n_hidden"), ("train", "batch_size"))  # fmt: skip
+# Numbers that may be arguments of a program, so that members of one program differ in them.
+VARIED = (
+    "model.mask_prior",
+    "model.embedding_prior_scale",
+    "objective.beta",
+    "objective.gloss_coeff",
+    "objective.fc_criteria",
+    "objective.penalty_coeff",
+    "objective.invariance_coeff",
+    "train.learning_rate",
+    "train.mask_rate",
+    "train.weight_decay",
+    "train.gradient_clip_norm",
+)
 _ON_HOST = ("seed", "max_epochs", "patience", "checkpoint_every_steps", "save_every_seconds")
 
 
@@ -57,3 +75,17 @@ class Spec:
     def of_model(self) -> Spec:
         """Return the spec without objective and optimisation: all that decoding depends on."""
         return Spec(self.sizes, self.model)
+
+    def with_values(self, values: Mapping[str, Any]) -> Spec:
+        """Return the spec with some settings of `VARIED` replaced, by numbers or traced arrays."""
+        changed: dict[str, Any] = {}
+        for path, value in values.items():
+            group, name = path.split(".")
+            settings = changed.get(group, getattr(self, group))
+            changed[group] = dataclasses.replace(settings, **{name: value})
+        return dataclasses.replace(self, **changed) if changed else self
+
+
+def in_use(coefficient: float | Array) -> bool:
+    """Return whether a coefficient may be other than 0: one that varies between members may."""
+    return isinstance(coefficient, jax.Array) or coefficient != 0

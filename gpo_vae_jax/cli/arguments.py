@@ -175,6 +175,20 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return read
 
 
+def seeds_of(text: str) -> tuple[int, ...]:
+    """Return seeds, "0,1,2" or "0-4", for argparse."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        ends = (first, last if dash else first)
+        if not all(end.strip().isdigit() for end in ends):
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of seeds, such as 0,1,2 or 0-4")
+        found += range(int(ends[0]), int(ends[1]) + 1)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names no seed")
+    return tuple(found)
+
+
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
     """Return a type for argparse: finite numbers from `low` to `high`."""
 

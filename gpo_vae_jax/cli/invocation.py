@@ -12,6 +12,7 @@ COMMANDS = {  # name: what it does, in the order of a project
     "download": "fetch a published data set",
     "prepare": "turn raw counts (.h5ad) into a prepared file",
     "train": "train on a prepared file, or on simulated cells",
+    "sweep": "train a grid of settings and seeds; one table",
     "evaluate": "measure a run; write its report, effects and network",
     "predict": "predict cells under perturbations, seen or not",
     "export-grn": "write the learned network as tables and as a graph",
@@ -22,7 +23,7 @@ COMMANDS = {  # name: what it does, in the order of a project
     "settings": "list every setting with its default and meaning",
 }
 _SETTINGS = (Config, EvaluateConfig)
-_NO_SCRIPT = ("settings", "import-original", "export-original")
+_NO_SCRIPT = ("settings", "sweep", "import-original", "export-original")
 _SCRIPTS = {"download": "download_datasets", "export-grn": "export_grn"}  # named otherwise
 
 

@@ -15,7 +15,7 @@ from gpo_vae_jax.config_help import Setting, expected, settings
 from gpo_vae_jax.errors import ConfigError
 
 _OPTION = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
-_NEGATED = re.compile(r"no-?(config|data|simulate|prepare|model|objective|train)\.")
+_NEGATED = re.compile(r"no-?(config|data|simulate|prepare|model|objective|train|devices)\.")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 

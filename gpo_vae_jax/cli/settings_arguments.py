@@ -69,6 +69,24 @@ def config_of(args: argparse.Namespace) -> Config:
         raise ConfigError(f"{error} (in {args.config})") from error
 
 
+def grid_of_file(name: str) -> Mapping[str, Any]:
+    """Return the grid of a settings file, what its get_sweep() returns; nothing if it has none.
+
+    Raises:
+      ConfigError: it is no mapping of settings to values.
+    """
+    path = Path(name)
+    if path.suffix != ".py":
+        return {}
+    found = _returned(path, "get_sweep", required=False)
+    if not isinstance(found, Mapping):
+        raise ConfigError(
+            f"get_sweep() in {name} must return settings and their values, such as "
+            '{"train.seed": (0, 1, 2)}'
+        )
+    return found
+
+
 def as_given(args: argparse.Namespace) -> str:
     """Return --preset or --config as the user may repeat it."""
     return f"--preset {args.preset}" if args.preset else f"--config={shlex.quote(args.config)}"
@@ -99,7 +117,9 @@ def _of_file(name: str) -> Mapping[str, Any]:
         raise ConfigError(f"--config={name} is neither a .py file nor JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"--config={name} must hold a JSON object, as config.json of a run does")
-    return values
+    from gpo_vae_jax.runs.sealed_json import unsealed
+
+    return unsealed(values, f"--config={name}")
 
 
 def _of_yaml(path: Path) -> Mapping[str, Any]:
@@ -114,25 +134,7 @@ def _of_yaml(path: Path) -> Mapping[str, Any]:
 
 def _of_python(path: Path) -> Mapping[str, Any]:
     """Run a file of settings, and return what its get_config() returns."""
-    name = "gpo_vae_jax_settings_file"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-        values = module.get_config()
-    except Exception as error:
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin
-        ]
-        where = f" in line {lines[-1]}" if lines else ""
-        raise ConfigError(
-            f"--config={path} cannot be used: {type(error).__name__}{where}: {error}"
-        ) from error
-    finally:
-        del sys.modules[name]
+    values = _returned(path, "get_config")
     if isinstance(values, Config):
         return to_dict(values)
     if hasattr(values, "to_dict"):  # a ConfigDict
@@ -143,3 +145,26 @@ def _of_python(path: Path) -> Mapping[str, Any]:
             f"{type(values).__name__}"
         )
     return values
+
+
+def _returned(path: Path, function: str, *, required: bool = True) -> Any:
+    """Run a file of settings, and return what one of its functions returns; {} without it."""
+    name = "gpo_vae_jax_settings_file"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, function)() if required or hasattr(module, function) else {}
+    except Exception as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == spec.origin
+        ]
+        where = f" in line {lines[-1]}" if lines else ""
+        raise ConfigError(
+            f"--config={path} cannot be used: {type(error).__name__}{where}: {error}"
+        ) from error
+    finally:
+        del sys.modules[name]

@@ -17,6 +17,8 @@ GRAPH = "edges.graphml"
 REGULATORS = "regulators.csv"
 KNOWN_NETWORKS = "known_networks.csv"
 ENRICHMENT = "enrichment.csv"
+ENSEMBLE_PROBABILITIES = "ensemble_grn.csv"  # of several members
+ENSEMBLE_EDGES = "ensemble_edges.csv"
 NEIGHBOURHOOD = "neighbourhood_{gene}.csv"
 REPORT = "report.html"
 PLOTS = "plots"
@@ -24,7 +26,7 @@ PLOTS = "plots"
 OUTPUT_FILES = (
     *(EVALUATION, NUMBERS, EFFECTS, PERTURBATIONS, CURVE, PROBABILITIES, EDGES, GRAPH),
     *(REGULATORS, KNOWN_NETWORKS, ENRICHMENT, "neighbourhood_*.csv"),
-    *(GUIDES, CONTROL_KINDS),
+    *(GUIDES, CONTROL_KINDS, ENSEMBLE_PROBABILITIES, ENSEMBLE_EDGES),
     *(REPORT, f"{PLOTS}/*.png"),
 )
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import Config
+from gpo_vae_jax.config_io import with_settings
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Params, Sizes
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One seed of a training."""
+    """One run of a training: a seed, and settings in which it differs from the first."""
 
     seed: int
     params: Params  # of the epoch with the best validation loss
@@ -26,18 +27,19 @@ class Member:
     n_epochs: int
     history: pd.DataFrame  # one row an epoch: losses by term, gradient norm, network monitors
     interrupted: bool = False  # stopped before early stopping or the last epoch
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # by path, seed apart
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Trained:
-    """A trained model with one or several members, which differ in their seed only.
+    """A trained model with one or several members, which differ in seed or settings.
 
     Where a single model is wanted, `params`, `history` and the functions that predict or evaluate
     use `best`, the member with the lowest validation loss. Iteration and indexing return each
     member as a `Trained` of its own.
     """
 
-    config: Config
+    config: Config  # of the first member
     sizes: Sizes
     treatments: tuple[str, ...]  # T names, the R perturbed ones first: rows of the network
     genes: tuple[str, ...]  # G names
@@ -46,8 +48,12 @@ class Trained:
 
     @property
     def spec(self) -> Spec:
-        """Return what the compiled programs of this model depend on."""
-        return Spec.of(self.config, self.sizes)
+        """Return what the compiled programs of the best member depend on."""
+        return Spec.of(self.config_of(self.best), self.sizes)
+
+    def config_of(self, member: Member) -> Config:
+        """Return the settings of a member, with its seed."""
+        return with_settings(self.config, {**member.settings, "train.seed": member.seed})
 
     @property
     def best(self) -> Member:
@@ -62,8 +68,10 @@ class Trained:
 
     @property
     def history(self) -> pd.DataFrame:
-        """Return the epochs of all members, one row each, with a column `seed`."""
-        tables = [member.history.assign(seed=member.seed) for member in self.members]
+        """Return the epochs of all members, one row each, with columns for seed and settings."""
+        tables = [
+            member.history.assign(seed=member.seed, **member.settings) for member in self.members
+        ]
         return pd.concat(tables, ignore_index=True)
 
     @property
@@ -80,13 +88,15 @@ class Trained:
         return len(self.members)
 
     def __getitem__(self, index: int) -> Trained:
-        return dataclasses.replace(self, members=(self.members[index],))
+        member = self.members[index]
+        alone = dataclasses.replace(member, settings={})
+        return dataclasses.replace(self, config=self.config_of(member), members=(alone,))
 
     def __iter__(self) -> Iterator[Trained]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        seeds = ", ".join(str(member.seed) for member in self.members)
+        seeds = ", ".join(dict.fromkeys(str(member.seed) for member in self.members))
         best = self.best
         return (
             f"Trained({self.config.name!r}: {len(self.treatments)} treatments "

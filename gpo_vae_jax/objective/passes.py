@@ -13,6 +13,7 @@ from gpo_vae_jax.model.cell_effects import CellEffects
 from gpo_vae_jax.model.cells import failed, in_turn
 from gpo_vae_jax.model.gpo_vae import GPOVAE
 from gpo_vae_jax.model.guide import SharedSample
+from gpo_vae_jax.spec import in_use
 from gpo_vae_jax.types import Array, Batch, Context, Noise, Posterior
 
 
@@ -48,7 +49,7 @@ def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) ->
     guide, counterfactual, second = model.guide, None, None
     shared = guide.sample_shared(noise.shared, batch.rows)
     effects = guide.effects(shared, batch, batch.rows)
-    if model.spec.objective.beta:
+    if in_use(model.spec.objective.beta):
         both = jnp.concatenate([batch.counts, batch.counterfactual])
         twice = None if batch.covariates is None else jnp.tile(batch.covariates, (2, 1))
         counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics, twice), 2)

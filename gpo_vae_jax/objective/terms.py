@@ -11,6 +11,7 @@ from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.grn import alignment_gap
 from gpo_vae_jax.model.invariance import distance_from_controls
 from gpo_vae_jax.objective.passes import Given, mean_over_cells
+from gpo_vae_jax.spec import in_use
 from gpo_vae_jax.types import Array
 
 
@@ -33,7 +34,7 @@ def counterfactual_kl(given: Given) -> Float[Array, ""]:
 def grn_alignment(given: Given) -> Float[Array, ""]:
     """Return how far the network's reach is from the observed changes (docs/method.md 5.5)."""
     spec, measured = given.model.spec, given.context.measured
-    if not given.settings.gloss_coeff:
+    if not in_use(given.settings.gloss_coeff):
         return jnp.zeros(())
     gap = alignment_gap(
         given.model.guide.mask_values(),
@@ -68,7 +69,7 @@ def efficacy(given: Given) -> Float[Array, ""] | None:
 
 def invariance(given: Given) -> Float[Array, ""] | None:
     """Return how far perturbed cells are from control cells in z_basal (docs/method.md 10)."""
-    if not given.settings.invariance_coeff:
+    if not in_use(given.settings.invariance_coeff):
         return None
     cells = given.guided.basal.mean.mean(0)
     return given.settings.invariance_coeff * distance_from_controls(

@@ -1,17 +1,23 @@
-"""Checkpoints through orbax: the best parameters, the state to resume from, and milestones."""
+"""Checkpoints through orbax: the best parameters, the states to resume from, and milestones.
+
+Every checkpoint has a record with a checksum of its arrays, which is verified on reading. A damaged
+one is named, and the one before is used.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
 
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
-
+from gpo_vae_jax import progress
 from gpo_vae_jax.errors import TrainingError
+from gpo_vae_jax.runs.checkpoint_series import RunFingerprints, Series
+from gpo_vae_jax.runs.sealed_json import DamagedError
+from gpo_vae_jax.runs.state_record import StateRecord
 from gpo_vae_jax.train.state import TrainState
 from gpo_vae_jax.types import Params
+
+_KEPT = 2  # states to resume from
+_ANY = RunFingerprints()
 
 
 class Checkpoints:
@@ -21,84 +27,112 @@ class Checkpoints:
     complete ones only.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, run: RunFingerprints = _ANY, *, writes: bool = False):
         self.folder = Path(folder).absolute()
-        self._best = _manager(self.folder / "best", keep=1)
-        self._latest = _manager(self.folder / "latest", keep=1)
-        self._steps = _manager(self.folder / "steps", keep=None)
+        self._run = run
+        self._best = Series(self.folder / "best", 1, run, writes)
+        self._latest = Series(self.folder / "latest", _KEPT, run, writes)
+        self._steps = Series(self.folder / "steps", None, run, writes)
 
-    def save_latest(self, state: TrainState) -> None:
-        """Write the best parameters if they changed, and the whole state, numbered by its epoch."""
-        epoch = int(state.best_epoch)
-        if epoch >= 0:
-            self.save_best(epoch, state.best_params)
-        _save(self._latest, int(state.epoch), state)
+    def save_latest(self, state: TrainState, history: str = "") -> None:
+        """Write the best parameters if they changed, and the whole state, numbered by its epoch.
 
-    def save_best(self, epoch: int, params: Params) -> None:
+        Args:
+          state: in host memory.
+          history: metrics.csv up to the state.
+
+        Raises:
+          TrainingError: it cannot be written, as on a full disk.
+        """
+        told = {
+            "epoch": int(state.epoch),
+            "best_epoch": int(state.best_epoch),
+            "best_loss": float(state.best_loss) if int(state.best_epoch) >= 0 else None,
+        }
+        if told["best_epoch"] >= 0:
+            self._best.save(told["best_epoch"], state.best_params, **told)
+        self._latest.save(told["epoch"], state, **told, history=history)
+
+    def save_best(self, epoch: int, params: Params, history: str = "") -> None:
         """Write the parameters with the best validation loss, numbered by their epoch."""
-        _save(self._best, epoch, params)
+        self._best.save(epoch, params, best_epoch=epoch, history=history)
 
     def save_step(self, state: TrainState) -> None:
         """Write the parameters as a milestone, numbered by the optimiser step."""
-        _save(self._steps, int(state.step), state.current.params)
+        self._steps.save(int(state.step), state.current.params, epoch=int(state.epoch))
 
-    def restore_latest(self, like: TrainState) -> TrainState:
-        """Return the state to continue from; `like` itself where none was saved yet.
+    def restore_latest(self, like: TrainState) -> tuple[TrainState, StateRecord | None]:
+        """Return the last state that is whole, and its record; `like` where none was saved yet.
 
         Raises:
-          TrainingError: the state belongs to another model, or only parameters were saved.
+          TrainingError: the state belongs to another run, all states are damaged, or only
+            parameters were saved.
         """
-        if self._latest.latest_step() is not None:
-            return cast(TrainState, _restore(self._latest, like))
-        if self._best.latest_step() is not None:
+        damaged = []
+        for number in self._latest.numbers():
+            try:
+                found = self._latest.read(number, like)
+            except DamagedError as error:
+                damaged.append(number)
+                progress.note(f"{error}")
+                continue
+            for wrong in damaged:  # it would stand in the way of the state that replaces it
+                self._latest.delete(wrong)
+            if damaged:
+                progress.note(f"going on from the state before, after epoch {number - 1}")
+            return found
+        if damaged:
+            raise TrainingError(
+                f"no state in {self._latest.folder} can be read: {len(damaged)} are damaged. The "
+                "run cannot be resumed; its best parameters can still be evaluated if "
+                f"{self._best.folder} is whole. Start anew with --overwrite or in another folder"
+            )
+        if self._best.numbers():
             raise TrainingError(
                 f"{self.folder} holds a trained model without the state of its optimiser: it can "
                 "be evaluated but not resumed"
             )
-        return like
+        return like, None
 
-    def restore_best(self, like: Params) -> tuple[int, Params]:
-        """Return the epoch with the best validation loss and its parameters (TrainingError)."""
-        params = _restore(self._best, like)
-        return int(self._best.latest_step() or 0), params
+    def restore_best(self, like: TrainState) -> tuple[int, Params, StateRecord | None]:
+        """Return the epoch with the best validation loss, its parameters, and their record.
+
+        Where they are damaged, those of the last state are used.
+
+        Raises:
+          TrainingError: there are none, or they belong to another run.
+        """
+        damaged = []
+        for number in self._best.numbers():
+            try:
+                return number, *self._best.read(number, like.best_params)
+            except DamagedError as error:
+                damaged.append(number)
+                progress.note(f"{error}")
+        for number in self._latest.numbers():
+            try:
+                state, record = self._latest.read(number, like)
+            except DamagedError as error:
+                damaged.append(number)
+                progress.note(f"{error}")
+                continue
+            if int(state.best_epoch) >= 0:
+                progress.note(f"using the best parameters of the state in {self._latest.folder}")
+                return int(state.best_epoch), state.best_params, record
+        if damaged:
+            raise TrainingError(f"every checkpoint in {self.folder} is damaged; train anew")
+        raise TrainingError(f"no checkpoint in {self._best.folder}; train first")
+
+    def last_record(self) -> StateRecord | None:
+        """Return the record of the last state, or None where there is none that can be read."""
+        for number in self._latest.numbers():
+            try:
+                return self._latest.record(number)
+            except DamagedError as error:
+                progress.note(f"{error}")
+        return None
 
     def close(self) -> None:
         """Wait until everything is written."""
-        for manager in (self._best, self._latest, self._steps):
-            manager.close()
-
-
-def _manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, create=True, enable_async_checkpointing=False
-    )
-    return ocp.CheckpointManager(folder, options=options)
-
-
-def _save(manager: ocp.CheckpointManager, number: int, tree: Any) -> None:
-    if number not in manager.all_steps():
-        manager.save(number, args=ocp.args.StandardSave(_without_empty(tree)), force=True)
-
-
-def _restore(manager: ocp.CheckpointManager, like: Any) -> Any:
-    number = manager.latest_step()
-    if number is None:
-        raise TrainingError(f"no checkpoint in {manager.directory}; train first")
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _without_empty(like))
-    try:
-        found = manager.restore(number, args=ocp.args.StandardRestore(abstract))
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"the checkpoint {manager.directory}/{number} does not fit these settings: {error}"
-        ) from error
-    return jax.tree.map(
-        lambda leaf, saved: saved if leaf.size else np.zeros(leaf.shape, leaf.dtype), like, found
-    )
-
-
-def _without_empty(tree: Any) -> Any:
-    """Return the tree with None for arrays without entries, which orbax does not store.
-
-    A network of all genes has a readout to none.
-    """
-    return jax.tree.map(lambda leaf: leaf if leaf.size else None, tree)
+        for series in (self._best, self._latest, self._steps):
+            series.close()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gpo_vae_jax import config_io
+from gpo_vae_jax import config_io, progress
 from gpo_vae_jax.config import Config
-from gpo_vae_jax.errors import TrainingError
+from gpo_vae_jax.errors import ConfigError, TrainingError
 from gpo_vae_jax.evaluate.file_names import possible_outputs
-from gpo_vae_jax.files import write_text
-
-# Settings that may change between the parts of a resumed run.
-_FREE = {("train", "max_epochs"), ("train", "patience"), ("train", "save_every_seconds")}
-_FREE |= {("train", "checkpoint_every_steps"), ("data", "path"), ("name",)}
-_FREE |= {("data", "cells_in"), ("data", "store")}  # the same cells
+from gpo_vae_jax.runs.run_lock import NAME as LOCK
+from gpo_vae_jax.runs.sealed_json import DamagedError, read_sealed, write_sealed
+from gpo_vae_jax.runs.state_record import FREE, StateRecord, settings_fingerprint
 
 
 class RunFolder:
@@ -31,6 +26,30 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Check, before any work, that a run may use the folder.
+
+        Raises:
+          TrainingError: it holds a run and neither is set, or files that no run wrote.
+          ConfigError: both are set.
+        """
+        if resume and overwrite:
+            raise ConfigError("resume and overwrite exclude each other: choose one")
+        if self.path.exists() and not self.path.is_dir():
+            raise TrainingError(f"{self.path} is a file; name a folder for the run")
+        if self.holds_a_run():
+            if not (resume or overwrite):
+                raise TrainingError(
+                    f"{self.path} already holds a run; continue it with --resume, replace it with "
+                    "--overwrite, or name another folder"
+                )
+        elif self.path.exists() and self._strangers(beside_results=False):
+            raise TrainingError(f"{self.path} is not empty and holds no run; name another folder")
+
+    def holds_a_run(self) -> bool:
+        """Return whether a run was started in the folder."""
+        return self.config.exists() or self.run.exists() or self.checkpoints.exists()
 
     def start(
         self,
@@ -52,77 +71,127 @@ class RunFolder:
         Raises:
           TrainingError: it holds a run and `overwrite` is not set, or files that no run wrote.
         """
-        if self.config.exists() or self.run.exists():
-            if not overwrite:
-                raise TrainingError(
-                    f"{self.path} already holds a run; continue it with --resume, replace it with "
-                    "--overwrite, or name another folder"
-                )
+        if not (beside_results and not self.holds_a_run()):
+            self.check(resume=False, overwrite=overwrite)
+        elif self.path.exists() and self._strangers(beside_results=True):
+            raise TrainingError(f"{self.path} is not empty and holds no run; name another folder")
+        if self.holds_a_run():
             if self.checkpoints.exists():
                 shutil.rmtree(self.checkpoints)
             own = (self.metrics, self.result, self.run, self.config)
             for file in (*possible_outputs(self.path), *own):
                 file.unlink(missing_ok=True)
-        elif self.path.exists() and self._strangers(beside_results):
-            raise TrainingError(f"{self.path} is not empty and holds no run; name another folder")
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.run, json.dumps(description, indent=1) + "\n")
-        write_text(self.config, config_io.to_json(config))
+        self._write_run(description)
+        self._write_config(config)
 
     def _strangers(self, beside_results: bool) -> list[Path]:
         """Return the files in the folder that a new run may not stand beside."""
         files = [path for path in self.path.rglob("*") if not path.is_dir()]
         results = set(possible_outputs(self.path)) if beside_results else set()
-        return [path for path in files if path not in results]
+        return [path for path in files if path not in results and not _is_ours(path)]
 
-    def resume(self, config: Config, description: dict[str, Any]) -> None:
+    def resume(
+        self,
+        config: Config,
+        description: dict[str, Any],
+        last_record: Callable[[], StateRecord | None],
+    ) -> None:
         """Claim the folder for the run in it, which may now be told to train longer.
+
+        Where config.json or run.json is damaged or missing, it is written anew if the last
+        checkpoint shows that the run had these settings and this data, or if there is none yet.
+
+        Args:
+          config: the settings with which the run goes on.
+          description: what run.json holds.
+          last_record: returns that of the last state, None where none was saved.
 
         Raises:
           TrainingError: the run was started with other settings or on other data.
         """
-        changed = [
-            f"{'.'.join(path)} was {old!r}, is {new!r}"
-            for path, old, new in _differences(self.read_config(), config)
-            if path not in _FREE
-        ]
+        try:
+            changed = [
+                f"{path} was {old!r}, is {new!r}"
+                for path, old, new in config_io.differences(self.read_config(), config)
+                if path not in FREE
+            ]
+        except (TrainingError, ConfigError) as error:
+            record, ours = last_record(), settings_fingerprint(config)
+            changed = self._repairable(error, record.settings if record else None, ours)
         if changed:
             raise TrainingError(
                 f"{self.path} was started with other settings: {'; '.join(changed)}. Resume with "
                 "the same settings, or start anew in another folder"
             )
-        if self.read_run()["data"]["fingerprint"] != description["data"]["fingerprint"]:
+        fingerprint = description["data"]["fingerprint"]
+        try:
+            same = self.read_run()["data"]["fingerprint"] == fingerprint
+        except TrainingError as error:
+            record = last_record()
+            self._repairable(error, record.data if record else None, fingerprint)
+            self._write_run(description)
+            same = True
+        if not same:
             raise TrainingError(
                 f"{self.path} was started on other data; resume on the same prepared data"
             )
-        for file in (*possible_outputs(self.path), self.result):  # of the shorter run
+        self._write_config(config)
+
+    def forget_results(self) -> None:
+        """Remove what was found with the run before it went on."""
+        for file in (*possible_outputs(self.path), self.result):
             file.unlink(missing_ok=True)
-        write_text(self.config, config_io.to_json(config))
 
     def read_config(self) -> Config:
         """Return the settings of the run (raises TrainingError, ConfigError)."""
-        return config_io.from_json(self._read(self.config))
+        values = self._read(self.config)
+        try:
+            return config_io.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError(f"{self.config}: {error}") from error
 
     def read_run(self) -> dict[str, Any]:
         """Return the description of the run (raises TrainingError)."""
-        return json.loads(self._read(self.run))
+        run = self._read(self.run)
+        for name in ("data", "sizes", "treatments"):
+            if name not in run:
+                raise DamagedError(f"{self.run} is damaged: it lacks {name!r}; restore it")
+        return run
 
     def read_result(self) -> dict[str, Any]:
-        """Return how the run ended; nothing where it was killed."""
-        return json.loads(self.result.read_text()) if self.result.exists() else {}
+        """Return how the run ended; nothing where it was killed, or the file is damaged."""
+        if not self.result.exists():
+            return {}
+        try:
+            return read_sealed(self.result)
+        except DamagedError as error:
+            progress.note(f"{error}; going by the last checkpoint instead")
+            return {}
 
-    def _read(self, file: Path) -> str:
+    def _read(self, file: Path) -> dict[str, Any]:
         if not file.exists():
             raise TrainingError(f"{self.path} holds no run: {file.name} is missing")
-        return file.read_text()
+        return read_sealed(file)
+
+    def _repairable(self, error: Exception, recorded: str | None, ours: str) -> list[str]:
+        """Say that a file is written anew; raise the error where the checkpoint forbids it."""
+        if recorded == ours or (recorded is None and not self._has_checkpoints()):
+            what = "the last checkpoint has these" if recorded else "no checkpoint was written yet"
+            progress.note(f"{error}. It is written anew: {what}")
+            return []
+        raise error
+
+    def _has_checkpoints(self) -> bool:
+        return self.checkpoints.exists() and any(self.checkpoints.glob("*/*"))
+
+    def _write_config(self, config: Config) -> None:
+        write_sealed(self.config, config_io.to_dict(config))
+
+    def _write_run(self, description: dict[str, Any]) -> None:
+        write_sealed(self.run, description)
 
 
-def _differences(
-    old: Any, new: Any, at: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    for field in dataclasses.fields(old):
-        a, b = getattr(old, field.name), getattr(new, field.name)
-        if dataclasses.is_dataclass(a):
-            yield from _differences(a, b, (*at, field.name))
-        elif a != b:
-            yield (*at, field.name), a, b
+def _is_ours(path: Path) -> bool:
+    """Return whether a killed process of ours left a file: a lock, or one half written."""
+    return path.name == LOCK or (path.name.startswith(".") and path.suffix == ".part")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -15,9 +16,9 @@ from gpo_vae_jax.memory import available_bytes
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.cell_loader import AHEAD, REQUEST_BYTES
 from gpo_vae_jax.train.fields_read import left_out, without
-from gpo_vae_jax.train.state import init_state
-from gpo_vae_jax.train.streamed import Stream
-from gpo_vae_jax.types import Array, Dataset, Params, Split
+from gpo_vae_jax.train.state import TrainState, init_state
+from gpo_vae_jax.train.streamed import EpochData, Stream
+from gpo_vae_jax.types import Array, Dataset, Split
 
 SHARE = 0.6  # of the device's memory that cells and state may take; a step needs some, too
 _STATES = 2  # before and after an epoch
@@ -52,14 +53,6 @@ class DeviceMemory(NamedTuple):
         )
 
 
-class OnDevice(NamedTuple):
-    """What every epoch reads, on the device."""
-
-    train: Split
-    validation: Split
-    tables: dict[str, Array]
-
-
 def device_memory(dataset: Dataset, config: Config) -> DeviceMemory:
     """Estimate what a training takes, and decide whether the cells are kept on the device.
 
@@ -72,7 +65,7 @@ def device_memory(dataset: Dataset, config: Config) -> DeviceMemory:
         do not fit together.
     """
     spec = Spec.of(config, dataset.sizes)
-    state = jax.eval_shape(partial(init_state, spec=spec), 0)
+    state = _state_of(spec)
     n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     unread = left_out(state.current.params, dataset.splits["train"], spec=spec)
     splits = [dataset.splits[name].cells for name in ("train", "val")]
@@ -106,29 +99,36 @@ def device_memory(dataset: Dataset, config: Config) -> DeviceMemory:
     )
 
 
-def source_of(dataset: Dataset, config: Config, params: Params) -> OnDevice | Stream:
-    """Return what the epochs read: all cells on the device, or a stream of batches.
+def fields_left_out(dataset: Dataset, configs: Sequence[Config]) -> tuple[str, ...]:
+    """Return the large fields of cells that the loss of no member looks at."""
+    found = [
+        set(left_out(_state_of(spec).current.params, dataset.splits["train"], spec=spec))
+        for spec in (Spec.of(config, dataset.sizes) for config in configs)
+    ]
+    return tuple(sorted(set.intersection(*found)))
 
-    Fields that the loss does not look at are neither moved nor read.
+
+def source_of(dataset: Dataset, streamed: bool, unread: tuple[str, ...] = ()) -> EpochData | Stream:
+    """Return what the epochs read: all cells on the device, or a stream of batches.
 
     Args:
       dataset: in memory or on disk.
-      config: every open size chosen.
-      params: of a member.
-
-    Raises:
-      ConfigError: as `device_memory`.
+      streamed: as in `device_memory`.
+      unread: fields that are neither moved nor read (`fields_left_out`).
     """
-    spec = Spec.of(config, dataset.sizes)
     train, validation = dataset.splits["train"], dataset.splits["val"]
-    unread = left_out(params, train, spec=spec)
     tables: dict[str, Array] = {
         name: jnp.asarray(table, jnp.float32) for name, table in dataset.tables.items()
     }
-    if not device_memory(dataset, config).streamed:
+    if not streamed:
         train, validation = jax.device_put((without(train, unread), without(validation, unread)))
-        return OnDevice(train, validation, tables)
+        return EpochData(train, validation, tables)
     train, validation = (
         Split(split.cells, jax.device_put(split.context)) for split in (train, validation)
     )
     return Stream(train, validation, tables, unread)
+
+
+def _state_of(spec: Spec) -> TrainState:
+    """Return the shapes of a state."""
+    return jax.eval_shape(partial(init_state, spec=spec), 0)

@@ -12,6 +12,7 @@ from gpo_vae_jax.model import sample_noise
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.monitors import network_monitors
 from gpo_vae_jax.train.present import with_rows_present
 from gpo_vae_jax.train.state import NOISE, SHUFFLE, VALIDATION, TrainState, stream
@@ -27,15 +28,17 @@ class EpochReport(NamedTuple):
     network: Metrics  # scalars: shares, edges and mean Wasserstein distances
 
 
-@partial(jax.jit, static_argnames=("spec", "n_rows"))
+@partial(jax.jit, static_argnames=("spec", "n_rows", "layout"))
 def run_epoch(
     state: TrainState,
     train: Split,
     validation: Split,
     tables: dict[str, Array],
+    values: dict[str, Array] | None = None,
     *,
     spec: Spec,
     n_rows: int | None = None,
+    layout: Layout | None = None,
 ) -> tuple[TrainState, EpochReport]:
     """Train for an epoch, validate, and keep the parameters if they are the best so far.
 
@@ -46,17 +49,22 @@ def run_epoch(
       train: the training split.
       validation: the validation split.
       tables: Wasserstein distances [R, T] by name of the split (`Dataset.tables`).
+      values: settings of `spec.VARIED` that are arguments of the program, scalars by their path;
+        they replace those of `spec`.
       spec: sizes and settings.
       n_rows: number of perturbations that a batch seldom exceeds (`present.rows_of_batches`), or
         None for all of them. It changes the time, not the result.
+      layout: how a batch is shared by several devices; None for one device.
     """
-    current, steps = _train(state, train, spec, n_rows)
+    spec = spec.with_values(values or {})
+    current, steps = _train(state, train, spec, n_rows, layout)
     metrics = validate(
         current.params,
         validation,
         stream(state.seed, VALIDATION, state.epoch),
         spec=spec,
         n_rows=n_rows,
+        layout=layout,
     )
     return end_of_epoch(state, current, steps, metrics, tables, spec=spec)
 
@@ -102,13 +110,14 @@ def validate(
     *,
     spec: Spec,
     n_rows: int | None = None,
+    layout: Layout | None = None,
 ) -> Metrics:
     """Return the loss over a split and its parts, batches weighted by their size."""
     index, filled = in_order(split.cells.weight.shape[0], spec.train.batch_size)
 
     def body(_, at):
         number, rows, fills = at
-        batch = _gather(split.cells, rows, fills)
+        batch = _gather(split.cells, rows, fills, layout)
         return None, loss_of_batch(
             params, split.context, batch, key, number, spec=spec, n_rows=n_rows
         )
@@ -160,7 +169,7 @@ def n_batches(n_cells: int, batch_size: int) -> int:
 
 
 def _train(
-    state: TrainState, split: Split, spec: Spec, n_rows: int | None
+    state: TrainState, split: Split, spec: Spec, n_rows: int | None, layout: Layout | None
 ) -> tuple[StepState, Metrics]:
     n_cells = split.cells.weight.shape[0]
     batches = shuffled(state.seed, state.epoch, n_cells, spec.train.batch_size)
@@ -172,6 +181,7 @@ def _train(
         state.step,
         spec=spec,
         n_rows=n_rows,
+        layout=layout,
     )
 
 
@@ -185,6 +195,7 @@ def run_steps(
     *,
     spec: Spec,
     n_rows: int | None = None,
+    layout: Layout | None = None,
 ) -> tuple[StepState, Metrics]:
     """Take a step on each batch.
 
@@ -197,6 +208,7 @@ def run_steps(
       first: number of the first step; the noise of a step depends on its number.
       spec: sizes and settings.
       n_rows: see `run_epoch`.
+      layout: see `run_epoch`.
 
     Returns:
       The new state, and the loss of each step and its parts, [n_steps].
@@ -205,7 +217,7 @@ def run_steps(
 
     def body(current, at):
         number, rows, fills = at
-        batch = _gather(split.cells, rows, fills)
+        batch = _gather(split.cells, rows, fills, layout)
         return step_on(
             current, split.context, batch, seed, first + number, n_steps, spec=spec, n_rows=n_rows
         )
@@ -267,9 +279,10 @@ def _batches(order: Array, batch_size: int) -> tuple[Array, Array]:
     return index, (jnp.arange(number * size) < n_cells).reshape(number, size)
 
 
-def _gather(cells: Batch, rows: Array, filled: Array) -> Batch:
+def _gather(cells: Batch, rows: Array, filled: Array, layout: Layout | None) -> Batch:
     batch = jax.tree.map(lambda values: jnp.take(values, rows, axis=0, mode="clip"), cells)
-    return batch._replace(weight=batch.weight * filled)
+    batch = batch._replace(weight=batch.weight * filled)
+    return batch if layout is None else layout.shared(batch)
 
 
 def _noise(key: Array, batch: Batch, spec: Spec) -> Noise:

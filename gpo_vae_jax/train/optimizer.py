@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from gpo_vae_jax.config import TrainConfig
+from gpo_vae_jax.spec import in_use
 from gpo_vae_jax.types import Array
 
 EDGES = ("mask_logits", "mask_probs")  # parameters that `mask_rate` concerns
@@ -48,7 +49,7 @@ def rate_at(config: TrainConfig, progress: Array | float) -> Array:
 
 def scaled(updates: Any, rate: Array, config: TrainConfig) -> Any:
     """Multiply updates by `rate`, and those of the edges' parameters by `mask_rate` as well."""
-    if config.schedule == "constant" and config.mask_rate == 1:
+    if config.schedule == "constant" and not in_use(config.mask_rate - 1):
         return updates
 
     def factor(path: tuple[Any, ...]) -> Array:

@@ -10,12 +10,19 @@ from typing import Any
 import jax
 
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.layout import Layout
 
 Program = Callable[..., Any]
 
 
 def compiled(
-    function: Any, arguments: tuple[Any, ...], *, spec: Spec, n_rows: int | None, **static: Any
+    function: Any,
+    arguments: tuple[Any, ...],
+    *,
+    spec: Spec,
+    n_rows: int | None,
+    layout: Layout | None = None,
+    **static: Any,
 ) -> Program:
     """Compile a jitted epoch for arguments like these; once for each kind, as jit does.
 
@@ -27,14 +34,16 @@ def compiled(
       arguments: positional arguments as the program will receive them.
       spec: passed on.
       n_rows: passed on.
+      layout: passed on where there is one; the arguments are then on its devices.
       static: further static arguments, passed on.
 
     Returns:
       The compiled program; call it with the positional arguments alone.
     """
     leaves, tree = jax.tree.flatten(arguments)
-    kinds = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    return _compiled(function, kinds, tree, spec, n_rows, tuple(sorted(static.items())))
+    kinds = tuple(_kind(leaf, placed=layout is not None) for leaf in leaves)
+    more = static if layout is None else {**static, "layout": layout}
+    return _compiled(function, kinds, tree, spec, n_rows, tuple(sorted(more.items())))
 
 
 def give_memory_back() -> bool:
@@ -47,6 +56,10 @@ def give_memory_back() -> bool:
     except (AttributeError, OSError, TypeError):  # another C library, another system
         return False
     return bool(trim(0))
+
+
+def _kind(leaf: Any, *, placed: bool) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding if placed else None)
 
 
 @lru_cache(maxsize=8)

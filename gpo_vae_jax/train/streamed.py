@@ -38,6 +38,14 @@ from gpo_vae_jax.train.step import StepState
 from gpo_vae_jax.types import Array, Batch, Context, Metrics, Params, Split
 
 
+class EpochData(NamedTuple):
+    """What every epoch reads, on the device."""
+
+    train: Split
+    validation: Split
+    tables: dict[str, Array]
+
+
 class Stream(NamedTuple):
     """What a streamed epoch reads."""
 
@@ -52,6 +60,7 @@ class Stream(NamedTuple):
 def run_streamed_epoch(
     state: TrainState,
     cells: Stream,
+    values: dict[str, Array] | None = None,
     *,
     spec: Spec,
     n_rows: int | None = None,
@@ -64,6 +73,7 @@ def run_streamed_epoch(
     Args:
       state: at the end of the previous epoch.
       cells: where batches come from.
+      values: as in `run_epoch`.
       spec: sizes and settings.
       n_rows: as in `run_epoch`.
 
@@ -84,12 +94,13 @@ def run_streamed_epoch(
             jax.block_until_ready(found[-1:])  # or batches would pile up before the device
             first = np.int32(request.first)
             if i < len(training):
-                arguments = (current, split.context, batches, state.seed, state.step + first)
+                number = state.step + first
+                arguments = (current, split.context, batches, state.seed, number, values or {})
                 static = {"spec": spec, "n_rows": n_rows, "epoch_steps": order[0].shape[0]}
                 current, parts = compiled(take_steps, arguments, **static)(*arguments)
                 found.append(parts)
             else:
-                arguments = (current.params, split.context, batches, key, first)
+                arguments = (current.params, split.context, batches, key, first, values or {})
                 program = compiled(losses_of_batches, arguments, spec=spec, n_rows=n_rows)
                 found.append(program(*arguments))
     results = (state, current, found[: len(training)], found[len(training) :], cells.tables)
@@ -103,6 +114,7 @@ def take_steps(
     batches: Batch,
     seed: Array,
     first: Array,
+    values: dict[str, Array],
     *,
     spec: Spec,
     n_rows: int | None,
@@ -116,10 +128,12 @@ def take_steps(
       batches: each field with axes [k, B]; cells that only fill a batch have weight 0.
       seed: of the run.
       first: number of the first step in the run.
+      values: as in `run_epoch`.
       spec: sizes and settings.
       n_rows: as in `run_epoch`.
       epoch_steps: steps of an epoch.
     """
+    spec = spec.with_values(values)
 
     def body(current, at):
         number, batch = at
@@ -137,6 +151,7 @@ def losses_of_batches(
     batches: Batch,
     key: Array,
     first: Array,
+    values: dict[str, Array],
     *,
     spec: Spec,
     n_rows: int | None,
@@ -149,9 +164,11 @@ def losses_of_batches(
       batches: each field with axes [k, B].
       key: of the noise of all batches.
       first: number of the first batch.
+      values: as in `run_epoch`.
       spec: sizes and settings.
       n_rows: as in `run_epoch`.
     """
+    spec = spec.with_values(values)
 
     def body(_, at):
         number, batch = at

@@ -1,4 +1,4 @@
-"""A whole training in memory: epochs until early stopping, for one seed or for several.
+"""A whole training in memory: epochs until early stopping, for one member or for several.
 
 Nothing is written and nothing is printed here. Whoever wants files, a progress bar or a way to
 stop listens through `on_epoch`, as runs/fit.py does.
@@ -6,53 +6,33 @@ stop listens through `on_epoch`, as runs/fit.py does.
 
 from __future__ import annotations
 
-import dataclasses
-import time
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from gpo_vae_jax.config import Config, TrainConfig
-from gpo_vae_jax.errors import ConfigError, TrainingError
+from gpo_vae_jax.config import Config
+from gpo_vae_jax.config_io import differences
+from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train.cells_in import OnDevice, source_of
+from gpo_vae_jax.train.cells_in import device_memory, fields_left_out, source_of
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
-from gpo_vae_jax.train.epoch import EpochReport, run_epoch
+from gpo_vae_jax.train.group import EpochData, OnEpoch, Program, Running, is_finished, train_group
+from gpo_vae_jax.train.layout import Layout
+from gpo_vae_jax.train.members import Vary, check_members, members_of, programs_of
 from gpo_vae_jax.train.present import rows_of_batches
-from gpo_vae_jax.train.program import compiled
 from gpo_vae_jax.train.starting_effects import starting_at, starting_effects
 from gpo_vae_jax.train.state import TrainState, init_state
-from gpo_vae_jax.train.streamed import Stream, run_streamed_epoch
-from gpo_vae_jax.types import Array, Dataset, Split
+from gpo_vae_jax.train.streamed import Stream
+from gpo_vae_jax.types import Dataset
 
-
-class EpochEnd(NamedTuple):
-    """One finished epoch of one member, as `on_epoch` sees it."""
-
-    member: int  # position among the seeds
-    seed: int
-    state: TrainState  # after the epoch, on the device
-    row: dict[str, float]  # the epoch's row of the history
-    finished: bool  # whether it was the member's last
-
-
-OnEpoch = Callable[[EpochEnd], bool | None]  # a true result stops the training
-
-
-class DivergedError(TrainingError):
-    """A loss became nan or infinite."""
-
-    def __init__(self, text: str, member: int):
-        super().__init__(text)
-        self.member = member
+_NOTHING: Vary = {}
 
 
 def train(
@@ -60,6 +40,34 @@ def train(
     config: Config,
     *,
     seeds: int | Sequence[int] | None = None,
+    vary: Vary = _NOTHING,
+    on_epoch: OnEpoch | None = None,
+    states: Sequence[TrainState] | None = None,
+    together: bool | None = None,
+    description: dict[str, Any] | None = None,
+) -> Trained:
+    """Train every seed, under every combination of values in `vary`; see `train_members`.
+
+    Args:
+      dataset: the data.
+      config: the settings that members share.
+      seeds: one member each; by default the single `config.train.seed`.
+      vary: values of further settings, by path: {"objective.penalty_coeff": (1.0, 5.0)}.
+      on_epoch, states, together, description: as in `train_members`.
+
+    Raises:
+      ConfigError: settings and data do not fit together.
+      DivergedError: a loss is not finite.
+    """
+    configs = members_of(config, seeds, vary)
+    more: dict[str, Any] = {"on_epoch": on_epoch, "states": states, "together": together}
+    return train_members(dataset, configs, description=description, **more)
+
+
+def train_members(
+    dataset: Dataset,
+    configs: Sequence[Config],
+    *,
     on_epoch: OnEpoch | None = None,
     states: Sequence[TrainState] | None = None,
     together: bool | None = None,
@@ -67,70 +75,82 @@ def train(
 ) -> Trained:
     """Train until the validation loss has not improved for `patience` epochs, or `max_epochs`.
 
-    The result depends on the data, the settings and the seeds only. A member that has stopped is
-    frozen while the others go on.
+    The result depends on the data and the settings only. A member that has stopped is frozen while
+    the others go on.
 
     Args:
-      seeds: one member each; by default the single `config.train.seed`.
+      dataset: the data that all members share.
+      configs: the settings of each member, with its seed.
       on_epoch: called after every epoch of every member. A true result stops the training.
       states: where each member starts when a training is continued; by default the initial state
         of its seed. The histories of the result then begin with the continued epochs.
-      together: whether all members advance at once, as one vmapped program. By default they do
-        except on a CPU, where that gains nothing and they run one after the other. Either way a
-        member is the run of its seed alone, up to rounding.
+      together: whether members that differ only in seed and numbers (`spec.VARIED`) advance at
+        once, as one vmapped program. By default they do except on a CPU, where that gains nothing
+        and they run one after the other. Either way a member is the run of its settings alone, up
+        to rounding.
       description: what the result records of data and device; by default `describe`.
 
     Returns:
-      A member for each seed, with its best parameters and its history.
+      A member for each configuration, with its best parameters and its history.
 
     Raises:
       ConfigError: settings and data do not fit together.
       DivergedError: a loss is not finite.
     """
-    chosen = _checked_seeds(config.train.seed if seeds is None else seeds)
-    config, _ = with_sizes(config, dataset)
-    spec = Spec.of(config, dataset.sizes)
+    configs = [with_sizes(config, dataset)[0] for config in configs]
+    check_members(configs)
+    for config in configs:  # all refused before any work
+        Spec.of(config, dataset.sizes)
     if states is None:
-        states = initial_states(dataset, config, chosen)
-    device = jax.devices()[0]
-    runs = [
-        _Running(seed, jax.device_put(state, device))
-        for seed, state in zip(chosen, states, strict=True)
-    ]
-    data = source_of(dataset, config, states[0].current.params)
-    n_rows = rows_of_batches(
-        dataset.splits["train"], config.train.batch_size, dataset.sizes.n_perturbed
-    )
-    if together and isinstance(data, Stream):
+        states = starting_states(dataset, configs)
+    runs = [Running(config, state) for config, state in zip(configs, states, strict=True)]
+    streamed = any(device_memory(dataset, config).streamed for config in configs)
+    if together and streamed:
         raise ConfigError(
             "together=True needs all cells in the memory of the device: each member has batches of "
             "its own; set together=False, or config.data.cells_in='device'"
         )
-    together = not on_cpu() and not isinstance(data, Stream) if together is None else together
+    together = not on_cpu() and not streamed if together is None else together
     tell = on_epoch or (lambda end: None)
-    groups = [range(len(runs))] if together else [[i] for i in range(len(runs))]
-    for group in groups:
-        if _train_group(runs, group, data, spec, n_rows, config.train, tell):
+    on_devices = functools.cache(partial(_data, dataset))
+    for places in programs_of(configs, dataset.sizes):
+        members = [runs[i] for i in places]
+        if all(is_finished(run.state, run.config.train) for run in members):
+            continue
+        program = _program(dataset, [run.config for run in members], together, on_devices)
+        batches = [range(len(places))] if together else [[i] for i in range(len(places))]
+        if any(train_group(members, places, lanes, program, tell) for lanes in batches):
             break
     return Trained(
-        config=dataclasses.replace(config, train=dataclasses.replace(config.train, seed=chosen[0])),
+        config=configs[0],
         sizes=dataset.sizes,
         treatments=tuple(dataset.treatments),
         genes=tuple(dataset.genes),
-        members=tuple(_member(run, config.train) for run in runs),
-        description=description or describe(config, dataset),
+        members=tuple(_member(run, configs[0]) for run in runs),
+        description=description or describe(configs[0], dataset),
     )
 
 
 def initial_states(dataset: Dataset, config: Config, seeds: Sequence[int]) -> list[TrainState]:
     """Return the state from which each seed starts (raises ConfigError)."""
-    spec, knowledge = Spec.of(config, dataset.sizes), read_knowledge(config)
-    init = partial(init_state, spec=spec, mask_init=config.model.mask_init, knowledge=knowledge)
-    states = [init(seed) for seed in seeds]
-    if config.model.effect_init == "random":
-        return states
-    effects = starting_effects(dataset)
-    return [starting_at(state, effects) for state in states]
+    return starting_states(dataset, members_of(config, seeds))
+
+
+def starting_states(dataset: Dataset, configs: Sequence[Config]) -> list[TrainState]:
+    """Return the state from which each member starts (raises ConfigError)."""
+    effects = functools.cache(partial(starting_effects, dataset))  # the same for all
+    states = []
+    for config in configs:
+        state = init_state(
+            config.train.seed,
+            spec=Spec.of(config, dataset.sizes),
+            mask_init=config.model.mask_init,
+            knowledge=read_knowledge(config),
+        )
+        if config.model.effect_init != "random":
+            state = starting_at(state, effects())
+        states.append(state)
+    return states
 
 
 def read_knowledge(config: Config) -> np.ndarray | None:
@@ -146,149 +166,52 @@ def read_knowledge(config: Config) -> np.ndarray | None:
         ) from error
 
 
-def is_finished(state: TrainState, config: TrainConfig) -> bool:
-    """Return whether a run has reached `max_epochs`, or waited `patience` epochs in vain."""
-    epoch = int(state.epoch)
-    waited = epoch - 1 - int(state.best_epoch)
-    return epoch >= config.max_epochs or (epoch > 0 and waited >= config.patience)
+def _program(
+    dataset: Dataset,
+    configs: Sequence[Config],
+    together: bool,
+    on_devices: Callable[..., EpochData | Stream],
+) -> Program:
+    """Return the epoch of members that share a program."""
+    config, sizes, train = configs[0], dataset.sizes, dataset.splits["train"]
+    layout = Layout.of(
+        config.devices,
+        len(configs) if together else 1,
+        sizes.n_genes,
+        min(config.train.batch_size, len(train.cells.weight)),
+    )
+    n_rows = rows_of_batches(train, config.train.batch_size, sizes.n_perturbed)
+    streamed = device_memory(dataset, config).streamed
+    data = on_devices(layout, streamed, fields_left_out(dataset, configs))
+    return Program(configs, data, Spec.of(config, sizes), n_rows, layout)
 
 
-@partial(jax.jit, static_argnames=("spec", "n_rows"))
-def run_epoch_of_members(
-    states: TrainState,
-    active: Array,
-    train: Split,
-    validation: Split,
-    tables: dict[str, Array],
-    *,
-    spec: Spec,
-    n_rows: int | None = None,
-) -> tuple[TrainState, EpochReport]:
-    """Train every active member for an epoch; the others keep their state.
-
-    Args:
-      states: of S members, stacked on the first axis.
-      active: [S] bool.
-    """
-
-    def epoch(state: TrainState) -> tuple[TrainState, EpochReport]:
-        return run_epoch(state, train, validation, tables, spec=spec, n_rows=n_rows)
-
-    def keep(new: Array, old: Array) -> Array:
-        return jnp.where(active.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
-
-    advanced, report = jax.vmap(epoch)(states)
-    return jax.tree.map(keep, advanced, states), report
-
-
-def first_not_finite(report: EpochReport) -> str | None:
-    """Name the first step and term of an epoch that is not finite; None if all are."""
-    steps = {name: np.asarray(values) for name, values in report.steps.items()}
-    wrong = np.array([~np.isfinite(values) for values in steps.values()])
-    if wrong.any():
-        step = int(np.argmax(wrong.any(axis=0)))
-        names = [name for name, values in steps.items() if not np.isfinite(values[step])]
-        terms = [name for name in names if name != "loss"] or names
-        return (
-            f"step {step} of the epoch: {', '.join(terms)} is not finite ({steps[terms[0]][step]})"
+def _data(
+    dataset: Dataset, layout: Layout | None, streamed: bool, unread: tuple[str, ...]
+) -> EpochData | Stream:
+    """Put what epochs read on the devices, or return where batches come from."""
+    if layout is None:
+        return source_of(dataset, streamed, unread)
+    if streamed:
+        raise ConfigError(
+            "several devices need all cells in their memory: set config.data.cells_in='device', or "
+            "use one device"
         )
-    names = [name for name, value in report.validation.items() if not np.isfinite(value)]
-    terms = [name for name in names if name != "loss"] or names
-    return f"validation: {', '.join(terms)} is not finite" if terms else None
+    splits = dataset.splits
+    tables = {name: np.asarray(table, np.float32) for name, table in dataset.tables.items()}
+    split = layout.put_split
+    return EpochData(split(splits["train"]), split(splits["val"]), layout.put_whole(tables))
 
 
-@dataclasses.dataclass
-class _Running:
-    """A member that is being trained."""
-
-    seed: int
-    state: TrainState
-    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
-
-
-def _train_group(
-    runs: list[_Running],
-    group: Sequence[int],
-    data: OnDevice | Stream,
-    spec: Spec,
-    n_rows: int | None,
-    config: TrainConfig,
-    tell: OnEpoch,
-) -> bool:
-    """Train the members of `group` at once to their end; return whether `tell` stopped it."""
-    active = np.array([not is_finished(runs[i].state, config) for i in group])
-    stacked = len(group) > 1
-    if stacked:
-        state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(runs[i].state for i in group))
-    else:
-        state = runs[group[0]].state
-    while active.any():
-        start = time.perf_counter()
-        if stacked:
-            arguments: tuple[Any, ...] = (state, jnp.asarray(active), *data)
-            program = compiled(run_epoch_of_members, arguments, spec=spec, n_rows=n_rows)
-            state, report = program(*arguments)
-        elif isinstance(data, Stream):
-            state, report = run_streamed_epoch(state, data, spec=spec, n_rows=n_rows)
-        else:
-            arguments = (state, *data)
-            program = compiled(run_epoch, arguments, spec=spec, n_rows=n_rows)
-            state, report = program(*arguments)
-        report = jax.device_get(report)
-        seconds = time.perf_counter() - start
-        stopped = False
-        for lane in np.flatnonzero(active).tolist():
-            run, member = runs[group[lane]], group[lane]
-            of_lane = jax.tree.map(lambda leaf, at=lane: leaf[at], report) if stacked else report
-            bad = first_not_finite(of_lane)
-            if bad:
-                raise DivergedError(
-                    f"seed {run.seed}, epoch {int(run.state.epoch)}, {bad}; try a lower "
-                    "train.learning_rate or train.gradient_clip_norm",
-                    member,
-                )
-            run.state = jax.tree.map(lambda leaf, at=lane: leaf[at], state) if stacked else state
-            run.rows.append(_row(run.state, of_lane, seconds))
-            active[lane] = not is_finished(run.state, config)
-            end = EpochEnd(member, run.seed, run.state, run.rows[-1], not active[lane])
-            stopped |= bool(tell(end))
-        if stopped:
-            return True
-    return False
-
-
-def _member(run: _Running, config: TrainConfig) -> Member:
+def _member(run: Running, base: Config) -> Member:
+    settings = {path: new for path, _, new in differences(base, run.config)}
     return Member(
-        seed=run.seed,
+        seed=settings.pop("train.seed", base.train.seed),
         params=run.state.best_params,
         best_loss=float(run.state.best_loss),
         best_epoch=int(run.state.best_epoch),
         n_epochs=int(run.state.epoch),
         history=pd.DataFrame(run.rows),
-        interrupted=not is_finished(run.state, config),
+        interrupted=not is_finished(run.state, run.config.train),
+        settings=settings,
     )
-
-
-def _row(state: TrainState, report: EpochReport, seconds: float) -> dict[str, float]:
-    terms = ["loss", *(name for name in report.steps if name not in ("loss", "gradient_norm"))]
-    row = {"epoch": int(state.epoch) - 1, "step": int(state.step), "seconds": round(seconds, 4)}
-    row |= {f"train_{name}": float(report.steps[name].mean()) for name in terms}
-    row |= {f"val_{name}": float(report.validation[name]) for name in terms}
-    row["gradient_norm"] = float(report.steps["gradient_norm"].mean())
-    row["gradient_norm_max"] = float(report.steps["gradient_norm"].max())
-    return row | {name: float(value) for name, value in report.network.items()}
-
-
-def _checked_seeds(seeds: int | Sequence[int]) -> list[int]:
-    chosen = [seeds] if isinstance(seeds, (int, np.integer)) else list(seeds)
-    if not chosen:
-        raise ConfigError("seeds is empty: name at least one, such as seeds=0 or seeds=(0, 1, 2)")
-    for seed in chosen:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise ConfigError(f"seeds: {seed!r} is not a whole number")
-        if not 0 <= seed < 2**32:
-            raise ConfigError(f"seeds: {seed} must be between 0 and {2**32 - 1}")
-    twice = sorted({seed for seed in chosen if chosen.count(seed) > 1})
-    if twice:
-        raise ConfigError(f"seeds: {twice[0]} is named twice; each member needs a seed of its own")
-    return [int(seed) for seed in chosen]

@@ -15,10 +15,10 @@ from gpo_vae_jax.errors import ConfigError, DataError
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import cell_loader, cells_in, init_state, run_epoch
 from gpo_vae_jax.train.cell_loader import in_advance, read_cells, requests
-from gpo_vae_jax.train.cells_in import OnDevice, device_memory, source_of
+from gpo_vae_jax.train.cells_in import device_memory, fields_left_out, source_of
 from gpo_vae_jax.train.fields_read import left_out
 from gpo_vae_jax.train.program import _compiled
-from gpo_vae_jax.train.streamed import Stream, run_streamed_epoch
+from gpo_vae_jax.train.streamed import EpochData, Stream, run_streamed_epoch
 from gpo_vae_jax.train.training import train
 from tests.train.conftest import TINY
 
@@ -48,6 +48,11 @@ def changed(config, **settings):
     return dataclasses.replace(config, data=dataclasses.replace(config.data, **settings))
 
 
+def source(dataset, settings):
+    streamed = device_memory(dataset, settings).streamed
+    return source_of(dataset, streamed, fields_left_out(dataset, [settings]))
+
+
 def assert_equal(found, expected):
     """Compare up to the rounding by which two programs of the same operations may differ."""
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
@@ -62,9 +67,9 @@ def test_two_epochs_equal_those_in_one_program(monkeypatch, config, in_memory, o
     settings = dataclasses.replace(settings, objective=objective_)
     spec = Spec.of(settings, in_memory.sizes)
     expected = found = init_state(5, spec=spec)
-    device = source_of(in_memory, changed(settings, cells_in="device"), expected.current.params)
-    stream = source_of(on_disk, settings, found.current.params)
-    assert isinstance(device, OnDevice) and isinstance(stream, Stream)
+    device = source(in_memory, changed(settings, cells_in="device"))
+    stream = source(on_disk, settings)
+    assert isinstance(device, EpochData) and isinstance(stream, Stream)
     assert stream.left_out == (("counterfactual", "delta") if objective_ is ACCURATE else ())
     for _ in range(2):
         expected, theirs = run_epoch(expected, *device, spec=spec)
@@ -81,7 +86,7 @@ def test_programs_are_compiled_once(monkeypatch, config, on_disk):
     settings = config(batch_size=30, learning_rate=0.011)
     spec = Spec.of(settings, on_disk.sizes)
     state = init_state(0, spec=spec)
-    stream = source_of(on_disk, settings, state.current.params)
+    stream = source(on_disk, settings)
     before = _compiled.cache_info().misses
     state, _ = run_streamed_epoch(state, stream, spec=spec)
     after = _compiled.cache_info().misses
@@ -134,8 +139,7 @@ def test_the_loss_decides_what_is_read(config, dataset, on_disk):
 
 def test_fields_that_are_not_looked_at_stay_off_the_device(config, in_memory):
     settings = dataclasses.replace(config(), objective=ACCURATE)
-    params = init_state(0, spec=Spec.of(settings, in_memory.sizes)).current.params
-    cells = source_of(in_memory, settings, params).train.cells
+    cells = source(in_memory, settings).train.cells
     n, genes = in_memory.splits["train"].cells.counts.shape
     assert cells.counts.shape == (n, genes)
     assert cells.counterfactual.shape == cells.delta.shape == (n, 0)
@@ -173,7 +177,7 @@ def test_a_host_reads_its_part_of_each_batch(config, on_disk):
             seen.append(batches)
             raise KeyboardInterrupt  # the first request is enough
 
-        stream = source_of(on_disk, settings, state.current.params)
+        stream = source(on_disk, settings)
         with pytest.raises(KeyboardInterrupt):
             run_streamed_epoch(state, stream._replace(part=part, place=keep), spec=spec)
     ((first,), (second,), (whole,)) = placed.values()
@@ -254,8 +258,7 @@ def test_settings_that_do_not_fit_the_cells_are_refused(config, in_memory, on_di
 
 
 def test_tables_are_on_the_device(config, on_disk):
-    params = init_state(0, spec=Spec.of(config(), on_disk.sizes)).current.params
-    stream = source_of(on_disk, config(), params)
+    stream = source(on_disk, config())
     assert {name: table.dtype for name, table in stream.tables.items()} == {
         "train": jnp.float32,
         "test": jnp.float32,

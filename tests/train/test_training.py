@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gpo_vae_jax.errors import ConfigError
-from gpo_vae_jax.train.training import DivergedError, initial_states, train
+from gpo_vae_jax.train.group import DivergedError
+from gpo_vae_jax.train.training import initial_states, train
 
 SEEDS = (0, 1, 7)  # always as many, so that all tests share two compiled programs
 

@@ -1,0 +1,79 @@
+"""Kill a training at random moments, resume it, and compare with the uninterrupted run.
+
+    python -m tests.endurance.killed [--runs 20] [--kills 3]
+
+Each run is a process that saves after every epoch. It is killed with SIGKILL after a random time,
+which may lie in its start, in an epoch or in a save, and started again with the same command, until
+it has been killed often enough; then it may finish. Its parameters and its metrics must be those of
+the run that nobody killed, bit for bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.endurance.damaged import equal, facts
+from tests.paths import ROOT
+
+EPOCHS = 30
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Kill, compare, print the counts; return 1 if any run differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=3, help="in each run")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    rng = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        begun = time.monotonic()
+        assert started(folder / "whole").wait() == 0
+        seconds = time.monotonic() - begun
+        expected = facts(folder / "whole")
+        exact = kills = 0
+        moments = {"start": 0, "epochs": 0}
+        for number in range(args.runs):
+            run = folder / f"run{number}"
+            done = 0
+            while done < args.kills:
+                process = started(run)
+                # half of the kills lie in the first epochs and saves, which are dense
+                time.sleep(rng.uniform(0, seconds))
+                if process.poll() is not None:
+                    break  # it has finished before it could be killed
+                moments["epochs" if (run / "metrics.csv").exists() else "start"] += 1
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                done += 1
+            kills += done
+            status = started(run).wait()
+            same = status == 0 and all(map(equal, facts(run), expected))
+            exact += same
+            print(f"run {number}: {done} kills, {'exact' if same else 'DIFFERENT'}", flush=True)
+        print(f"{args.runs} runs, {kills} kills ({moments}): {exact} exact")
+    return int(exact != args.runs)
+
+
+def started(run: Path) -> subprocess.Popen:
+    """Start the training, or go on with it, in a process of its own."""
+    script = ROOT / "tests" / "runs" / "run_tiny.py"
+    return subprocess.Popen(
+        [sys.executable, script, run, str(EPOCHS), "--resume"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
