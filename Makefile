@@ -4,7 +4,7 @@ WORKERS ?= 2
 CUDA ?= cuda12
 ARGS ?=
 TORCH_PYTHON ?=  # another Python with PyTorch, for the benchmarks
-MEASURED := accuracy held_out batches models network_stats startup seeds evaluate profile sizes precision effects
+MEASURED := accuracy held_out batches models network_stats startup seeds evaluate profile sizes precision effects streaming
 MEASURED_ON_GPU := startup seeds evaluate profile sizes precision epoch
 TORCH := $(if $(TORCH_PYTHON),--torch-python=$(TORCH_PYTHON))
 

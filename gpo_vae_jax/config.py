@@ -19,6 +19,10 @@ class DataConfig:
     path: str = ""  # a prepared .h5ad (docs/data.md)
     simulated: bool = False  # no file: simulate cells with the settings of `simulate`
     mask_test: tuple[str, ...] = ()  # ablation: treatments whose dosage is set to 0 in every cell
+    cells_in: Literal["auto", "device", "host", "disk"] = (
+        "auto"  # where training reads cells from; auto: the first that has room
+    )
+    store: str = ""  # folder of cells on disk; empty: PATH.cells, beside the file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +29,43 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file atomically."""
     with written_beside(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def folder_written_beside(path: str | os.PathLike[str]) -> Generator[Path, None, None]:
+    """Yield a new folder that replaces the folder `path` when the block ends without an error.
+
+    After an error or an interruption the new folder is removed and `path` stays as it was. What
+    killed processes of this machine have left beside `path` is removed first.
+    """
+    path = Path(path)
+    start = f".{path.name}.{_host()}."
+    for left in path.parent.glob(f"{start}*.part"):
+        number = left.name[len(start) : -len(".part")]
+        if number.isdigit() and not _runs(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+    beside = path.with_name(f"{start}{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _host() -> str:
+    return platform.node() or "localhost"
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is someone else's
+        return True
+    return True

@@ -29,6 +29,11 @@ def resident_gib() -> float:
     return _status("VmRSS") or 0.0
 
 
+def anonymous_gib() -> float:
+    """Return the current memory of this process without pages of files (RssAnon), in GiB."""
+    return _status("RssAnon") or 0.0
+
+
 def available_gib() -> float:
     """Return the memory that is still available, in GiB; infinite where it is unknown."""
     return _field(Path("/proc/meminfo"), "MemAvailable") or float("inf")

@@ -12,13 +12,14 @@ from benchmarks.rendering import (
     held_out_tables,
     plots,
     single_results,
+    streaming_tables,
     tables,
 )
 
 Found = Mapping[str, Sequence[dict[str, Any]]]
 FILES = ("step", "sizes", "profile", "precision", "epoch", "startup", "evaluate", "seeds",
          "prepare", "effects", "network_stats", "accuracy", "held_out", "batches",
-         "models")  # fmt: skip
+         "models", "streaming")  # fmt: skip
 MISSING = "Not measured yet: `python -m benchmarks.{command}`."
 
 INTRO = """\
@@ -114,6 +115,14 @@ particles, taking turns. The products of the accurate model are those of its own
 (`benchmarks.floor` lists them)."""
 
 
+STREAMING = """\
+Training from cells on disk, in simulated screens of three sizes, each in a process of its own. The
+loader reads whole shuffled epochs, the files being in the system's cache: a cold or distant disk
+adds its own time. Two processor cores take a step of 512 cells in seconds, so here the step is the
+limit by far, and memory is what these numbers can show; on a GPU, compare the loader's rate with
+512 cells over the time of a step."""
+
+
 def draw(found: Found, folder: Path) -> dict[str, str]:
     """Draw the plots; return the link of each by name."""
     drawn = {}
@@ -161,6 +170,8 @@ def text(found: Found, links: Mapping[str, str]) -> str:
          held_out_tables.held_out(found["held_out"]), ""),
         ("Batches", BATCHES, "batches", batch_tables.batches(found["batches"]), ""),
         ("Both models", MODELS, "models", single_results.models(found["models"]), ""),
+        ("Cells on disk", STREAMING, "streaming",
+         streaming_tables.streaming(found["streaming"]), ""),
         ("Preparation", "", "prepare", single_results.preparation(found["prepare"]), ""),
     ]  # fmt: skip
     texts = [INTRO]

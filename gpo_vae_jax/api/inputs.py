@@ -92,12 +92,16 @@ def prepare(
         return prepare_anndata(raw.adata, chosen, say, guess=guess, said=raw.said)
 
 
-def dataset(prepared: Prepared, config: DataConfig | None = None) -> Dataset:
+def dataset(
+    prepared: Prepared, config: DataConfig | None = None, *, progress: bool = False
+) -> Dataset:
     """Return the arrays that training and evaluation read, made once for repeated use.
 
     Args:
       prepared: what `prepare` returned, or the path of a prepared h5ad file.
-      config: `mask_test` hides the dosage of some treatments (ablation).
+      config: `mask_test` hides the dosage of some treatments (ablation); `cells_in` says whether
+        the cells of a file stay on disk.
+      progress: whether standard error shows the estimate of memory, and progress.
 
     Raises:
       DataError: the data is not as `prepare` leaves it.
@@ -107,4 +111,4 @@ def dataset(prepared: Prepared, config: DataConfig | None = None) -> Dataset:
     config = DataConfig() if config is None else config
     if isinstance(prepared, anndata.AnnData):
         return from_anndata(prepared, config)
-    return load_prepared(prepared, config)
+    return load_prepared(prepared, config, shown=progress)

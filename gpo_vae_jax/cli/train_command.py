@@ -75,7 +75,7 @@ def run(args: argparse.Namespace, invocation: Invocation) -> int:
         RunFolder(workdir).check(resume=args.resume, overwrite=args.overwrite)
     listener = _wandb_listener(args, config, workdir) if args.wandb else None
     how = {"resume": args.resume, "overwrite": args.overwrite, "on_epoch": listener}
-    dataset = data.from_config(config)
+    dataset = data.from_config(config, shown=is_primary())
     if args.seeds:
         trained = fit_seeds(dataset, config, workdir, args.seeds, **how)
     else:

@@ -44,14 +44,18 @@ __all__ = [
 ]
 
 
-def from_config(config: Config) -> Dataset:
+def from_config(config: Config, *, shown: bool = False) -> Dataset:
     """Return the data set of a run: a prepared file, or data simulated and prepared in memory.
+
+    Args:
+      config: the settings of the run.
+      shown: whether standard error shows the estimate of memory, and progress.
 
     Raises:
       DataError: the settings name neither, or the file is not a prepared file (docs/data.md).
     """
     if config.data.path:
-        return load(config.data.path, config.data)
+        return load(config.data.path, config.data, shown=shown)
     if not config.data.simulated:
         raise DataError(
             "no data: name a prepared file, config.data.path=PREPARED.h5ad "

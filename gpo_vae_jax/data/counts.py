@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from gpo_vae_jax.data.prepared.store.stored_rows import StoredRows
 from gpo_vae_jax.data.sparse_rows import SparseRows, check_parts
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
@@ -89,14 +90,14 @@ def check_counts(matrix: CountMatrix, where: str = "X", *, fractions: bool = Fal
         check_values(values, where, fractions=fractions)
 
 
-def narrow(matrix: CountMatrix, where: str = "counts") -> np.ndarray:
+def narrow(matrix: CountMatrix, where: str = "counts") -> Any:
     """Return the counts as a dense array, [N, G], in the narrowest of uint8, uint16 and uint32.
 
     Works in chunks of rows, so that the peak memory is about that of the result; an array that is
-    narrow already is returned as it is. Raises DataError for values that are not counts (see
-    check_counts).
+    narrow already is returned as it is, and so is a matrix of the cells on disk, which are written
+    narrow. Raises DataError for values that are not counts (see check_counts).
     """
-    if _is_narrow(matrix):
+    if isinstance(matrix, StoredRows) or _is_narrow(matrix):
         return matrix
     check_parts(matrix, where)
     matrix = by_rows(matrix)

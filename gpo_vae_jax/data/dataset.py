@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from gpo_vae_jax.config import DataConfig
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data import labels
 from gpo_vae_jax.data.input_statistics import input_statistics
+from gpo_vae_jax.data.prepared.store.stored_rows import StoredRows, chosen
 from gpo_vae_jax.errors import DataError, listed
 from gpo_vae_jax.memory import DENSE_GIB, items_within, numbers_within, pieces
 from gpo_vae_jax.statistics.two_sample import two_sample_tables
@@ -20,6 +21,14 @@ SPLITS = ("train", "val", "test")
 _DEFAULT = DataConfig()
 _CONVENTIONS = Conventions()
 _TABLE_VALUES = numbers_within(DENSE_GIB, 8)
+
+
+class Summary(NamedTuple):
+    """What is computed from all cells, where it is known beforehand."""
+
+    library: np.ndarray  # [N] float64 library sizes
+    statistics: InputStatistics | None = None
+    tables: Mapping[str, np.ndarray] | None = None  # Wasserstein distances of "train" and "test"
 
 
 def from_arrays(
@@ -41,11 +50,12 @@ def from_arrays(
     true_effects: Mapping[str, np.ndarray] | None = None,
     covariates: Mapping[str, np.ndarray] | None = None,
     config: DataConfig = _DEFAULT,
+    summary: Summary | None = None,
 ) -> Dataset:
     """Build a Dataset from the arrays of all N cells (docs/method.md 1).
 
     Args:
-      counts: [N, G] raw counts, dense or sparse.
+      counts: [N, G] raw counts, dense, sparse, or on disk: then the cells stay there.
       dosage: [N, T], dense; or the pair (columns [N, K], dosage [N, K]) of types.Batch.
       qc_fail: [N] or [N, Q], 1 = failed quality control.
       counterfactual: [N, G] counts of the same perturbation at failed quality, dense or sparse.
@@ -64,6 +74,7 @@ def from_arrays(
       covariates: by name, the category of each cell, [N] text; those that no training cell has are
         taken for unknown.
       config: only `mask_test` is used: treatments whose dosage is set to 0.
+      summary: what is known of these cells, and is not computed again.
 
     Raises:
       DataError: shapes do not fit, values are not counts, a split is empty, cells of one label have
@@ -98,7 +109,8 @@ def from_arrays(
         if set(named) <= set(treatments):
             label_genes.setdefault(label, named)
     counts = count_matrix.narrow(counts, "counts")
-    library = count_matrix.library_size(counts)
+    summary = Summary(count_matrix.library_size(counts)) if summary is None else summary
+    library = summary.library
     counterfactual = count_matrix.narrow(counterfactual, "counterfactual")
     rows = {name: np.flatnonzero(split == name) for name in SPLITS}
     categories, category = labels.category_codes(covariates or {}, rows["train"], n)
@@ -109,7 +121,7 @@ def from_arrays(
             f"none of the {t} treatments is a measured gene, so the network has nothing to align "
             f"with: treatments {listed(treatments, 5)}; genes {listed(genes, 5)}"
         )
-    tables = {
+    tables = summary.tables or {
         name: _table(
             counts, factor, columns, controls, perturbation, amount, rows[name], n_perturbed
         )
@@ -118,19 +130,20 @@ def from_arrays(
     perturbation, amount = labels.without_treatments(
         perturbation, amount, treatments, config.mask_test
     )
-    statistics = input_statistics(counts[rows["train"]])
-    delta = np.nan_to_num(np.asarray(delta, np.float32), nan=0.0)
+    statistics = summary.statistics or input_statistics(chosen(counts, rows["train"]))
+    if not isinstance(delta, StoredRows):
+        delta = np.nan_to_num(np.asarray(delta, np.float32), nan=0.0)
     splits = {}
     for name in SPLITS:
         at = rows[name]
         batch = Batch(
-            counts=counts[at],
+            counts=chosen(counts, at),
             library_size=library[at].astype(np.float32),
             perturbation=perturbation[at].astype(np.int32),
             dosage=amount[at].astype(np.float32),
             qc_fail=qc_fail[at],
-            counterfactual=counterfactual[at],
-            delta=delta[at],
+            counterfactual=chosen(counterfactual, at),
+            delta=chosen(delta, at),
             weight=np.ones(len(at), np.float32),
             covariates=None if category is None else category[at],
         )

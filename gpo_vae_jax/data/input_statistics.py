@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpo_vae_jax.data.counts import row_chunks
+from gpo_vae_jax.data.counts import CountMatrix, row_chunks
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.statistics.moments import Moments
 from gpo_vae_jax.types import InputStatistics
 
 
-def input_statistics(counts: np.ndarray) -> InputStatistics:
+def input_statistics(counts: CountMatrix) -> InputStatistics:
     """Return mean and unbiased standard deviation of counts [N, G] and of log(counts + 1).
+
+    The counts are an array, or on disk.
 
     Computed in float64, chunk by chunk, and returned as float32. A gene without variance gets the
     standard deviation 1 (docs/method.md 9). Raises DataError for fewer than two cells.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from gpo_vae_jax.runs.signals import stop_on_signal
 from gpo_vae_jax.runs.state_record import settings_fingerprint
 from gpo_vae_jax.runs.watch import Watch, announce
 from gpo_vae_jax.runs.writer import Writer, write_result
+from gpo_vae_jax.train.cells_in import device_memory
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.group import DivergedError, EpochEnd, OnEpoch, is_finished
@@ -137,6 +139,7 @@ def fit_members(
         raise ConfigError("two members have the same run folder; name one for each")
     for folder in folders:
         folder.check(resume=resume, overwrite=overwrite)
+    memory = device_memory(dataset, configs[0])
     description = describe(configs[0], dataset)
     states = starting_states(dataset, configs)
     with contextlib.ExitStack() as stack:
@@ -150,6 +153,7 @@ def fit_members(
         states = processes.from_primary([writer.start for writer in writers])
         if progress and processes.is_primary():
             announce(dataset, configs[0], states[0].current.params, chosen[0][1])
+            print(memory.sentence, file=sys.stderr)
         watch = Watch(
             [config.train.max_epochs for config in configs],
             [int(state.epoch) for state in states],

@@ -16,7 +16,8 @@ from gpo_vae_jax.runs.sealed_json import DamagedError, checksum, sealed, unseale
 
 # Settings that may change between the parts of a resumed run.
 FREE = frozenset({
-    "name", "data.path", "train.max_epochs", "train.patience", "train.save_every_seconds",
+    "name", "data.path", "data.cells_in", "data.store",
+    "train.max_epochs", "train.patience", "train.save_every_seconds",
     "train.checkpoint_every_steps", "devices.members", "devices.cells", "devices.genes",
 })  # fmt: skip
 

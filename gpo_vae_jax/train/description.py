@@ -14,6 +14,7 @@ import numpy as np
 
 from gpo_vae_jax import __version__
 from gpo_vae_jax.config import Config
+from gpo_vae_jax.data.prepared.store.stored_rows import StoredRows
 from gpo_vae_jax.types import Dataset
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "anndata")
@@ -53,7 +54,11 @@ def fingerprint(dataset: Dataset) -> str:
         context = split.context._asdict()
         del context["training_cells"]  # derived
         for array in jax.tree.leaves((split.cells, list(context.values()))):
-            digest.update(np.ascontiguousarray(array).data)
+            if isinstance(array, StoredRows):
+                for chunk in array.chunks():
+                    digest.update(chunk.data)
+            else:
+                digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -17,7 +17,7 @@ from gpo_vae_jax.train.monitors import network_monitors
 from gpo_vae_jax.train.present import with_rows_present
 from gpo_vae_jax.train.state import NOISE, SHUFFLE, VALIDATION, TrainState, stream
 from gpo_vae_jax.train.step import StepState, apply_gradients, gradients_of
-from gpo_vae_jax.types import Array, Batch, Metrics, Noise, Params, Split
+from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Split
 
 
 class EpochReport(NamedTuple):
@@ -58,7 +58,6 @@ def run_epoch(
     """
     spec = spec.with_values(values or {})
     current, steps = _train(state, train, spec, n_rows, layout)
-    n_steps = steps["loss"].shape[0]
     metrics = validate(
         current.params,
         validation,
@@ -67,19 +66,41 @@ def run_epoch(
         n_rows=n_rows,
         layout=layout,
     )
-    better = metrics["loss"] < state.best_loss
+    return end_of_epoch(state, current, steps, metrics, tables, spec=spec)
+
+
+def end_of_epoch(
+    state: TrainState,
+    current: StepState,
+    steps: Metrics,
+    validation: Metrics,
+    tables: dict[str, Array],
+    *,
+    spec: Spec,
+) -> tuple[TrainState, EpochReport]:
+    """Return the state after an epoch, with the best parameters so far, and its report.
+
+    Args:
+      state: before the epoch.
+      current: after its last step.
+      steps: the loss of each step and its parts, [n_steps].
+      validation: the validation loss and its parts.
+      tables: as in `run_epoch`.
+      spec: sizes and settings.
+    """
+    better = validation["loss"] < state.best_loss
     new = state._replace(
         current=current,
-        step=state.step + n_steps,
+        step=state.step + steps["loss"].shape[0],
         epoch=state.epoch + 1,
         best_params=jax.tree.map(
             lambda now, best: jnp.where(better, now, best), current.params, state.best_params
         ),
-        best_loss=jnp.where(better, metrics["loss"], state.best_loss),
+        best_loss=jnp.where(better, validation["loss"], state.best_loss),
         best_epoch=jnp.where(better, state.epoch, state.best_epoch),
     )
     network = network_monitors(current.params, tables, spec=spec)
-    return new, EpochReport(steps, metrics, network)
+    return new, EpochReport(steps, validation, network)
 
 
 def validate(
@@ -92,22 +113,53 @@ def validate(
     layout: Layout | None = None,
 ) -> Metrics:
     """Return the loss over a split and its parts, batches weighted by their size."""
-    index, filled = _batches(jnp.arange(split.cells.weight.shape[0]), spec.train.batch_size)
+    index, filled = in_order(split.cells.weight.shape[0], spec.train.batch_size)
 
     def body(_, at):
         number, rows, fills = at
         batch = _gather(split.cells, rows, fills, layout)
-
-        def parts_of(batch):
-            noise = _noise(jax.random.fold_in(key, number), batch, spec)
-            with products_at(spec.train.precision):
-                return loss(params, split.context, batch, noise, spec=spec)[1]
-
-        parts = with_rows_present(parts_of, batch, n_rows, spec.sizes.n_perturbed)
-        return None, (parts, batch.weight.sum())
+        return None, loss_of_batch(
+            params, split.context, batch, key, number, spec=spec, n_rows=n_rows
+        )
 
     numbers = jnp.arange(index.shape[0])
     _, (parts, weights) = jax.lax.scan(body, None, (numbers, index, filled))
+    return weighted_mean(parts, weights)
+
+
+def loss_of_batch(
+    params: Params,
+    context: Context,
+    batch: Batch,
+    key: Array,
+    number: Array,
+    *,
+    spec: Spec,
+    n_rows: int | None = None,
+) -> tuple[Metrics, Array]:
+    """Return the loss of a validation batch and its parts, and the batch's weight.
+
+    Args:
+      params: of the model.
+      context: of the validation split.
+      batch: its cells.
+      key: of the noise of all batches.
+      number: of the batch, on which its noise depends.
+      spec: sizes and settings.
+      n_rows: see `run_epoch`.
+    """
+
+    def parts_of(batch):
+        noise = _noise(jax.random.fold_in(key, number), batch, spec)
+        with products_at(spec.train.precision):
+            return loss(params, context, batch, noise, spec=spec)[1]
+
+    parts = with_rows_present(parts_of, batch, n_rows, spec.sizes.n_perturbed)
+    return parts, batch.weight.sum()
+
+
+def weighted_mean(parts: Metrics, weights: Array) -> Metrics:
+    """Return the mean over batches of the loss and its parts."""
     return jax.tree.map(lambda part: (part * weights).sum() / weights.sum(), parts)
 
 
@@ -120,8 +172,7 @@ def _train(
     state: TrainState, split: Split, spec: Spec, n_rows: int | None, layout: Layout | None
 ) -> tuple[StepState, Metrics]:
     n_cells = split.cells.weight.shape[0]
-    order = jax.random.permutation(stream(state.seed, SHUFFLE, state.epoch), n_cells)
-    batches = _batches(order, spec.train.batch_size)
+    batches = shuffled(state.seed, state.epoch, n_cells, spec.train.batch_size)
     return run_steps(
         state.current,
         split,
@@ -162,22 +213,60 @@ def run_steps(
     Returns:
       The new state, and the loss of each step and its parts, [n_steps].
     """
-    n_steps = rows.shape[0] * spec.train.max_epochs  # of the run
+    n_steps = rows.shape[0]
 
     def body(current, at):
         number, rows, fills = at
         batch = _gather(split.cells, rows, fills, layout)
+        return step_on(
+            current, split.context, batch, seed, first + number, n_steps, spec=spec, n_rows=n_rows
+        )
 
-        def of_batch(batch):
-            noise = _noise(stream(seed, NOISE, first + number), batch, spec)
-            params = current.params
-            return gradients_of(params, split.context, batch, noise, spec=spec)
+    return jax.lax.scan(body, current, (jnp.arange(n_steps), rows, filled))
 
-        gradients, parts = with_rows_present(of_batch, batch, n_rows, spec.sizes.n_perturbed)
-        progress = (first + number) / n_steps
-        return apply_gradients(current, gradients, parts, progress, spec=spec)
 
-    return jax.lax.scan(body, current, (jnp.arange(rows.shape[0]), rows, filled))
+def step_on(
+    current: StepState,
+    context: Context,
+    batch: Batch,
+    seed: Array,
+    number: Array,
+    epoch_steps: int,
+    *,
+    spec: Spec,
+    n_rows: int | None = None,
+) -> tuple[StepState, Metrics]:
+    """Take the step of a run that has this number, on this batch.
+
+    Args:
+      current: parameters and state of the optimiser.
+      context: of the training split.
+      batch: its cells.
+      seed: of the run.
+      number: of the step in the run, on which its noise depends.
+      epoch_steps: steps of an epoch, for the schedule.
+      spec: sizes and settings.
+      n_rows: see `run_epoch`.
+    """
+
+    def of_batch(batch):
+        noise = _noise(stream(seed, NOISE, number), batch, spec)
+        return gradients_of(current.params, context, batch, noise, spec=spec)
+
+    gradients, parts = with_rows_present(of_batch, batch, n_rows, spec.sizes.n_perturbed)
+    progress = number / (epoch_steps * spec.train.max_epochs)
+    return apply_gradients(current, gradients, parts, progress, spec=spec)
+
+
+def shuffled(seed: Array, epoch: Array, n_cells: int, batch_size: int) -> tuple[Array, Array]:
+    """Return the cells of each training batch of an epoch, [n, B], and which of them count."""
+    order = jax.random.permutation(stream(seed, SHUFFLE, epoch), n_cells)
+    return _batches(order, batch_size)
+
+
+def in_order(n_cells: int, batch_size: int) -> tuple[Array, Array]:
+    """Return the cells of each validation batch, [n, B], and which of them count."""
+    return _batches(jnp.arange(n_cells), batch_size)
 
 
 def _batches(order: Array, batch_size: int) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from gpo_vae_jax.train.layout import MEMBERS, Layout
 from gpo_vae_jax.train.members import varied_values
 from gpo_vae_jax.train.program import compiled
 from gpo_vae_jax.train.state import TrainState
+from gpo_vae_jax.train.streamed import EpochData, Stream, run_streamed_epoch
 from gpo_vae_jax.types import Array, Split
 
 
@@ -51,14 +52,6 @@ class DivergedError(TrainingError):
     def __init__(self, text: str, member: int):
         super().__init__(text)
         self.member = member
-
-
-class EpochData(NamedTuple):
-    """What every epoch reads, on the device."""
-
-    train: Split
-    validation: Split
-    tables: dict[str, Array]
 
 
 @dataclasses.dataclass
@@ -132,7 +125,7 @@ class Program:
     def __init__(
         self,
         configs: Sequence[Config],
-        data: EpochData,
+        data: EpochData | Stream,
         spec: Spec,
         n_rows: int | None,
         layout: Layout | None,
@@ -161,6 +154,9 @@ class Program:
         if stacked:
             arguments: tuple[Any, ...] = (state, self._put(active, True), *self._data, values)
             return compiled(run_epoch_of_members, arguments, **self._static)(*arguments)
+        if isinstance(self._data, Stream):
+            static: dict[str, Any] = {name: self._static[name] for name in ("spec", "n_rows")}
+            return run_streamed_epoch(state, self._data, values, **static)
         arguments = (state, *self._data, values)
         return compiled(run_epoch, arguments, **self._static)(*arguments)
 

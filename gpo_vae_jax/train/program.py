@@ -22,6 +22,7 @@ def compiled(
     spec: Spec,
     n_rows: int | None,
     layout: Layout | None = None,
+    **static: Any,
 ) -> Program:
     """Compile a jitted epoch for arguments like these; once for each kind, as jit does.
 
@@ -34,13 +35,15 @@ def compiled(
       spec: passed on.
       n_rows: passed on.
       layout: passed on where there is one; the arguments are then on its devices.
+      static: further static arguments, passed on.
 
     Returns:
       The compiled program; call it with the positional arguments alone.
     """
     leaves, tree = jax.tree.flatten(arguments)
     kinds = tuple(_kind(leaf, placed=layout is not None) for leaf in leaves)
-    return _compiled(function, kinds, tree, spec, n_rows, layout)
+    more = static if layout is None else {**static, "layout": layout}
+    return _compiled(function, kinds, tree, spec, n_rows, tuple(sorted(more.items())))
 
 
 def give_memory_back() -> bool:
@@ -59,12 +62,11 @@ def _kind(leaf: Any, *, placed: bool) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding if placed else None)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _compiled(
-    function: Any, kinds, tree, spec: Spec, n_rows: int | None, layout: Layout | None
+    function: Any, kinds, tree, spec: Spec, n_rows: int | None, static: tuple[tuple[str, Any], ...]
 ) -> Program:
     arguments = jax.tree.unflatten(tree, kinds)
-    more = {} if layout is None else {"layout": layout}
-    program = function.lower(*arguments, spec=spec, n_rows=n_rows, **more).compile()
+    program = function.lower(*arguments, spec=spec, n_rows=n_rows, **dict(static)).compile()
     give_memory_back()
     return program

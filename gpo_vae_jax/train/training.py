@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
@@ -21,6 +20,7 @@ from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.cells_in import device_memory, fields_left_out, source_of
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.group import EpochData, OnEpoch, Program, Running, is_finished, train_group
@@ -29,6 +29,7 @@ from gpo_vae_jax.train.members import Vary, check_members, members_of, programs_
 from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.starting_effects import starting_at, starting_effects
 from gpo_vae_jax.train.state import TrainState, init_state
+from gpo_vae_jax.train.streamed import Stream
 from gpo_vae_jax.types import Dataset
 
 _NOTHING: Vary = {}
@@ -103,7 +104,13 @@ def train_members(
     if states is None:
         states = starting_states(dataset, configs)
     runs = [Running(config, state) for config, state in zip(configs, states, strict=True)]
-    together = not on_cpu() if together is None else together
+    streamed = any(device_memory(dataset, config).streamed for config in configs)
+    if together and streamed:
+        raise ConfigError(
+            "together=True needs all cells in the memory of the device: each member has batches of "
+            "its own; set together=False, or config.data.cells_in='device'"
+        )
+    together = not on_cpu() and not streamed if together is None else together
     tell = on_epoch or (lambda end: None)
     on_devices = functools.cache(partial(_data, dataset))
     for places in programs_of(configs, dataset.sizes):
@@ -163,7 +170,7 @@ def _program(
     dataset: Dataset,
     configs: Sequence[Config],
     together: bool,
-    on_devices: Callable[[Layout | None], EpochData],
+    on_devices: Callable[..., EpochData | Stream],
 ) -> Program:
     """Return the epoch of members that share a program."""
     config, sizes, train = configs[0], dataset.sizes, dataset.splits["train"]
@@ -174,15 +181,24 @@ def _program(
         min(config.train.batch_size, len(train.cells.weight)),
     )
     n_rows = rows_of_batches(train, config.train.batch_size, sizes.n_perturbed)
-    return Program(configs, on_devices(layout), Spec.of(config, sizes), n_rows, layout)
+    streamed = device_memory(dataset, config).streamed
+    data = on_devices(layout, streamed, fields_left_out(dataset, configs))
+    return Program(configs, data, Spec.of(config, sizes), n_rows, layout)
 
 
-def _data(dataset: Dataset, layout: Layout | None) -> EpochData:
-    """Put what epochs read on the devices."""
+def _data(
+    dataset: Dataset, layout: Layout | None, streamed: bool, unread: tuple[str, ...]
+) -> EpochData | Stream:
+    """Put what epochs read on the devices, or return where batches come from."""
+    if layout is None:
+        return source_of(dataset, streamed, unread)
+    if streamed:
+        raise ConfigError(
+            "several devices need all cells in their memory: set config.data.cells_in='device', or "
+            "use one device"
+        )
     splits = dataset.splits
     tables = {name: np.asarray(table, np.float32) for name, table in dataset.tables.items()}
-    if layout is None:
-        return EpochData(*jax.device_put((splits["train"], splits["val"], tables)))
     split = layout.put_split
     return EpochData(split(splits["train"]), split(splits["val"]), layout.put_whole(tables))
 

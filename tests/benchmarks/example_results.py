@@ -46,6 +46,7 @@ def write(folder: Path, *, gpu: bool = True, earlier: bool = True) -> None:
         "held_out": [held_out("genes", seed) for seed in (10, 11)],
         "batches": [batches("batch effects", seed) for seed in (10, 11)],
         "models": [models()],
+        "streaming": [streaming()],
     }
     for name, entries in made.items():
         (folder / f"{name}.json").write_text(json.dumps(entries))
@@ -231,6 +232,24 @@ def evaluate() -> dict:
         "compile_s": 4.0,
         "above_data_gib": 1.9,
     }
+
+
+def streaming() -> dict:
+    """Return two sizes."""
+    size = {"opening_s": 3.5, "opening_gib": 0.4, "opened_gib": 0.3, "anonymous_gib": 0.9,
+            "steps": 4}  # fmt: skip
+    disk = size | {"kept": "disk", "reading_an_epoch_s": 2.5, "peak_gib": 1.25}
+    memory = size | {"kept": "memory", "reading_an_epoch_s": None, "peak_gib": 2.5}
+    rate = {"median": 50_000.0, "min": 40_000.0, "max": 60_000.0, "iqr": 1000.0, "n": 3}
+    loader = {"bytes_per_cell": 8769, "cells_per_s": dict.fromkeys(("executor", "memory"), rate)}
+    return {
+        "shape": "rpe1", "genes": 8749, "treatments": 655, "batch_size": 512,
+        "rates_at_cells": 100_000, "machine": MACHINE,
+        "sizes": [of | {"cells": n, "cells_gib": 0.3} for n in (20_000, 300_000)
+                  for of in (disk, memory)],
+        "loader": {"threads": 2, "published": loader, "accurate": loader},
+        "step_cells_per_s": {"memory": rate, "disk": rate},
+    }  # fmt: skip
 
 
 def seeds() -> dict:

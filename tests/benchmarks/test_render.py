@@ -36,6 +36,8 @@ def test_every_result_is_on_the_page(tmp_path):
     assert "| cycles, new for each seed | accurate | 3 | 0.910 (0.900 to 0.920) / 0.800 |" in text
     assert "| -437.1 | 22 s |" in text and "| 40 | 0.50 | 1.00 |" in text
     assert "| cpu | second start (warm cache) | 4 s (3.84 s to 4.52 s) | 500 ms |" in text
+    assert "| 300,000 | disk | 0.30 GiB | 0.40 GiB | **1.25 GiB** | 3.5 s | 2.5 s |" in text
+    assert "| whole step, published model | 50,000 (40,000 to 60,000) |" in text
     for name in ("step", "sizes", "profile"):
         assert f"(plots/{name}.png)" in text
         assert (drawn / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -67,7 +69,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 def test_nothing_measured_at_all(tmp_path):
     text, drawn = page(tmp_path)
-    assert text.count("Not measured yet") == 16 and not drawn.exists()
+    assert text.count("Not measured yet") == 17 and not drawn.exists()
 
 
 def test_an_entry_replaces_the_one_of_its_key_and_no_other(tmp_path, capsys):

@@ -36,6 +36,16 @@ def test_effects(quick):
     assert result["peak_gib"] < 8
 
 
+def test_cells_on_disk(quick, tmp_path):
+    (result,) = quick("streaming", f"--folder={tmp_path}", "--rounds=1")
+    kept = [(size["cells"], size["kept"]) for size in result["sizes"]]
+    assert kept == [(n, where) for n in (500, 1500) for where in ("disk", "memory")]
+    assert result["loader"]["published"]["bytes_per_cell"] == 60 + 60 + 4 * 12 + 20
+    assert result["loader"]["accurate"]["bytes_per_cell"] == 60 + 20
+    assert all(rate["median"] > 0 for rate in result["step_cells_per_s"].values())
+    assert [path.name for path in tmp_path.iterdir()] == ["streaming.json"]
+
+
 RUN = """
 import os, pathlib, sys
 workdir = pathlib.Path(sys.argv[-1].removeprefix("--workdir="))

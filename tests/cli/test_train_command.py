@@ -6,6 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
+from gpo_vae_jax import data
+from gpo_vae_jax.config import PrepareConfig, SimulateConfig
 from tests.running import call
 
 
@@ -79,3 +81,28 @@ def test_what_is_missing_is_named_with_an_example(tmp_path):
     assert done.status == 1
     assert "--config.data.path" in done.err
     assert "gpo-vae prepare" in done.err
+
+
+def test_cells_on_disk_and_a_run_resumed_from_memory(trained, small, tmp_path):
+    """The estimate comes first; where cells are kept is no other setting of the run."""
+    raw = data.simulate(SimulateConfig(n_cells=300, n_genes=30, n_perturbed=4, n_extended=2))
+    data.write(data.prepare(raw, PrepareConfig()), tmp_path / "cells.h5ad")
+    words = (*small, f"--data.path={tmp_path / 'cells.h5ad'}", "--data.simulated=False")
+    words = (*words, f"--workdir={tmp_path / 'run'}", f"--data.store={tmp_path / 'store'}")
+    done = call("train", *words, "--data.cells_in=disk")
+    assert done.status == 0, done.err
+    first, second, *_ = done.err.splitlines()
+    assert first.startswith("300 cells of 30 genes take up to 0.0 GiB of host memory")
+    assert first.endswith(f"they are kept on disk, in {tmp_path / 'store'}")
+    assert second == f"{tmp_path / 'store'}: the cells are written to disk: there are none yet"
+    assert "available: they are read from disk" in done.err
+    done = call("train", *words, "--data.cells_in=host", "--train.max_epochs=3", "--resume")
+    assert done.status == 0, done.err
+    assert "they are kept in host memory" in done.err and "read from host memory" in done.err
+    assert len(pd.read_csv(tmp_path / "run" / "metrics.csv")) == 3
+
+
+def test_simulated_cells_are_not_on_disk(small, tmp_path):
+    done = call("train", *small, f"--workdir={tmp_path / 'run'}", "--data.cells_in=disk")
+    assert done.status == 1 and not (tmp_path / "run").exists()
+    assert "config.data.cells_in='disk' needs a prepared file" in done.err

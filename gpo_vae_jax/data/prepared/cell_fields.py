@@ -17,7 +17,10 @@ from gpo_vae_jax.data.prepared.preparation_record import (
     PreparationRecord,
     require,
 )
+from gpo_vae_jax.data.prepared.store.elements import Elements
 from gpo_vae_jax.errors import DataError, listed
+
+Cells = anndata.AnnData | Elements
 
 
 class Perturbed(NamedTuple):
@@ -32,7 +35,7 @@ class Perturbed(NamedTuple):
         return np.array([not genes for genes in self.genes])[self.codes]
 
 
-def check_names(adata: anndata.AnnData, record: PreparationRecord) -> None:
+def check_names(adata: Cells, record: PreparationRecord) -> None:
     """Check the names of cells and genes, and that genes are still called as when prepared.
 
     Raises:
@@ -63,7 +66,7 @@ def check_names(adata: anndata.AnnData, record: PreparationRecord) -> None:
         )
 
 
-def matrix_at(adata: anndata.AnnData, where: str) -> count_matrix.CountMatrix:
+def matrix_at(adata: Cells, where: str) -> count_matrix.CountMatrix:
     """Return X or the counterfactual layer, after checks of its type and shape, not its values.
 
     Args:
@@ -73,7 +76,7 @@ def matrix_at(adata: anndata.AnnData, where: str) -> count_matrix.CountMatrix:
     Raises:
       DataError: it is missing, its parts cannot be read, or it has another shape.
     """
-    field = _field(where)
+    field = field_of(where)
     try:
         matrix: Any = adata.X if where == "X" else adata.layers[where]
         shape, dtype = tuple(matrix.shape), np.dtype(matrix.dtype)
@@ -86,12 +89,12 @@ def matrix_at(adata: anndata.AnnData, where: str) -> count_matrix.CountMatrix:
     return matrix
 
 
-def narrow_matrix(adata: anndata.AnnData, where: str) -> np.ndarray:
+def narrow_matrix(adata: Cells, where: str) -> np.ndarray:
     """Return X or a layer as `counts.narrow` does (raises DataError, naming it)."""
-    return count_matrix.narrow(matrix_at(adata, where), _field(where))
+    return count_matrix.narrow(matrix_at(adata, where), field_of(where))
 
 
-def read_perturbed(adata: anndata.AnnData, record: PreparationRecord) -> Perturbed:
+def read_perturbed(adata: Cells, record: PreparationRecord) -> Perturbed:
     """Return the perturbed genes of each cell.
 
     Raises:
@@ -130,7 +133,7 @@ def read_perturbed(adata: anndata.AnnData, record: PreparationRecord) -> Perturb
     return found
 
 
-def text_of(adata: anndata.AnnData, name: str) -> np.ndarray:
+def text_of(adata: Cells, name: str) -> np.ndarray:
     """Return an obs column of names, [N] text (raises DataError if it has other values)."""
     column = cast(pd.DataFrame, adata.obs)[name]
     missing = int(column.isna().sum())
@@ -144,7 +147,7 @@ def text_of(adata: anndata.AnnData, name: str) -> np.ndarray:
     return column.to_numpy(dtype=str)
 
 
-def quality_flags(adata: anndata.AnnData) -> np.ndarray:
+def quality_flags(adata: Cells) -> np.ndarray:
     """Return the quality columns, [N, Q]: obsm['qc_fail'] if present, else obs['qc_fail'].
 
     Raises DataError unless they hold 0 and 1.
@@ -161,9 +164,7 @@ def quality_flags(adata: anndata.AnnData) -> np.ndarray:
     return values.astype(np.float32).reshape(adata.n_obs, -1)
 
 
-def check_matches(
-    adata: anndata.AnnData, is_control: np.ndarray, split: np.ndarray, elsewhere: int
-) -> None:
+def check_matches(adata: Cells, is_control: np.ndarray, split: np.ndarray, elsewhere: int) -> None:
     """Check that every cell is matched to a control cell of its split.
 
     Args:
@@ -199,15 +200,24 @@ def check_matches(
         )
 
 
-def read_delta(adata: anndata.AnnData, treatments: Sequence[str]) -> np.ndarray:
+def read_delta(adata: Cells, treatments: Sequence[str]) -> np.ndarray:
     """Return delta, [N, T] float32, with 0 for treatments that are not measured.
 
     Raises:
-      DataError: it has another shape, or values that no preparation writes: text, complex,
-        negative or infinite numbers, NaN for measured treatments, or numbers for others.
+      DataError: as `delta_at` and `delta_rows`.
     """
-    field = "obsm['delta_x']"
-    delta = np.asarray(adata.obsm["delta_x"])
+    return delta_rows(adata, np.asarray(delta_at(adata, treatments)[:]), treatments)
+
+
+def delta_at(adata: Cells, treatments: Sequence[str]) -> Any:
+    """Return delta as it is stored, after checks of its type and shape, not its values.
+
+    Raises:
+      DataError: it has another shape, or holds text or complex numbers.
+    """
+    field, delta = "obsm['delta_x']", adata.obsm["delta_x"]
+    if not hasattr(delta, "dtype"):
+        delta = np.asarray(delta)
     expected = (adata.n_obs, len(treatments))
     if delta.shape != expected:
         raise DataError(
@@ -216,6 +226,16 @@ def read_delta(adata: anndata.AnnData, treatments: Sequence[str]) -> np.ndarray:
         )
     if delta.dtype.kind != "f":
         raise DataError(f"{field} has {delta.dtype} values, not decimal numbers; {ADVICE}")
+    return delta
+
+
+def delta_rows(adata: Cells, delta: np.ndarray, treatments: Sequence[str]) -> np.ndarray:
+    """Return some rows of delta, [n, T] float32, with 0 for treatments that are not measured.
+
+    Raises:
+      DataError: values that no preparation writes: negative or infinite numbers, NaN for measured
+        treatments, or numbers for others.
+    """
     measured = np.isin(np.asarray(treatments, dtype=str), np.asarray(adata.var_names, dtype=str))
     for i, name in enumerate(treatments):
         column, problem = delta[:, i], ""
@@ -226,11 +246,11 @@ def read_delta(adata: anndata.AnnData, treatments: Sequence[str]) -> np.ndarray:
         elif measured[i] and (column < 0).any():
             problem = f"has negative values (down to {column.min():g})"
         if problem:
-            raise DataError(f"{field}, column {i} ({name}), {problem}; {ADVICE}")
+            raise DataError(f"obsm['delta_x'], column {i} ({name}), {problem}; {ADVICE}")
     return np.where(measured, delta, 0).astype(np.float32)
 
 
-def check_fields(adata: anndata.AnnData) -> None:
+def check_fields(adata: Cells) -> None:
     """Raise DataError unless every required field of cells is there."""
     obs = cast(pd.DataFrame, adata.obs)
     require(obs, ("perturbation", "split", "qc_fail", "matched_control"), "obs", adata.obsm)
@@ -238,7 +258,8 @@ def check_fields(adata: anndata.AnnData) -> None:
     require(adata.obsm, ("delta_x",), "obsm")
 
 
-def _field(where: str) -> str:
+def field_of(where: str) -> str:
+    """Return the name of X or of a layer in messages."""
     return where if where == "X" else f"layers[{where!r}]"
 
 
