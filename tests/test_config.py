@@ -150,6 +150,10 @@ def test_a_value_in_place_of_a_group_is_named(path, value):
 
 POSITIVE = "greater than 0"
 RANGES = {
+    "devices": {
+        "members cells": ([-1], [0, 1, 4]),  # 0: as many as there are
+        "genes": ([-1, 0], [1, 4]),
+    },
     "model": {
         "n_latent basal_encoder_n_hidden decoder_n_hidden": ([-1, -3], [0, 1]),  # 0: chosen
         "embedding_encoder_n_hidden basal_encoder_n_layers embedding_encoder_n_layers": (

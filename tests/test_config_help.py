@@ -28,7 +28,7 @@ def test_comments_beside_and_above_fields_are_read():
 
 def test_groups_are_described():
     groups = config_help.groups()
-    assert list(groups) == ["data", "simulate", "prepare", "model", "objective", "train"]
+    assert list(groups) == ["data", "simulate", "prepare", "model", "objective", "train", "devices"]
     assert all(about and not about.endswith(".") for _, about in groups.values())
 
 

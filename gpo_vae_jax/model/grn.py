@@ -22,7 +22,7 @@ def alignment_gap(
     kind: str,
     *,
     hop: int,
-    fc_criteria: float,
+    fc_criteria: float | Array,
     n_perturbed: int,
 ) -> Float[Array, "B T"]:
     """Return |D S - target|, [B, T].

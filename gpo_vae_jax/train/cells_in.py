@@ -75,7 +75,7 @@ def device_memory(dataset: Dataset, config: Config) -> DeviceMemory:
         for name, values in split._asdict().items()
         if values is not None and name not in unread
     )
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     stats = device.memory_stats() or {}
     available = available_bytes()
     if "bytes_limit" in stats:

@@ -1,6 +1,6 @@
 """Train on the tiny data set in a process of its own, to be ended from outside.
 
-Usage: run_tiny.py WORKDIR MAX_EPOCHS [--resume] [--full-disk]
+Usage: run_tiny.py WORKDIR MAX_EPOCHS [--resume] [--full-disk] [--distributed]
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import sys
 
 from gpo_vae_jax.errors import TrainingError
 from gpo_vae_jax.runs.fit import fit
+from gpo_vae_jax.runs.processes import join
 from tests.tiny import tiny_dataset
 from tests.train.conftest import TINY
 
@@ -16,6 +17,8 @@ if __name__ == "__main__":
     workdir, epochs, *words = sys.argv[1:]
     if "--full-disk" in words:  # files may not grow, which is how a full disk looks to a program
         resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+    if "--distributed" in words:
+        join()
     train = dataclasses.replace(
         TINY.train, max_epochs=int(epochs), patience=1000, save_every_seconds=0.0
     )
