@@ -26,11 +26,11 @@ from gpo_vae_jax.evaluate.network.calibration import edge_posterior, pairs_to_ca
 from gpo_vae_jax.evaluate.network.edge_calls import call_edges
 from gpo_vae_jax.evaluate.network.edges import (
     edge_effects,
-    edge_probabilities,
     edge_strengths,
     ranked_edges,
     with_calls,
 )
+from gpo_vae_jax.evaluate.network.ensemble import agreement_of, ensemble_network
 from gpo_vae_jax.evaluate.report import write_report
 from gpo_vae_jax.evaluate.results import Evaluation
 from gpo_vae_jax.model.trained import Trained
@@ -167,8 +167,9 @@ def network(trained: Trained, *, threshold: float = 0.0, fdr: float | None = Non
       itself), effect (the mean effect where the edge is there; its sign is that of the regulation),
       strength (what ranks edges: probability times |effect|, and the probability alone for latent
       effects), source_perturbed (whether the data perturbs the source: only such edges are learned
-      from its cells) and target_perturbed. Of several members, means, with `probability_sd` and
-      `n_called`, the number of members that give the edge more than 0.5.
+      from its cells) and target_perturbed. Of several members, means, with `probability_sd`,
+      `n_called`, the number of members that give the edge more than 0.5, `stability`, their share,
+      and `in_all`.
 
     Raises:
       ConfigError: the threshold or the rate is not between 0 and 1, or both are given.
@@ -180,9 +181,8 @@ def network(trained: Trained, *, threshold: float = 0.0, fdr: float | None = Non
     if fdr is not None and threshold:
         raise ConfigError("threshold and fdr both decide which edges are returned: give one")
     spec = trained.spec
-    each = np.stack([edge_probabilities(one.params, spec=spec) for one in trained.members])
-    names = list(trained.treatments)
-    mean = each.mean(axis=0)
+    found = ensemble_network(trained)
+    names, mean = list(trained.treatments), found.mean
     at_least = len(names) ** 2 if threshold == 0 else 0
     edges = ranked_edges(
         mean, names, trained.n_perturbed, threshold=threshold, at_least=at_least
@@ -201,8 +201,9 @@ def network(trained: Trained, *, threshold: float = 0.0, fdr: float | None = Non
         edges.insert(at, name, np.mean(values, axis=0)[rows, columns])
         at += 1
     if len(trained) > 1:
-        edges.insert(at, "probability_sd", each.std(axis=0, ddof=1)[rows, columns])
-        edges.insert(at + 1, "n_called", (each > 0.5).sum(axis=0)[rows, columns])
+        for name, values in agreement_of(found, rows, columns).items():
+            edges.insert(at, name, values)
+            at += 1
     edges = edges.sort_values("strength", ascending=False, kind="stable", ignore_index=True)
     return edges.assign(rank=np.arange(1, len(edges) + 1))
 

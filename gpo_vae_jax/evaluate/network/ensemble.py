@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,8 @@ def ensemble_edges(
     Every edge that any member calls is listed, and the `at_least` most probable pairs in any case.
 
     Returns:
-      The columns of `ranked_edges`, of mean probabilities, with `deviation` between members,
-      `members`, the number that calls the edge, `stability`, their share, and `in_all`.
+      The columns of `ranked_edges`, of mean probabilities, with `probability_sd` between members,
+      `n_called`, the number that calls the edge, `stability`, their share, and `in_all`.
     """
     called = (network.stability > 0) & ~np.eye(len(treatments), dtype=bool)
     lowest = network.mean[called].min(initial=1.0)
@@ -69,14 +70,21 @@ def ensemble_edges(
     at = {name: i for i, name in enumerate(treatments)}
     source = [at[name] for name in edges["source"]]
     target = [at[name] for name in edges["target"]]
+    edges = edges.assign(**agreement_of(network, source, target))
+    return edges[(edges["n_called"] > 0) | (edges["rank"] <= at_least)].reset_index(drop=True)
+
+
+def agreement_of(
+    network: EnsembleNetwork, source: Sequence[int], target: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Return how members agree on some edges, by column: probability_sd, n_called, stability..."""
     stability = network.stability[source, target]
-    edges = edges.assign(
-        deviation=network.deviation[source, target],
-        members=np.rint(stability * network.n_members).astype(int),
-        stability=stability,
-        in_all=stability == 1,
-    )
-    return edges[(edges["members"] > 0) | (edges["rank"] <= at_least)].reset_index(drop=True)
+    return {
+        "probability_sd": network.deviation[source, target],
+        "n_called": np.rint(stability * network.n_members).astype(int),
+        "stability": stability,
+        "in_all": stability == 1,
+    }
 
 
 def write_ensemble(
