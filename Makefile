@@ -18,7 +18,7 @@ PINS = $(if $(filter cuda11,$(CUDA)),constraints/cuda11.txt,constraints/current.
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test test-fast slow-tests test-cuda11 test-cell-eval lint format docs bench bench-gpu gpu gpu-check clean
+.PHONY: help venv demo test test-fast slow-tests test-cuda11 test-cell-eval endurance lint format docs bench bench-gpu gpu gpu-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,10 @@ test-cuda11: $(VENV11)/.installed  ## run the same tests on the CUDA 11 versions
 
 test-cell-eval: $(VENV_FIELD)/.installed  ## run cell-eval and CausalBench on our output, beside our own numbers
 	$(VENV_FIELD)/bin/python -m pytest tests/cli/test_predict_for_cell_eval.py tests/test_causalbench.py $(ARGS)
+
+endurance: venv  ## kill trainings at random moments, and damage every file of a run (an hour)
+	$(BIN)/python -m tests.endurance.killed $(ARGS)
+	$(BIN)/python -m tests.endurance.damaged
 
 lint: venv  ## check style, format and types
 	$(BIN)/python -m ruff check .

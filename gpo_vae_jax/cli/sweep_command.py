@@ -43,6 +43,7 @@ def define(parser: CommandParser) -> None:
     sweep.add_argument(
         "--only", metavar="NAME", action="append", default=[], help="train these members only"
     )
+    parser.flag(sweep, "list", default=False, help="begin the sweep, print its members, and end")
     how = parser.group("where it runs")
     how.add_argument(
         "--jobs",
@@ -73,6 +74,9 @@ def run(args: argparse.Namespace, invocation: Invocation) -> int:
     if args.preset or args.config or args.grid:
         folder.claim(Sweep.of(config_of(args), _grid(args)))
     sweep = folder.read()  # otherwise the one that is there
+    if args.list:
+        print("\n".join(sweep.names()))
+        return 0
     from gpo_vae_jax.compilation_cache import use_compilation_cache
     from gpo_vae_jax.runs.sweeps import sweep_run, sweep_table
 
