@@ -1,17 +1,23 @@
-r"""Measure training several seeds at once, as one vmapped program, beside one after the other.
+r"""Measure training several seeds: as one vmapped program, one after the other, and in processes.
 
     python -m benchmarks.seeds --quick     (tiny, a minute)
-    python -m benchmarks.seeds     (five seeds, 3,840 cells of 120 genes, a minute on two cores)
+    python -m benchmarks.seeds     (1, 2, 5 and 10 seeds, 3,840 cells of 120 genes, five minutes)
 
-An epoch of all seeds in one program takes turns with an epoch of each seed alone. The data is
-small, so that one run alone leaves a machine idle; at RPE1's shape every run fills it. The result
-is printed. Without --quick it also goes into benchmarks/results/seeds.json.
+An epoch of all seeds in one program takes turns with an epoch of each seed alone. On a CPU, as many
+processes as there are cores, each on a core of its own, run epochs side by side. The data is small,
+so that one run alone leaves a machine idle; at RPE1's shape every run fills it. The result is
+printed. Without --quick it also goes into benchmarks/results/seeds.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -36,19 +42,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and keep the result."""
     parser = options.parser_of(__doc__)
     options.add_results(parser)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 5, 10])
+    parser.add_argument("--beside", type=int, help=argparse.SUPPRESS)  # a worker, on this core
     options.add_rounds(parser, 7)
     options.add_device(parser)
     args = options.parsed(parser, arguments)
     if args.quick:
-        args.seeds = 2
+        args.seeds = [2]
+    shape = shapes.SHAPES["tiny"] if args.quick else SMALL
+    if args.beside is not None:
+        os.sched_setaffinity(0, {args.beside})
+        return work_beside(shape, args)
     program.use_device(args.device)
-    results_file.add(
-        results_file.folder_of(args),
-        "seeds",
-        measure(shapes.SHAPES["tiny"] if args.quick else SMALL, args),
-        ("shape", "seeds", "device", "precision"),
-    )
+    beside = None if args.quick or args.device != "cpu" else epochs_beside(args)
+    for n_seeds in args.seeds:
+        results_file.add(
+            results_file.folder_of(args),
+            "seeds",
+            measure(shape, n_seeds, args, beside),
+            ("shape", "seeds", "device", "precision"),
+        )
 
 
 def narrow(spec: Spec) -> Spec:
@@ -58,16 +71,68 @@ def narrow(spec: Spec) -> Spec:
     return dataclasses.replace(spec, model=model)
 
 
-def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
-    """Run an epoch of all seeds at once and one of each seed in turn."""
+def inputs_of(shape: shapes.Shape, args: argparse.Namespace) -> tuple[Spec, tuple[Any, ...]]:
+    """Return the settings, and what an epoch reads."""
     spec = shapes.spec_of(shape, precision=args.precision)
     spec = narrow(spec) if shape is SMALL else spec
     splits = program.splits_of(shape, round(shape.cells * 0.64), round(shape.cells * 0.16))
-    data = (*splits, program.distance_tables(spec))
+    return spec, (*splits, program.distance_tables(spec))
+
+
+def work_beside(shape: shapes.Shape, args: argparse.Namespace) -> None:
+    """Compile an epoch, wait for a line, run epochs, and print the seconds of each."""
+    spec, data = inputs_of(shape, args)
+    state = init_state(0, spec=spec)
+    single = run_epoch.lower(*program.kinds((state, *data)), spec=spec).compile()
+    state = jax.block_until_ready(single(state, *data)[0])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    seconds = []
+    for _ in range(args.rounds):
+        begin = time.perf_counter()
+        state = jax.block_until_ready(single(state, *data)[0])
+        seconds.append(time.perf_counter() - begin)
+    print(json.dumps(seconds), flush=True)
+
+
+def epochs_beside(args: argparse.Namespace) -> list[float]:
+    """Return the seconds of an epoch while a process on every core runs its own."""
+    cores = sorted(os.sched_getaffinity(0))
+    words = [sys.executable, "-m", "benchmarks.seeds", "--rounds", str(args.rounds)]
+    workers = [
+        subprocess.Popen(
+            [*words, "--beside", str(core)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for core in cores
+    ]
+    for worker in workers:
+        assert worker.stdout.readline().strip() == "ready"
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    return [s for worker in workers for s in json.loads(worker.communicate()[0])]
+
+
+def measure(
+    shape: shapes.Shape, n_seeds: int, args: argparse.Namespace, beside: list[float] | None
+) -> dict[str, Any]:
+    """Run an epoch of all seeds at once and one of each seed in turn.
+
+    Args:
+      shape: of the data.
+      n_seeds: number of seeds.
+      args: of the command line.
+      beside: seconds of epochs that ran side by side, from `epochs_beside`.
+    """
+    spec, data = inputs_of(shape, args)
+    splits = data[:2]
     start = partial(init_state, spec=spec)
-    singles = [start(seed) for seed in range(args.seeds)]
+    singles = [start(seed) for seed in range(n_seeds)]
     at_once = jax.tree.map(lambda *leaves: jnp.stack(leaves), *singles)
-    active = jnp.ones(args.seeds, bool)
+    active = jnp.ones(n_seeds, bool)
 
     begin = time.perf_counter()
     single = run_epoch.lower(*program.kinds((singles[0], *data)), spec=spec).compile()
@@ -88,7 +153,7 @@ def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
     summaries = {f"{name}_s": summary(values) for name, values in seconds.items()}
     return {
         "shape": shape.name,
-        "seeds": args.seeds,
+        "seeds": n_seeds,
         "device": args.device,
         "device_kind": jax.devices()[0].device_kind,
         "precision": args.precision,
@@ -98,11 +163,21 @@ def measure(shape: shapes.Shape, args: argparse.Namespace) -> dict[str, Any]:
         "batch_size": spec.train.batch_size,
         **summaries,
         "times_faster": ratio(summaries["one_by_one_s"], summaries["at_once_s"]),
+        **({} if beside is None else in_processes(n_seeds, beside)),
         "largest_difference_of_losses": largest_difference(at_once, singles),
         "compile_s": {name: round(s, 2) for name, s in compile_s.items()},
         "peak_gib": round(memory.peak_gib(), 3),
         "device_peak_gib": memory.device_peak_gib(jax.devices()[0]),
     }
+
+
+def in_processes(n_seeds: int, beside: list[float]) -> dict[str, Any]:
+    """Return the time of an epoch of all seeds in processes, as many at a time as there are cores.
+
+    Compilation, which every process does, is left out.
+    """
+    turns = math.ceil(n_seeds / len(os.sched_getaffinity(0)))
+    return {"in_processes_s": summary([turns * seconds for seconds in beside])}
 
 
 def largest_difference(at_once: TrainState, singles: list[TrainState]) -> float:

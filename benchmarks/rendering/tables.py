@@ -240,14 +240,18 @@ def precision(entries: Sequence[Entry]) -> str | None:
 
 def several_seeds(entries: Sequence[Entry]) -> str | None:
     """Return the time of training several seeds at once and one by one."""
-    head = ("data", "device", "seeds", "an epoch of all at once", "one by one",
-            "times faster")  # fmt: skip
-    rows = (
-        (f"{e['train_cells']:,} cells, {e['genes']} genes, {e['treatments']} treatments",
-         f"{e['device']}, {e['precision']}", e["seeds"], with_spread(e["at_once_s"]),
-         with_spread(e["one_by_one_s"]), f"**{e['times_faster']:g}**")
-        for e in [*ordered(entries, "cpu"), *ordered(entries, "cuda")]
-    )  # fmt: skip
+    head = ("data", "device", "seeds", "an epoch of all at once", "one by one", "in processes",
+            "seeds per second", "times faster")  # fmt: skip
+    rows = []
+    for e in [*ordered(entries, "cpu"), *ordered(entries, "cuda")]:
+        ways = [e[way] for way in ("at_once_s", "one_by_one_s", "in_processes_s") if way in e]
+        data = f"{e['train_cells']:,} cells, {e['genes']} genes, {e['treatments']} treatments"
+        rates = " / ".join(f"{e['seeds'] / way['median']:.3g}" for way in ways)
+        rows.append(
+            (data, f"{e['device']}, {e['precision']}", e["seeds"],
+             *(with_spread(way) for way in ways), *("",) * (3 - len(ways)), rates,
+             f"**{e['times_faster']:g}**")
+        )  # fmt: skip
     return table(head, rows) if entries else None
 
 
