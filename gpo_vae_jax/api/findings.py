@@ -201,7 +201,7 @@ def network(trained: Trained, *, threshold: float = 0.0, fdr: float | None = Non
         edges.insert(at, name, np.mean(values, axis=0)[rows, columns])
         at += 1
     if len(trained) > 1:
-        for name, values in agreement_of(found, rows, columns).items():
+        for name, values in agreement_of(found, list(rows), list(columns)).items():
             edges.insert(at, name, values)
             at += 1
     edges = edges.sort_values("strength", ascending=False, kind="stable", ignore_index=True)

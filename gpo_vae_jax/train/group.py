@@ -139,7 +139,8 @@ class Program:
         stacked = len(states) > 1
         state = states[0]
         if stacked:
-            state = jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *states)
+            lanes = [*states, *[states[-1]] * self._empty(len(states))]
+            state = jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *lanes)
         if self._layout is None:
             return jax.device_put(state, jax.devices()[0])
         return self._layout.put_state(state, stacked=stacked)
@@ -149,7 +150,11 @@ class Program:
     ) -> tuple[TrainState, EpochReport]:
         """Run an epoch of some members, those of this program by position."""
         stacked = len(members) > 1
-        at = list(members) if stacked else members[0]
+        at: Any = members[0]
+        if stacked:
+            empty = self._empty(len(members))
+            at = [*members, *[members[-1]] * empty]
+            active = np.concatenate([active, np.zeros(empty, bool)])
         values = self._put({name: numbers[at] for name, numbers in self._values.items()}, stacked)
         if stacked:
             arguments: tuple[Any, ...] = (state, self._put(active, True), *self._data, values)
@@ -159,6 +164,10 @@ class Program:
             return run_streamed_epoch(state, self._data, values, **static)
         arguments = (state, *self._data, values)
         return compiled(run_epoch, arguments, **self._static)(*arguments)
+
+    def _empty(self, n_members: int) -> int:
+        """Return the number of lanes that only fill the devices up; they are never active."""
+        return 0 if self._layout is None else self._layout.lanes(n_members) - n_members
 
     def fetch(self, tree: Any) -> Any:
         """Return arrays in host memory."""

@@ -47,8 +47,8 @@ class Layout:
         """Return the layout that the settings ask for; None where one device is to do it all.
 
         A number of 0 is chosen: members first, as far as there are members and devices, then cells,
-        as far as they divide the batch. Where several processes train together all devices take
-        part: cells=1 is then chosen, too.
+        as far as they divide the batch. Lanes without a member fill the devices up. Where several
+        processes train together all devices take part: cells=1 is then chosen, too.
 
         Raises:
           ConfigError: there are fewer devices than asked for, or what they share is not divisible.
@@ -56,7 +56,7 @@ class Layout:
         found = list(jax.devices() if devices is None else devices)
         genes = config.genes
         free = len(found) // max(genes, 1)
-        members = config.members or _largest(n_members, free)
+        members = min(config.members or free, n_members)
         asked = 0 if config.cells == 1 and jax.process_count() > 1 else config.cells
         cells = asked or _largest(batch_size, free // members)
         wanted = members * cells * genes
@@ -66,7 +66,6 @@ class Layout:
                 f" x cells x genes); there are {len(found)}. 0 takes what there is"
             )
         for name, number, of, what in (
-            ("members", members, n_members, "members"),
             ("cells", cells, batch_size, "cells of a batch (train.batch_size)"),
             ("genes", genes, n_genes, "genes"),
         ):
@@ -90,6 +89,11 @@ class Layout:
         shape = dict(self.mesh.shape)
         parts = [f"{number} over {name}" for name, number in shape.items() if number > 1]
         return f"{counted(self.mesh.size, 'device')} ({', '.join(parts) or 'one does it all'})"
+
+    def lanes(self, n_members: int) -> int:
+        """Return the number of lanes for so many members: every device has as many."""
+        n_devices = self.mesh.shape[MEMBERS]
+        return -(-n_members // n_devices) * n_devices
 
     def shared(self, batch: Batch) -> Batch:
         """Return a batch inside a program, its cells divided over the devices."""

@@ -16,7 +16,8 @@ from tests.train.conftest import TINY
 from tests.train.test_training import apart
 
 SINGLE = ({"cells": 2, "genes": 2},)
-SEVERAL = ({"members": 0, "cells": 0},)  # two members, on two devices each
+SEVERAL = ({"members": 2, "cells": 0},)  # three members and an empty lane, on two devices each
+SEEDS = (0, 1, 7)
 
 
 def settings(**devices):
@@ -41,7 +42,7 @@ def counted_flops(programs):
 if __name__ == "__main__":
     data, flops = tiny_dataset(), []
     counted_flops(flops)
-    one = {member.seed: member for member in train(data, settings(), seeds=(0, 1)).members}
+    one = {member.seed: member for member in train(data, settings(), seeds=SEEDS).members}
     found, shares = {}, {}
     for devices in SINGLE:
         del flops[1:]
@@ -49,7 +50,7 @@ if __name__ == "__main__":
         found[f"single {devices}"] = apart(member.params, one[0].params)
         shares[f"{devices}"] = flops[-1] / flops[0]
     for devices in SEVERAL:
-        several = train(data, settings(**devices), seeds=(0, 1), together=True)
+        several = train(data, settings(**devices), seeds=SEEDS, together=True)
         distances = [apart(member.params, one[member.seed].params) for member in several.members]
         found[f"several {devices}"] = max(distances)
         shares[f"{devices}"] = flops[-1] / flops[0]

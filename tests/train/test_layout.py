@@ -29,7 +29,8 @@ def test_the_result_is_that_of_one_device(found):
 def test_each_device_does_its_share(found):
     """Whatever is not divided, such as the network of these few genes, every device does."""
     single, several = found["shares"].values()
-    assert single < 0.75 and several < 0.8, found["shares"]
+    assert single < 0.75, "of one run, on four devices"
+    assert several < 0.55 * 3, "of three runs, two lanes on two devices each"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,6 @@ def test_each_device_does_its_share(found):
         ({"cells": 3}, r"config.devices.cells=3 does not divide the 32 cells .* such as 2"),
         ({"genes": 3}, r"config.devices.genes=3 does not divide the 10 genes; .* such as 2"),
         ({"cells": 8}, r"asks for 1 x 8 x 1 = 8 devices .*; there are 4"),
-        ({"members": 3}, r"config.devices.members=3 does not divide the 2 members"),
     ],
 )
 def test_what_cannot_be_divided_is_refused(devices, says):
