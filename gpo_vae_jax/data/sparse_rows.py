@@ -25,7 +25,7 @@ def check_parts(matrix: Any, where: str) -> None:
       matrix: [N, G], in memory or backed by its file.
       where: its name in messages, such as "X".
     """
-    if getattr(matrix, "format", "") not in ("csr", "csc"):
+    if getattr(matrix, "format", "") not in ("csr", "csc") or isinstance(matrix, LazyRows):
         return
     group = getattr(matrix, "group", None)  # of a matrix on disk
     parts = {name: _part(matrix if group is None else group, name, where) for name in _PARTS}
@@ -63,6 +63,27 @@ def _part(matrix: Any, name: str, where: str) -> Any:
     if part.dtype == np.float16:
         raise DataError(f"{where} is sparse with float16 values, which scipy lacks; use float32")
     return part
+
+
+class LazyRows:
+    """The rows of a dask array, [N, G], computed as they are asked for, as CSR matrices.
+
+    Whatever dask reads them from, a cluster's memory or many files, a block at a time is here.
+    """
+
+    format = "csr"
+
+    def __init__(self, array: Any):
+        self._array = array
+        self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)
+
+    def __getitem__(self, at: Any) -> sparse.csr_matrix:
+        return sparse.csr_matrix(self._array[at].compute())
+
+
+def by_blocks(matrix: Any) -> Any:
+    """Return a dask array as `LazyRows`, and any other matrix as it is."""
+    return LazyRows(matrix) if hasattr(matrix, "dask") else matrix
 
 
 class SparseRows:

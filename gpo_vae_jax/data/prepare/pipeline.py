@@ -18,6 +18,7 @@ from gpo_vae_jax.data.prepare.annotation import storable, with_new_columns
 from gpo_vae_jax.data.prepare.counterfactual import counterfactual_counts
 from gpo_vae_jax.data.prepare.matching.control_matching import delta_expression, match_controls
 from gpo_vae_jax.data.prepare.network_genes import check_choice, other_genes
+from gpo_vae_jax.data.prepare.peak_memory import memory_in_words
 from gpo_vae_jax.data.prepare.quality_stage import annotate, find_doublets
 from gpo_vae_jax.data.prepare.raw.conventions import guess_convention
 from gpo_vae_jax.data.prepare.raw.covariate_columns import note_categories
@@ -76,6 +77,8 @@ def prepare(
     obs, config = _annotated(adata, config, guess, log)
     raw = check_raw(adata, config, obs)
     check_choice(raw, config)
+    if progress:
+        progress(f"note: {memory_in_words(raw.counts.matrix)}")
     for sentence in (*raw.said, *(raw.recorded.said if raw.recorded else ())):
         log.note(sentence)
 

@@ -15,7 +15,7 @@ from gpo_vae_jax.config import PrepareConfig
 from gpo_vae_jax.config_io import meant
 from gpo_vae_jax.data import counts as count_matrix
 from gpo_vae_jax.data.prepare.raw.normalised_values import far_from_one, normalised, sample_rows
-from gpo_vae_jax.data.sparse_rows import check_parts
+from gpo_vae_jax.data.sparse_rows import by_blocks, check_parts
 from gpo_vae_jax.errors import DataError
 from gpo_vae_jax.statistics.random_by_name import hash_names, uniform_of_pairs
 
@@ -134,9 +134,11 @@ def _places(adata: anndata.AnnData, config: PrepareConfig) -> tuple[_Place, list
         values = adata.X
     except KeyError:  # of a file without X, on disk
         values = None
-    x = _Place("config.prepare.layer= (X)", "X", values, var)
+    x = _Place("config.prepare.layer= (X)", "X", by_blocks(values), var)
     layers = {
-        name: _Place(f"config.prepare.layer={name}", f"layer {name!r}", adata.layers[name], var)
+        name: _Place(
+            f"config.prepare.layer={name}", f"layer {name!r}", by_blocks(adata.layers[name]), var
+        )
         for name in adata.layers
     }
     raw = []
