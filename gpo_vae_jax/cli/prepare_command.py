@@ -82,7 +82,7 @@ def prepare(
     def progress(said: str) -> None:
         now = time.perf_counter() - start
         print(f"[{now:6.1f} s] {invocation.spelled(said)}", flush=True)
-        if not said.startswith("note: "):
+        if not said.startswith(("note: ", "memory: ")):
             begun.append((now, said))
 
     prepared = data.prepare_file(

@@ -78,7 +78,7 @@ def prepare(
     raw = check_raw(adata, config, obs)
     check_choice(raw, config)
     if progress:
-        progress(f"note: {memory_in_words(raw.counts.matrix)}")
+        progress(f"memory: {memory_in_words(raw.counts.matrix)}")
     for sentence in (*raw.said, *(raw.recorded.said if raw.recorded else ())):
         log.note(sentence)
 
