@@ -77,7 +77,7 @@ def prepare(source: Path, target: Path, scrublet: str) -> dict[str, Any]:
     def progress(said: str) -> None:
         took, peak = time.perf_counter() - start, round(memory.peak_gib(), 2)
         print(f"[{took:6.1f} s, {peak:.1f} GiB] {said}", file=sys.stderr)
-        if not said.startswith("note: "):
+        if not said.startswith(("note: ", "memory: ")):
             marks.append((said.split(" /")[0], time.perf_counter()))
             peaks.append(peak)
 

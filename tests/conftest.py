@@ -1,6 +1,7 @@
 """Strict settings for every test: before jax starts, hence above its import."""
 
 import os
+import resource
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,6 +44,21 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SLOW_LIST = Path(__file__).with_name("slow.txt")  # node ids, measured by --write-slow
 _SLOW_SECONDS = 1.0
+_MOST_MEMORY = 3 * 2**30  # bytes
+ON_LINUX = Path("/proc/self/statm").exists()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_programs():
+    """Let go of compiled programs once they take much memory: 3,000 tests compile as many."""
+    yield
+    pages = int(Path("/proc/self/statm").read_text().split()[1]) if ON_LINUX else 0
+    if pages * resource.getpagesize() > _MOST_MEMORY:
+        from gpo_vae_jax.train import program  # here, because the import hook comes first
+
+        jax.clear_caches()
+        program._compiled.cache_clear()
+        program.give_memory_back()
 
 
 def pytest_addoption(parser):

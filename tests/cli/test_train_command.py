@@ -8,6 +8,7 @@ import pytest
 
 from gpo_vae_jax import data
 from gpo_vae_jax.config import PrepareConfig, SimulateConfig
+from gpo_vae_jax.runs.saved import load
 from tests.running import call
 
 
@@ -106,3 +107,21 @@ def test_simulated_cells_are_not_on_disk(small, tmp_path):
     done = call("train", *small, f"--workdir={tmp_path / 'run'}", "--data.cells_in=disk")
     assert done.status == 1 and not (tmp_path / "run").exists()
     assert "config.data.cells_in='disk' needs a prepared file" in done.err
+
+
+def test_seeds_get_a_folder_each_and_a_network_of_all(small, tmp_path):
+    workdir = tmp_path / "runs"
+    words = ("train", *small, "--train.max_epochs=1", "--seeds=3,5", f"--workdir={workdir}")
+    done = call(*words)
+    assert done.status == 0, done.err
+    trained = load(workdir)
+    assert [member.seed for member in trained.members] == [3, 5]
+    assert (workdir / "seed3" / "config.json").exists()
+    edges = pd.read_csv(workdir / "ensemble_edges.csv")
+    assert set(edges["n_called"]) <= {0, 1, 2}
+    again = call(*words)
+    assert again.status == 1
+    assert "already holds a run" in again.err
+    assert call(*words, "--resume").status == 0, "finished runs stay as they are"
+    refused = call("train", *small, "--seeds=3-x", f"--workdir={workdir}")
+    assert "no list of seeds" in refused.err

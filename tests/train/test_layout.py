@@ -1,6 +1,7 @@
 """Several devices: the result is that of one, and each does its share. In a process of its own."""
 
 import json
+import os
 
 import jax
 import pytest
@@ -14,8 +15,8 @@ from tests.running import start
 @pytest.fixture(scope="module")
 def found():
     """Return what the script found on four devices of the processor."""
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
-    done = start("-m", "tests.train.on_four_devices", **flags)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    done = start("-m", "tests.train.on_four_devices", XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
     assert done.status == 0, done.err
     return json.loads(done.out.splitlines()[-1])
 
