@@ -230,7 +230,7 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DevicesConfig:
-    """How many devices share a training (docs/clusters.md); 1 x 1 x 1 is one device."""
+    """How many devices share a training (docs/clusters.md)."""
 
     members: int = 0  # devices that share seeds and settings trained at once; 0: all
     cells: int = 1  # devices that share the cells of a batch; 0: all that are left

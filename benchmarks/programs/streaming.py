@@ -167,7 +167,7 @@ def _steps_from_disk(dataset: Dataset, spec: Spec, steps: int) -> Callable[[int]
         ):
             jax.block_until_ready(current)
             first = jnp.int32(request.first)
-            arguments = (current, context, jax.device_put(batches), state.seed, first)
+            arguments = (current, context, jax.device_put(batches), state.seed, first, {})
             static = {"spec": spec, "n_rows": n_rows, "epoch_steps": steps}
             current, _ = compiled(take_steps, arguments, **static)(*arguments)
         jax.block_until_ready(current)

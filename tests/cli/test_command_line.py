@@ -141,7 +141,7 @@ def test_the_page_of_settings_is_what_the_command_writes():
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page[page.index("## config") :] == call("settings", "--markdown").out
     (line,) = [line for line in markdown("m", "a", settings(Config)[-1:]) if line.startswith("| `")]
-    assert line.startswith("| `m.train.save_every_seconds` | `60` |")
+    assert line.startswith("| `m.devices.genes` | `1` |")
 
 
 def test_help_needs_no_jax():
