@@ -152,7 +152,8 @@ class Series:
                 cleanup_tmp_directories=self._writes,
                 enable_async_checkpointing=False,
             )
-            self._opened = ocp.CheckpointManager(self.folder, options=options)
+            items = (_STATE, _RECORD, _EARLIER)
+            self._opened = ocp.CheckpointManager(self.folder, item_names=items, options=options)
         return self._opened
 
 

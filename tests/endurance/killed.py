@@ -1,6 +1,6 @@
 """Kill a training at random moments, resume it, and compare with the uninterrupted run.
 
-    python -m tests.endurance.killed [--runs 20] [--kills 3]
+    python -m tests.endurance.killed [--kills 60]
 
 Each run is a process that saves after every epoch. It is killed with SIGKILL after a random time,
 which may lie in its start, in an epoch or in a save, and started again with the same command, until
@@ -24,14 +24,14 @@ from pathlib import Path
 from tests.endurance.damaged import equal, facts
 from tests.paths import ROOT
 
-EPOCHS = 30
+EPOCHS = 60
+MOST = 4  # kills of one run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Kill, compare, print the counts; return 1 if any run differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--kills", type=int, default=3, help="in each run")
+    parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     rng = random.Random(args.seed)
@@ -42,12 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             assert started(folder / name).wait() == 0
             seconds = time.monotonic() - begun
         expected = facts(folder / "whole")
-        exact = kills = 0
+        exact = kills = runs = 0
         moments = {"start": 0, "epochs": 0}
-        for number in range(args.runs):
-            run = folder / f"run{number}"
-            done = 0
-            while done < args.kills:
+        while kills < args.kills:
+            run, done = folder / f"run{runs}", 0
+            while done < MOST:
                 process = started(run)
                 time.sleep(rng.uniform(0, seconds))
                 if process.poll() is not None:
@@ -60,9 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = started(run).wait()
             same = status == 0 and all(map(equal, facts(run), expected))
             exact += same
-            print(f"run {number}: {done} kills, {'exact' if same else 'DIFFERENT'}", flush=True)
-        print(f"{args.runs} runs, {kills} kills ({moments}): {exact} exact")
-    return int(exact != args.runs)
+            print(f"run {runs}: {done} kills, {'exact' if same else 'DIFFERENT'}", flush=True)
+            runs += 1
+        print(f"{runs} runs, {kills} kills ({moments}): {exact} exact")
+    return int(exact != runs)
 
 
 def started(run: Path) -> subprocess.Popen:

@@ -80,7 +80,10 @@ def test_the_last_two_states_are_kept_each_with_a_record(whole, settings):
 def test_a_damaged_state_is_named_and_the_one_before_is_used(
     dataset, settings, run, longer, damage, capfd
 ):
-    DAMAGES[damage](largest_file(run / "checkpoints/latest/4"))
+    if damage == "deleted":
+        shutil.rmtree(run / "checkpoints/latest/4/state")
+    else:
+        DAMAGES[damage](largest_file(run / "checkpoints/latest/4"))
     resumed = fit(dataset, settings(6), run, resume=True, progress=False)
     said = capfd.readouterr().err
     assert f"the checkpoint {run}/checkpoints/latest/4 is damaged" in said
