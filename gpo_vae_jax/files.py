@@ -14,13 +14,18 @@ from pathlib import Path
 def written_beside(path: str | os.PathLike[str]) -> Generator[Path, None, None]:
     """Yield a temporary path that replaces `path` when the block ends without an error.
 
-    After an error the temporary file is removed and `path` stays as it was.
+    After an error the temporary file is removed and `path` stays as it was. An error of the disk
+    names the path.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -52,6 +57,10 @@ def folder_written_beside(path: str | os.PathLike[str]) -> Generator[Path, None,
         if path.exists():
             shutil.rmtree(path)
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

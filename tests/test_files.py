@@ -1,5 +1,7 @@
 """Files are replaced whole or not at all."""
 
+import errno
+
 import pytest
 
 from gpo_vae_jax.files import _host, folder_written_beside, write_text, written_beside
@@ -62,3 +64,12 @@ def test_what_a_dead_process_of_this_machine_left_is_removed(tmp_path):
     with folder_written_beside(tmp_path / "a"):
         pass
     assert set(tmp_path.iterdir()) == {*others, tmp_path / "a"}
+
+
+def test_an_error_of_the_disk_names_the_path(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"No space left on device.*table\.csv"),
+        written_beside(tmp_path / "table.csv"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

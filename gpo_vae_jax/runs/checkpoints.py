@@ -18,6 +18,7 @@ from gpo_vae_jax.types import Params
 
 _KEPT = 2  # states to resume from
 _ANY = RunFingerprints()
+_Best = tuple[int, Params, StateRecord | None]  # epoch, parameters and their record
 
 
 class Checkpoints:
@@ -49,9 +50,11 @@ class Checkpoints:
             "best_epoch": int(state.best_epoch),
             "best_loss": float(state.best_loss) if int(state.best_epoch) >= 0 else None,
         }
+        # The state comes first: a process killed between the two can go on, and the state has the
+        # best parameters as well.
+        self._latest.save(told["epoch"], state, **told, history=history)
         if told["best_epoch"] >= 0:
             self._best.save(told["best_epoch"], state.best_params, **told)
-        self._latest.save(told["epoch"], state, **told, history=history)
 
     def save_best(self, epoch: int, params: Params, history: str = "") -> None:
         """Write the parameters with the best validation loss, numbered by their epoch."""
@@ -102,26 +105,44 @@ class Checkpoints:
         Raises:
           TrainingError: there are none, or they belong to another run.
         """
-        damaged = []
+        last, saved = self.last_record(), self._best.numbers()
+        behind = last is not None and last.best_epoch > max(saved, default=-1)  # killed in a save
+        sources = (self._best_of_states, self._best_alone)
+        damaged = 0
+        for source in sources if behind else reversed(sources):
+            found, wrong = source(like)
+            if found is not None:
+                return found
+            damaged += wrong
+        if damaged:
+            raise TrainingError(f"every checkpoint in {self.folder} is damaged; train anew")
+        raise TrainingError(f"no checkpoint in {self._best.folder}; train first")
+
+    def _best_alone(self, like: TrainState) -> tuple[_Best | None, int]:
+        """Return the best parameters as they were saved, and the number of damaged ones."""
+        damaged = 0
         for number in self._best.numbers():
             try:
-                return number, *self._best.read(number, like.best_params)
+                return (number, *self._best.read(number, like.best_params)), damaged
             except DamagedError as error:
-                damaged.append(number)
+                damaged += 1
                 progress.note(f"{error}")
+        return None, damaged
+
+    def _best_of_states(self, like: TrainState) -> tuple[_Best | None, int]:
+        """Return the best parameters of the last state, and the number of damaged states."""
+        damaged = 0
         for number in self._latest.numbers():
             try:
                 state, record = self._latest.read(number, like)
             except DamagedError as error:
-                damaged.append(number)
+                damaged += 1
                 progress.note(f"{error}")
                 continue
             if int(state.best_epoch) >= 0:
                 progress.note(f"using the best parameters of the state in {self._latest.folder}")
-                return int(state.best_epoch), state.best_params, record
-        if damaged:
-            raise TrainingError(f"every checkpoint in {self.folder} is damaged; train anew")
-        raise TrainingError(f"no checkpoint in {self._best.folder}; train first")
+                return (int(state.best_epoch), state.best_params, record), damaged
+        return None, damaged
 
     def last_record(self) -> StateRecord | None:
         """Return the record of the last state, or None where there is none that can be read."""

@@ -149,6 +149,27 @@ def test_checkpoints_of_another_run_are_refused(dataset, settings, config, run, 
         fit(dataset, settings(6), run, resume=True, progress=False)
 
 
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_run_killed_between_state_and_best_parameters_goes_on(
+    dataset, settings, run, longer, tmp_path, epochs
+):
+    """Its best parameters are those of the state until they are saved on their own."""
+    if epochs == 1:
+        run = tmp_path / "first"
+        fit(dataset, settings(1), run, progress=False)
+    expected = load(run).best
+    shutil.rmtree(run / "checkpoints/best")
+    if epochs == 4:  # the best parameters of an earlier epoch are still there
+        fit(dataset, settings(1), tmp_path / "early", progress=False)
+        shutil.copytree(tmp_path / "early/checkpoints/best", run / "checkpoints/best")
+    found = load(run).best
+    assert found.best_epoch == expected.best_epoch
+    chex.assert_trees_all_equal(found.params, expected.params)
+    fit(dataset, settings(6), run, resume=True, progress=False)
+    assert all(map(equal, facts(run), facts(longer)))
+    assert (run / "checkpoints/best").is_dir()
+
+
 def test_resuming_starts_what_was_not_started(dataset, settings, whole, tmp_path):
     fit(dataset, settings(4), tmp_path / "run", resume=True, progress=False)
     assert untimed(tmp_path / "run") == untimed(whole)

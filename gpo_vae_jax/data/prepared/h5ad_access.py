@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import os
 import re
 import warnings
@@ -44,7 +46,8 @@ def write(adata: anndata.AnnData, path: str | os.PathLike[str]) -> None:
     if not path.parent.is_dir():
         raise DataError(f"the folder {str(path.parent)!r} of the output does not exist")
     try:
-        with written_beside(path) as part:
+        # h5py prints tracebacks of what it cannot flush, besides the error that it raises
+        with written_beside(path) as part, contextlib.redirect_stderr(io.StringIO()):
             adata.write_h5ad(
                 part, compression="gzip", compression_opts=1, convert_strings_to_categoricals=False
             )
