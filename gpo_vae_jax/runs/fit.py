@@ -146,6 +146,7 @@ def fit_members(
         if processes.is_primary():
             for folder in folders:
                 stack.enter_context(RunLock(folder.path))
+                folder.check(resume=resume, overwrite=overwrite)  # nobody can change it now
         writers = [
             _opened(folder, config, {**description, "seed": config.train.seed}, state, resume)
             for folder, config, state in zip(folders, configs, states, strict=True)
