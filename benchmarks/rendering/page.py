@@ -84,7 +84,8 @@ An epoch of several seeds at once, in one vmapped program, beside an epoch of ea
 small data; and on a CPU in processes, one on each core at a time. Seeds per second are epochs of
 one seed, in the order of the columns. "Times faster" is all at once against one by one: two cores
 can show that vmapping gains nothing where a seed alone keeps them busy, and not what it gains on a
-card that one small run leaves idle. Processes leave out that each compiles for itself."""
+card that one small run leaves idle. Processes leave out that each compiles for itself. Rows of
+different hours cannot be compared with each other."""
 
 
 ACCURACY = """\
