@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from gpo_vae_jax.runs.sealed_json import DamagedError
 from gpo_vae_jax.runs.state_record import StateRecord, arrays_checksum, structure_checksum
 
 _STATE, _RECORD = "state", "record"  # items of a checkpoint
+_LATE = 1.0  # seconds for which threads may still speak of a failed save
 _EARLIER = "default"  # the item of checkpoints without a record, from earlier versions
 
 
@@ -54,7 +57,7 @@ class Series:
                 _STATE: ocp.args.StandardSave(arrays),
                 _RECORD: ocp.args.JsonSave(record.to_json()),
             }
-            with _quiet():
+            with _quiet(), _late_callbacks():
                 self._manager().save(number, args=ocp.args.Composite(**items), force=True)
         except TrainingError:
             raise
@@ -175,6 +178,17 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _late_callbacks() -> Iterator[None]:
+    """Keep quiet what threads of tensorstore still print after a save has failed."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            yield
+        except Exception:
+            time.sleep(_LATE)
+            raise
 
 
 def _first_line(error: Exception) -> str:

@@ -93,4 +93,5 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 def _say_first() -> None:
-    print("\nstopping after this epoch; press again to stop at once", file=sys.stderr, flush=True)
+    stream = sys.__stderr__ or sys.stderr  # a save may be keeping the other one quiet
+    print("\nstopping after this epoch; press again to stop at once", file=stream, flush=True)
