@@ -118,14 +118,13 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str) -> Config:
-    """Return the settings that `to_json`, or a run, wrote (raises ConfigError)."""
+    """Return the settings that `to_json` wrote (raises ConfigError)."""
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"the settings are not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"the settings must be a JSON object, not {values!r}")
-    values.pop("checksum", None)  # of a run's config.json, which runs/sealed_json.py verifies
     return from_dict(values)
 
 

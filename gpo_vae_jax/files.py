@@ -20,12 +20,9 @@ def written_beside(path: str | os.PathLike[str]) -> Generator[Path, None, None]:
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        os.replace(beside, path)
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        with _naming(path):
+            yield beside
+            os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -52,17 +49,25 @@ def folder_written_beside(path: str | os.PathLike[str]) -> Generator[Path, None,
     beside = path.with_name(f"{start}{os.getpid()}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
-        yield beside
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(beside, path)
+        with _naming(path):
+            beside.mkdir(parents=True)
+            yield beside
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Generator[None, None, None]:
+    """Let errors of the disk that name no file name this path."""
+    try:
+        yield
     except OSError as error:
         if error.errno is None or error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _host() -> str:

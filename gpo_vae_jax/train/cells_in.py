@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -99,13 +98,13 @@ def device_memory(dataset: Dataset, config: Config) -> DeviceMemory:
     )
 
 
-def fields_left_out(dataset: Dataset, configs: Sequence[Config]) -> tuple[str, ...]:
-    """Return the large fields of cells that the loss of no member looks at."""
-    found = [
-        set(left_out(_state_of(spec).current.params, dataset.splits["train"], spec=spec))
-        for spec in (Spec.of(config, dataset.sizes) for config in configs)
-    ]
-    return tuple(sorted(set.intersection(*found)))
+def fields_left_out(dataset: Dataset, config: Config) -> tuple[str, ...]:
+    """Return the large fields of cells that the loss does not look at.
+
+    Members that share a program share them, because they have the same terms of the loss.
+    """
+    spec = Spec.of(config, dataset.sizes)
+    return left_out(_state_of(spec).current.params, dataset.splits["train"], spec=spec)
 
 
 def source_of(dataset: Dataset, streamed: bool, unread: tuple[str, ...] = ()) -> EpochData | Stream:

@@ -19,7 +19,6 @@ from gpo_vae_jax.errors import ConfigError, counted
 from gpo_vae_jax.types import Array, Batch, Split
 
 MEMBERS, CELLS, GENES = "members", "cells", "genes"  # axes of the mesh
-_OVER_GENES = ("counts", "counterfactual")  # fields of a batch, [B, G]
 _Tree = TypeVar("_Tree")
 
 
@@ -85,11 +84,6 @@ class Layout:
             )
         return cls(Mesh(grid, (MEMBERS, CELLS, GENES)), n_genes)
 
-    def __str__(self) -> str:
-        shape = dict(self.mesh.shape)
-        parts = [f"{number} over {name}" for name, number in shape.items() if number > 1]
-        return f"{counted(self.mesh.size, 'device')} ({', '.join(parts) or 'one does it all'})"
-
     def lanes(self, n_members: int) -> int:
         """Return the number of lanes for so many members: every device has as many."""
         n_devices = self.mesh.shape[MEMBERS]
@@ -98,25 +92,20 @@ class Layout:
     def shared(self, batch: Batch) -> Batch:
         """Return a batch inside a program, its cells divided over the devices."""
 
-        def place(name: str, values: Array) -> Array:
-            genes = (GENES,) if name in _OVER_GENES else (None,) * (values.ndim - 1)
-            where = NamedSharding(self.mesh, PartitionSpec(CELLS, *genes))
+        def place(values: Array) -> Array:
+            where = NamedSharding(self.mesh, self._where(values, (CELLS,)))
             return jax.lax.with_sharding_constraint(values, where)
 
-        placed: dict[str, Any] = {
-            name: None if values is None else place(name, values)
-            for name, values in batch._asdict().items()
-        }
-        return Batch(**placed)
+        return jax.tree.map(place, batch)
 
     def put_split(self, split: Split) -> Split:
         """Return a split on the devices, divided over genes."""
-        return jax.tree.map(lambda values: self._put(values, self._last(values, ())), split)
+        return jax.tree.map(lambda values: self._put(values, self._where(values, ())), split)
 
     def put_state(self, state: _Tree, *, stacked: bool) -> _Tree:
         """Return the state of a run on the devices; `stacked` states have an axis of members."""
         first = (MEMBERS,) if stacked else ()
-        return jax.tree.map(lambda values: self._put(values, self._last(values, first)), state)
+        return jax.tree.map(lambda values: self._put(values, self._where(values, first)), state)
 
     def put_whole(self, tree: Any, *, stacked: bool = False) -> Any:
         """Return arrays on the devices, divided over members at most."""
@@ -128,7 +117,7 @@ class Layout:
         whole = NamedSharding(self.mesh, PartitionSpec())
         return jax.device_get(jax.jit(_same, out_shardings=whole)(tree))
 
-    def _last(self, values: Array, first: tuple[str, ...]) -> PartitionSpec:
+    def _where(self, values: Array, first: tuple[str, ...]) -> PartitionSpec:
         """Return where an array goes: `first` its first axis, its axis of genes over GENES."""
         rest = values.ndim - len(first)
         if rest and values.shape[-1] == self.n_genes:

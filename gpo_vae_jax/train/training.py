@@ -7,7 +7,7 @@ stop listens through `on_epoch`, as runs/fit.py does.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.cells_in import device_memory, fields_left_out, source_of
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
+from gpo_vae_jax.train.fields_read import without
 from gpo_vae_jax.train.group import EpochData, OnEpoch, Program, Running, is_finished, train_group
 from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.members import Vary, check_members, members_of, programs_of
@@ -104,7 +105,9 @@ def train_members(
     if states is None:
         states = starting_states(dataset, configs)
     runs = [Running(config, state) for config, state in zip(configs, states, strict=True)]
-    streamed = any(device_memory(dataset, config).streamed for config in configs)
+    programs = programs_of(configs, dataset.sizes)
+    placed = [device_memory(dataset, configs[places[0]]).streamed for places in programs]
+    streamed = any(placed)
     if together and streamed:
         raise ConfigError(
             "together=True needs all cells in the memory of the device: each member has batches of "
@@ -113,11 +116,13 @@ def train_members(
     together = not on_cpu() and not streamed if together is None else together
     tell = on_epoch or (lambda end: None)
     on_devices = functools.cache(partial(_data, dataset))
-    for places in programs_of(configs, dataset.sizes):
+    for places, from_host in zip(programs, placed, strict=True):
         members = [runs[i] for i in places]
         if all(is_finished(run.state, run.config.train) for run in members):
             continue
-        program = _program(dataset, [run.config for run in members], together, on_devices)
+        layout = _layout(dataset, members[0].config, len(members) if together else 1)
+        data = on_devices(layout, from_host, fields_left_out(dataset, members[0].config))
+        program = _program(dataset, [run.config for run in members], data, layout)
         batches = [range(len(places))] if together else [[i] for i in range(len(places))]
         if any(train_group(members, places, lanes, program, tell) for lanes in batches):
             break
@@ -166,24 +171,20 @@ def read_knowledge(config: Config) -> np.ndarray | None:
         ) from error
 
 
+def _layout(dataset: Dataset, config: Config, n_members: int) -> Layout | None:
+    """Return how members that are trained at once are laid out over devices."""
+    n_cells = len(dataset.splits["train"].cells.weight)
+    batch_size = min(config.train.batch_size, n_cells)
+    return Layout.of(config.devices, n_members, dataset.sizes.n_genes, batch_size)
+
+
 def _program(
-    dataset: Dataset,
-    configs: Sequence[Config],
-    together: bool,
-    on_devices: Callable[..., EpochData | Stream],
+    dataset: Dataset, configs: Sequence[Config], data: EpochData | Stream, layout: Layout | None
 ) -> Program:
     """Return the epoch of members that share a program."""
-    config, sizes, train = configs[0], dataset.sizes, dataset.splits["train"]
-    layout = Layout.of(
-        config.devices,
-        len(configs) if together else 1,
-        sizes.n_genes,
-        min(config.train.batch_size, len(train.cells.weight)),
-    )
-    n_rows = rows_of_batches(train, config.train.batch_size, sizes.n_perturbed)
-    streamed = device_memory(dataset, config).streamed
-    data = on_devices(layout, streamed, fields_left_out(dataset, configs))
-    return Program(configs, data, Spec.of(config, sizes), n_rows, layout)
+    train, sizes = configs[0].train, dataset.sizes
+    n_rows = rows_of_batches(dataset.splits["train"], train.batch_size, sizes.n_perturbed)
+    return Program(configs, data, Spec.of(configs[0], sizes), n_rows, layout)
 
 
 def _data(
@@ -197,10 +198,11 @@ def _data(
             "several devices need all cells in their memory: set config.data.cells_in='device', or "
             "use one device"
         )
-    splits = dataset.splits
+    train, validation = (
+        layout.put_split(without(dataset.splits[name], unread)) for name in ("train", "val")
+    )
     tables = {name: np.asarray(table, np.float32) for name, table in dataset.tables.items()}
-    split = layout.put_split
-    return EpochData(split(splits["train"]), split(splits["val"]), layout.put_whole(tables))
+    return EpochData(train, validation, layout.put_whole(tables))
 
 
 def _member(run: Running, base: Config) -> Member:

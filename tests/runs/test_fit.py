@@ -14,9 +14,9 @@ import chex
 import numpy as np
 import pytest
 
-from gpo_vae_jax.config_io import from_json
 from gpo_vae_jax.errors import ConfigError, TrainingError
 from gpo_vae_jax.runs.fit import fit
+from gpo_vae_jax.runs.run_folder import RunFolder
 from gpo_vae_jax.runs.saved import load
 from gpo_vae_jax.train import group
 from tests.paths import ROOT
@@ -34,7 +34,7 @@ def untimed(workdir):
 def test_a_run_leaves_its_records(dataset, config, tmp_path):
     result = fit(dataset, config(max_epochs=3), tmp_path / "run", progress=False)
     folder = tmp_path / "run"
-    assert from_json((folder / "config.json").read_text()) == config(max_epochs=3)
+    assert RunFolder(folder).read_config() == config(max_epochs=3)
     run = json.loads((folder / "run.json").read_text())
     assert run["seed"] == 0
     assert {"jax", "flax", "optax", "gpo_vae_jax"} <= set(run["versions"])
@@ -65,7 +65,7 @@ def test_run_ended_before_its_first_checkpoint_starts_from_the_beginning(dataset
     resumed = fit(dataset, config(max_epochs=2), tmp_path / "run", resume=True, progress=False)
     chex.assert_trees_all_equal(whole.params, resumed.params)
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "run")
-    written = from_json((tmp_path / "run/config.json").read_text())
+    written = RunFolder(tmp_path / "run").read_config()
     assert written == config(max_epochs=2), "config.json says how far the run was told to go"
 
 

@@ -50,7 +50,7 @@ def changed(config, **settings):
 
 def source(dataset, settings):
     streamed = device_memory(dataset, settings).streamed
-    return source_of(dataset, streamed, fields_left_out(dataset, [settings]))
+    return source_of(dataset, streamed, fields_left_out(dataset, settings))
 
 
 def assert_equal(found, expected):

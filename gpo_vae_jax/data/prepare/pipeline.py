@@ -55,7 +55,8 @@ def prepare(
     Args:
       adata: raw UMI counts [N, G] with a perturbation column in obs; may be backed by its file.
       config: every setting of the preparation.
-      progress: called with the name of each stage as it starts, and with "note: ..." lines.
+      progress: called with the name of each stage as it starts, and with lines that begin with
+        "note: " or "memory: ".
       guess: if the perturbation column and the control label are still at their defaults and do not
         fit, use the one well-known convention that does (`raw.conventions`).
       said: notes on how the input was read.

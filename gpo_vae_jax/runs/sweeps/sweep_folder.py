@@ -106,7 +106,12 @@ class SweepFolder:
     def last_record(self, name: str) -> StateRecord | None:
         """Return the record of a member's last state; None where it has none."""
         folder = self.member(name)
-        return Checkpoints(folder.checkpoints).last_record() if folder.path.is_dir() else None
+        if not folder.path.is_dir():
+            return None
+        checkpoints = Checkpoints(folder.checkpoints)
+        record = checkpoints.last_record()
+        checkpoints.close()
+        return record
 
     def has_finished(self, name: str) -> bool:
         """Return whether a member's training has come to its end."""
