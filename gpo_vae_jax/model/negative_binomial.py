@@ -4,22 +4,21 @@ With m = mu + 1e-4 and r = m / theta, the inverse of the rate,
 
     log p(x) = log_gammas(x, theta) + x log r - (x + theta) log(1 + r).
 
-Cells are processed in chunks that fit a CPU's cache: logits, likelihood, gradients and their
+On a CPU cells are processed in chunks that fit its cache: logits, likelihood, gradients and their
 products with the weights are computed before the next chunk, and no array of size P x B x G is
-kept.
+kept. Elsewhere all cells are processed at once, in few passes.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.model.negative_binomial_chunks import (
-    CellArrays,
-    HeadArrays,
-    values_and_gradients,
-    values_of,
-)
+from gpo_vae_jax.model import negative_binomial_chunks, negative_binomial_whole
+from gpo_vae_jax.model.blocks import on_cpu
+from gpo_vae_jax.model.negative_binomial_parts import CellArrays, HeadArrays
 from gpo_vae_jax.types import Array
 
 _TOGETHER = 5  # particles under one logarithm: (1e-4)^5 and (4e7)^5 fit float32
@@ -48,7 +47,7 @@ def log_likelihood(
     """
     weight = jnp.ones(hidden.shape[:2], hidden.dtype)
     cells = _cells(hidden, counts, library_size, weight, change)
-    return values_of(_head(kernel, bias, log_concentration), cells)
+    return _form().values_of(_head(kernel, bias, log_concentration), cells)
 
 
 def _likelihood_forward(*arrays: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -58,7 +57,7 @@ def _likelihood_forward(*arrays: Array) -> tuple[Array, tuple[Array, ...]]:
 def _likelihood_backward(arrays: tuple[Array, ...], cotangent: Array) -> tuple[Array | None, ...]:
     hidden, kernel, bias, log_concentration, counts, library_size, change = arrays
     cells = _cells(hidden, counts, library_size, cotangent, change)
-    _, gradients = values_and_gradients(_head(kernel, bias, log_concentration), cells)
+    _, gradients = _form().values_and_gradients(_head(kernel, bias, log_concentration), cells)
     *of_head, by_change, _ = gradients
     return *of_head, None, None, by_change
 
@@ -96,13 +95,13 @@ def weighted_log_likelihood(
     """
     weights = _of_groups(hidden, weight, each=log_shares is not None)
     cells = _cells(hidden, counts, library_size, weights, change, log_shares)
-    return jnp.sum(weights * values_of(_head(kernel, bias, log_concentration), cells))
+    return jnp.sum(weights * _form().values_of(_head(kernel, bias, log_concentration), cells))
 
 
 def _weighted_forward(*arrays: Array) -> tuple[Array, tuple[tuple[Array | None, ...], Array]]:
     hidden, kernel, bias, log_concentration, counts, library_size, weight, *change = arrays
     weights = _of_groups(hidden, weight, each=change[1] is not None)
-    values, gradients = values_and_gradients(
+    values, gradients = _form().values_and_gradients(
         _head(kernel, bias, log_concentration),
         _cells(hidden, counts, library_size, weights, *change),
     )
@@ -119,6 +118,10 @@ def _weighted_backward(
 
 
 weighted_log_likelihood.defvjp(_weighted_forward, _weighted_backward)
+
+
+def _form() -> ModuleType:
+    return negative_binomial_chunks if on_cpu() else negative_binomial_whole
 
 
 def _of_groups(hidden: Array, weight: Array, *, each: bool = False) -> Array:

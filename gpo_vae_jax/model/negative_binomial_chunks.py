@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,28 +13,15 @@ from gpo_vae_jax.model import blocks
 from gpo_vae_jax.model.blocks import over_last, over_rows
 from gpo_vae_jax.model.distributions import RATE_FLOOR
 from gpo_vae_jax.model.gammas import log_gammas, log_gammas_by_theta
+from gpo_vae_jax.model.negative_binomial_parts import (
+    MEAN_FLOOR,
+    CellArrays,
+    HeadArrays,
+    by_sample,
+    fall,
+    mixed,
+)
 from gpo_vae_jax.types import Array
-
-MEAN_FLOOR = 1e-4
-
-
-class HeadArrays(NamedTuple):
-    """The parameters of the head."""
-
-    kernel: Array  # [H, G]
-    bias: Array  # [G]
-    theta: Array  # [G]
-
-
-class CellArrays(NamedTuple):
-    """Some cells, on the first axis of all arrays but `hidden`: chunks are views."""
-
-    hidden: Array  # [H, b P], a column for each particle of each cell
-    counts: Array  # [b, G]
-    library_size: Array  # [b]
-    weight: Array  # [b, K] of the particles of each of K groups, in the gradient
-    change: Array | None  # [b, n, G] added to the logits; of n samples, taken in turn
-    log_shares: Array | None  # [b, 2] log-probabilities that the change acts, and that it does not
 
 
 class _Shares(NamedTuple):
@@ -52,7 +39,7 @@ def values_of(head: HeadArrays, cells: CellArrays) -> Array:
 
     def of_chunk(some: CellArrays) -> tuple[None, Array]:
         shares = _shares(head, some)
-        return None, _mixed(_value(head, some, _by_gene(head, some, shares)[0]), some)[0]
+        return None, mixed(_value(head, some, _by_gene(head, some, shares)[0]), some)[0]
 
     return _by_chunks(of_chunk, None, cells, head.kernel.shape[1])[1].T
 
@@ -80,7 +67,7 @@ def _chunk(head: HeadArrays, cells: CellArrays) -> tuple[HeadArrays, tuple[Array
     """Return the gradients by the parameters, the values of the cells, and the other gradients."""
     shares = _shares(head, cells)
     rates, by_theta = _by_gene(head, cells, shares)
-    value, weight, by_shares = _mixed(_value(head, cells, rates), cells)
+    value, weight, by_shares = mixed(_value(head, cells, rates), cells)
 
     by_mu = _by_mu(head, cells, shares)
     slope = over_last(by_mu) / shares.total
@@ -108,32 +95,8 @@ def _chunk(head: HeadArrays, cells: CellArrays) -> tuple[HeadArrays, tuple[Array
     by_change = None
     if cells.change is not None:
         each = acting.reshape(len(x), -1, n_genes) * weights.reshape(len(x), -1, 1)
-        by_change = _by_sample(each, cells.change.shape[1])
+        by_change = by_sample(each, cells.change.shape[1])
     return gradients, (value, by_hidden.reshape(len(x), -1), by_change, by_shares)
-
-
-def _mixed(value: Array, cells: CellArrays) -> tuple[Array, Array, Array | None]:
-    """Return values of the mixture, and the gradients of their weighted sum.
-
-    Args:
-      value: [b, K], or [b, 2 P] of both hypotheses.
-      cells: whose `log_shares` make it a mixture.
-
-    Returns:
-      The values, [b, K]; the gradients by `value`, and by `log_shares` or None.
-    """
-    if cells.log_shares is None:
-        return value, cells.weight, None
-    joint = jnp.stack(jnp.split(value, 2, axis=1), axis=1) + cells.log_shares[..., None]
-    mixture = jax.nn.logsumexp(joint, axis=1)  # [b, P]
-    weight = jnp.exp(joint - mixture[:, None]) * cells.weight[:, None]  # [b, 2, P]
-    return mixture, weight.reshape(value.shape), weight.sum(-1)
-
-
-def _by_sample(each: Array, n: int) -> Array:
-    """Add up the gradients of the particles, [b, P, G], that took each of n samples in turn."""
-    in_turn = range(each.shape[1])
-    return jnp.stack([reduce(jnp.add, [each[:, p] for p in in_turn[i::n]]) for i in range(n)], 1)
 
 
 def _shares(head: HeadArrays, cells: CellArrays) -> _Shares:
@@ -169,11 +132,11 @@ def _by_gene(head: HeadArrays, cells: CellArrays, shares: _Shares) -> tuple[Arra
     inverse = 1 / theta
     per_unit = jnp.maximum(inverse, 1)  # in units of min(theta, 1) the product fits float32
     scale = cells.library_size[:, None, None] / shares.total
-    product, grown, falls = 1.0, 0.0, 0.0  # of means; of 1 + r, less 1; the sum of `_fall`
+    product, grown, falls = 1.0, 0.0, 0.0  # of means; of 1 + r, less 1; the sum of `fall`
     n = shares.total.shape[2]
     for particle in range(n):
         mean = shares.exponential[:, :, particle] * scale[:, :, particle, None] + MEAN_FLOOR
-        falls = falls + _fall(x, mean, theta)
+        falls = falls + fall(x, mean, theta)
         mean = jnp.minimum(mean, theta / RATE_FLOOR)
         product = product * (mean * per_unit)
         grown = grown + mean * inverse * (1 + grown)
@@ -189,12 +152,7 @@ def _by_mu(head: HeadArrays, cells: CellArrays, shares: _Shares) -> Array:
     scale = cells.library_size[:, None, None] / shares.total
     mu = shares.exponential * scale[..., None]
     mean = mu + MEAN_FLOOR
-    return _fall(x, mean, theta) * (theta * (mu / mean))
-
-
-def _fall(x: Array, mean: Array, theta: Array) -> Array:
-    """Return (x - m) / (m + theta); 0 where the rate is at its floor, which is constant."""
-    return jnp.where(mean <= theta / RATE_FLOOR, (x - mean) / (mean + theta), 0)
+    return fall(x, mean, theta) * (theta * (mu / mean))
 
 
 def _of_particles(change: Array, logits: Array) -> Array:

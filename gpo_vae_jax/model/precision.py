@@ -13,8 +13,9 @@ from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.model.blocks import on_cpu
 
 _NAMES = {"float32": "float32", "tf32": "tensorfloat32", "bf16": "bfloat16"}  # jax's
-_BF16_ON_GPU = "BF16_BF16_F32"  # "bfloat16" means TF32 there
-_NAMES_IT = (0, 4, 36)  # the first JAX that accepts this name
+# On a GPU "tensorfloat32" asks for three products of bfloat16 halves, and "bfloat16" for TF32.
+_ON_GPU = {"tf32": "TF32_TF32_F32", "bf16": "BF16_BF16_F32"}
+_NAMES_THEM = (0, 4, 36)  # the first JAX that accepts these names
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
@@ -30,13 +31,14 @@ def products_at(precision: str) -> AbstractContextManager[None]:
       ConfigError: "bf16" on a GPU with a JAX that is too old for it.
     """
     name = _NAMES[precision]
-    if precision == "bf16" and not on_cpu():
-        if jax.__version_info__ < _NAMES_IT:
+    if precision in _ON_GPU and not on_cpu():
+        if jax.__version_info__ >= _NAMES_THEM:
+            name = _ON_GPU[precision]
+        elif precision == "bf16":
             raise ConfigError(
                 f"config.train.precision='bf16' needs jax 0.4.36 or newer on a GPU, and this is "
                 f"jax {jax.__version__}: set config.train.precision='tf32'"
             )
-        name = _BF16_ON_GPU
     return jax.default_matmul_precision(name)
 
 

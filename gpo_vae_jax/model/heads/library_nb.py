@@ -11,7 +11,7 @@ from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model import negative_binomial
 from gpo_vae_jax.model.count_sampling import sample_counts
 from gpo_vae_jax.model.heads.head import Head, HeadParams
-from gpo_vae_jax.model.negative_binomial_chunks import MEAN_FLOOR
+from gpo_vae_jax.model.negative_binomial_parts import MEAN_FLOOR
 from gpo_vae_jax.types import Array
 
 
