@@ -48,8 +48,8 @@ class Loop:
 def kernels_of(program: Scheduled) -> tuple[list[Kernel], list[Loop]]:
     """Return the kernels of a run, and the loops and branches that depend on data.
 
-    A loop without a known number of rounds counts as one round; of branches, the first that is
-    listed last in the text counts: the kernels of the largest.
+    A loop without a known number of rounds counts as one round; of branches, the one that moves the
+    fewest bytes counts: it is meant to be taken.
     """
     loops: list[Loop] = []
     return list(_of_computation(program, program.entry, 1, loops)), loops
@@ -71,7 +71,7 @@ def _of_computation(
         elif found.opcode == "conditional":
             loops.append(Loop(found.name, found.origin, "conditional"))
             branches = [list(_of_computation(program, b, times, loops)) for b in found.called]
-            yield from max(branches, key=lambda ks: sum(k.n_bytes for k in ks))
+            yield from min(branches, key=lambda ks: sum(k.times * k.n_bytes for k in ks))
         elif found.opcode == "call":
             yield from _of_computation(program, found.rest.split("to_apply=%")[1].split(",")[0], times, loops)
         else:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from gpo_vae_jax.model.blocks import aligned
 from gpo_vae_jax.model.cells import dosage_sum, rows_of
 from gpo_vae_jax.types import Array, Batch
 
@@ -59,21 +60,33 @@ def reach(
 
 
 def _reach_forward(start: Array, network: Array, hop: int, shrink: int | float):
-    steps = [start]
+    n = network.shape[0]
+    more = aligned(n) - n
+    if more:
+        start, network = jnp.pad(start, ((0, 0), (0, more))), jnp.pad(network, (0, more))
+    total, kept = _reach_aligned(start, network, hop, shrink)
+    return total[:, :n], kept
+
+
+def _reach_aligned(start: Array, network: Array, hop: int, shrink: int | float):
+    steps, network = [start], network / shrink
     for _ in range(hop):
-        steps.append((steps[-1] @ network) / shrink)
+        steps.append(steps[-1] @ network)
     return sum(steps[1:], start), (steps[:-1], network)
 
 
 def _reach_backward(hop: int, shrink: int | float, kept, cotangent: Array) -> tuple[Array, Array]:
     steps, network = kept
+    n = cotangent.shape[-1]
+    if network.shape[0] > n:
+        cotangent = jnp.pad(cotangent, ((0, 0), (0, network.shape[0] - n)))
     returned = [cotangent]
     for _ in range(hop):
-        returned.append(cotangent + (returned[-1] @ network.T) / shrink)
+        returned.append(cotangent + returned[-1] @ network.T)
     if not hop:
-        return cotangent, jnp.zeros_like(network)
+        return cotangent[:, :n], jnp.zeros_like(network)[:n, :n]
     by_network = jnp.concatenate(steps).T @ jnp.concatenate(returned[-2::-1])
-    return returned[-1], by_network / shrink
+    return returned[-1][:, :n], by_network[:n, :n] / shrink
 
 
 reach.defvjp(_reach_forward, _reach_backward)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gpo_vae_jax.model import distributions as dist
-from gpo_vae_jax.model.blocks import over_last
+from gpo_vae_jax.model.blocks import on_cpu, over_last
 from gpo_vae_jax.model.cell_effects import CellEffects, cell_effects
 from gpo_vae_jax.model.cells import Perturbed, for_particles
 from gpo_vae_jax.model.covariates import CovariateTerms
@@ -184,13 +184,18 @@ class Guide(nn.Module):
             return (encoder(encoded[None]),) * len(told)
         of_effects = effects.through(lambda rows: encoder.project("effect", rows))  # [P, B, H]
 
-        def posterior(qc_fail: Array) -> Posterior:
-            of_quality = encoder.project("quality", quality)  # [P, Q, H]
-            flags = qc_fail.astype(of_quality.dtype)
-            shares = for_particles(encoded, of_effects.shape[0]) + of_effects
-            return encoder(shares + jnp.einsum("bq,pqh->pbh", flags, of_quality))
+        of_quality = encoder.project("quality", quality)  # [P, Q, H]
+        shares = for_particles(encoded, of_effects.shape[0]) + of_effects
 
-        return tuple(posterior(qc_fail) for qc_fail in told)
+        def posterior(flags: Array) -> Posterior:
+            """Return q under qualities [..., B, Q], [..., P, B, L]."""
+            flags = flags.astype(of_quality.dtype)
+            return encoder(shares + jnp.einsum("...bq,pqh->...pbh", flags, of_quality))
+
+        if on_cpu() or len(told) == 1:
+            return tuple(posterior(flags) for flags in told)
+        together = posterior(jnp.stack(told))  # half as many kernels
+        return tuple(Posterior(*(a[i] for a in together)) for i in range(len(told)))
 
     def basal_posterior(
         self, batch: Batch, statistics: InputStatistics, effects: CellEffects, quality: Array

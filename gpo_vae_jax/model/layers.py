@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpo_vae_jax.model.blocks import aligned, on_cpu
 from gpo_vae_jax.model.distributions import VARIANCE_FLOOR
 from gpo_vae_jax.types import Array, Posterior
 
@@ -14,7 +15,7 @@ Blocks = tuple[tuple[str, int], ...]  # (name, width) of the parts of a concaten
 
 def leaky_relu(x: Array) -> Array:
     """Apply the activation of every hidden layer; its slope is 0.01 up to x = 0."""
-    return jnp.where(x > 0, x, 0.01 * x)
+    return x * jnp.where(x > 0, 1.0, 0.01)
 
 
 def uniform_fan_in(fan_in: int):
@@ -129,7 +130,19 @@ class GaussianHead(nn.Module):
     def __call__(self, shares: Array) -> Posterior:
         """Map the summed shares of the first layer, [..., H], to a Gaussian, [..., features]."""
         h = self.mlp(shares)
-        return Posterior(self.mean(h), jnp.exp(self.log_variance(h)) + VARIANCE_FLOOR)
+        mean, log_variance = self._both(h)
+        return Posterior(mean, jnp.exp(log_variance) + VARIANCE_FLOOR)
+
+    def _both(self, h: Array) -> tuple[Array, Array]:
+        """Return mean and log variance; on a GPU from one product, [H, 2 F]."""
+        if on_cpu():
+            return self.mean(h), self.log_variance(h)
+        n, more = self.features, aligned(self.features) - self.features
+        layers = (self.mean, self.log_variance)
+        kernel = jnp.concatenate([jnp.pad(a.kernel, ((0, 0), (0, more))) for a in layers], axis=1)
+        bias = jnp.concatenate([jnp.pad(a.bias, (0, more)) for a in layers])
+        both = linear(h, kernel, bias)
+        return both[..., :n], both[..., n + more : 2 * n + more]
 
 
 def product(x: Array, kernel: Array) -> Array:
@@ -138,7 +151,28 @@ def product(x: Array, kernel: Array) -> Array:
     The gradient with respect to the kernel is then one product, too. Over several axes XLA's CPU
     backend would first copy the incoming gradient into another order.
     """
-    return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+    rows, more = x.reshape(-1, x.shape[-1]), aligned(x.shape[-1]) - x.shape[-1]
+    if more:
+        rows, kernel = jnp.pad(rows, ((0, 0), (0, more))), jnp.pad(kernel, ((0, more), (0, 0)))
+    return _of_matrices(rows, kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+@jax.custom_vjp
+def _of_matrices(rows: Array, kernel: Array) -> Array:
+    """Return rows @ kernel; its gradient by the kernel is never transposed, nor its moments."""
+    return rows @ kernel
+
+
+def _of_matrices_forward(rows: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return rows @ kernel, (rows, kernel)
+
+
+def _of_matrices_backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    rows, kernel = kept
+    return cotangent @ kernel.T, rows.T @ cotangent
+
+
+_of_matrices.defvjp(_of_matrices_forward, _of_matrices_backward)
 
 
 def linear(x: Array, kernel: Array, bias: Array) -> Array:

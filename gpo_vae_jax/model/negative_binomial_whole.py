@@ -3,8 +3,8 @@
 A GPU has no cache to stay within, and its time goes into passes over arrays of size P x B x G. With
 the products there are seven: the logits are written; read for the logarithm of their sum, for the
 value and the slope, and for the gradient; which is written, and read by both products. The genes
-are filled up to a multiple of `ALIGNED`, or the compiler would copy arrays to do it. (The form for
-a CPU is in negative_binomial_chunks.py; docs/method.md 2.)
+are filled up (`blocks.aligned`), or the compiler would copy arrays to do it. (The form for a CPU is
+in negative_binomial_chunks.py; docs/method.md 2.)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gpo_vae_jax.model.blocks import aligned
 from gpo_vae_jax.model.distributions import RATE_FLOOR
 from gpo_vae_jax.model.gammas import log_gammas, log_gammas_by_theta
 from gpo_vae_jax.model.negative_binomial_parts import (
@@ -26,7 +27,6 @@ from gpo_vae_jax.model.negative_binomial_parts import (
 )
 from gpo_vae_jax.types import Array
 
-ALIGNED, _ALIGNED_INPUTS = 32, 16  # what tiles of products and vector loads divide
 _NO_SHARE, _NO_SPREAD = -1e30, 1e-30  # bias and concentration of a gene that fills up
 
 
@@ -94,7 +94,7 @@ def values_and_gradients(
 
 def _filled(head: HeadArrays, cells: CellArrays) -> tuple[HeadArrays, CellArrays]:
     """Fill up the genes; the new ones take no share of the counts, and their value is 0."""
-    more = -head.kernel.shape[1] % ALIGNED
+    more = aligned(head.kernel.shape[1]) - head.kernel.shape[1]
     kernel = jnp.pad(head.kernel, ((0, 0), (0, more)))
     bias = jnp.pad(head.bias, (0, more), constant_values=_NO_SHARE)
     theta = jnp.pad(head.theta, (0, more), constant_values=_NO_SPREAD)
@@ -178,7 +178,7 @@ def _by_kernel_and_bias(hidden: Array, by_logits: Array) -> tuple[Array, Array]:
     """Return the gradients by kernel and bias from one product: the bias has an input of ones."""
     n_hidden = hidden.shape[-1]
     rows = hidden.reshape(-1, n_hidden)
-    more = -(n_hidden + 1) % _ALIGNED_INPUTS
+    more = aligned(n_hidden + 1) - n_hidden - 1
     ones = jnp.ones((len(rows), 1), rows.dtype)
     inputs = jnp.concatenate([rows, ones, jnp.zeros((len(rows), more), rows.dtype)], axis=1)
     product = inputs.T @ by_logits

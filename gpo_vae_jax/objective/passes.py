@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from gpo_vae_jax.config import ObjectiveConfig
 from gpo_vae_jax.model import distributions as dist
+from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.cell_effects import CellEffects
 from gpo_vae_jax.model.cells import failed, in_turn
 from gpo_vae_jax.model.gpo_vae import GPOVAE
@@ -46,14 +48,14 @@ class Given(NamedTuple):
 
 def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> Guided:
     """Sample every variable from the guide given the batch (docs/method.md 5)."""
-    guide, counterfactual, second = model.guide, None, None
-    shared = guide.sample_shared(noise.shared, batch.rows)
+    guide, counterfactual = model.guide, None
+    told_twice = in_use(model.spec.objective.beta)
+    shared, second = _samples(model, noise, batch.rows, both=told_twice)
     effects = guide.effects(shared, batch, batch.rows)
-    if in_use(model.spec.objective.beta):
+    if told_twice:
         both = jnp.concatenate([batch.counts, batch.counterfactual])
         twice = None if batch.covariates is None else jnp.tile(batch.covariates, (2, 1))
         counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics, twice), 2)
-        second = guide.sample_shared(noise.counterfactual, batch.rows)
     else:
         counts = guide.encode_counts(batch.counts, context.statistics, batch.covariates)
     own, opposite = batch.qc_fail, 1 - batch.qc_fail
@@ -68,6 +70,20 @@ def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) ->
         second=second,
         counterfactual=counterfactual,
     )
+
+
+def _samples(
+    model: GPOVAE, noise: Noise, rows: Array | None, *, both: bool
+) -> tuple[SharedSample, SharedSample | None]:
+    """Sample what cells share for pass 1 and, if it is wanted, for pass 2."""
+    sample = model.guide.sample_shared
+    if not both:
+        return sample(noise.shared, rows), None
+    if on_cpu():
+        return sample(noise.shared, rows), sample(noise.counterfactual, rows)
+    together = jax.tree.map(lambda *a: jnp.concatenate(a), noise.shared, noise.counterfactual)
+    drawn, n = sample(together, rows), len(noise.shared.mask)  # half as many kernels
+    return SharedSample(*(a[:n] for a in drawn)), SharedSample(*(a[n:] for a in drawn))
 
 
 def log_likelihood(

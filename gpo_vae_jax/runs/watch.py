@@ -10,7 +10,7 @@ import jax
 from gpo_vae_jax import progress
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.model import n_parameters
-from gpo_vae_jax.train.epoch import n_batches
+from gpo_vae_jax.train.batches import n_batches
 from gpo_vae_jax.train.group import EpochEnd
 from gpo_vae_jax.types import Dataset, Params
 

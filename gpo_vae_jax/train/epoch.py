@@ -12,12 +12,17 @@ from gpo_vae_jax.model import sample_noise
 from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.batches import in_order, over_batches, shuffled
 from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.monitors import network_monitors
+from gpo_vae_jax.train.packing import Packing
 from gpo_vae_jax.train.present import with_rows_present
-from gpo_vae_jax.train.state import NOISE, SHUFFLE, VALIDATION, TrainState, stream
+from gpo_vae_jax.train.state import NOISE, VALIDATION, TrainState, stream
 from gpo_vae_jax.train.step import StepState, apply_gradients, gradients_of
 from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Split
+
+
+_WEIGHT = "weight"  # of a batch, beside the parts of its loss
 
 
 class EpochReport(NamedTuple):
@@ -113,17 +118,25 @@ def validate(
     layout: Layout | None = None,
 ) -> Metrics:
     """Return the loss over a split and its parts, batches weighted by their size."""
-    index, filled = in_order(split.cells.weight.shape[0], spec.train.batch_size)
+    rows, filled = in_order(split.cells.weight.shape[0], spec.train.batch_size)
 
-    def body(_, at):
-        number, rows, fills = at
-        batch = _gather(split.cells, rows, fills, layout)
-        return None, loss_of_batch(
+    def body(carry, number, batch):
+        parts, weight = loss_of_batch(
             params, split.context, batch, key, number, spec=spec, n_rows=n_rows
         )
+        return carry, {**parts, _WEIGHT: weight}
 
-    numbers = jnp.arange(index.shape[0])
-    _, (parts, weights) = jax.lax.scan(body, None, (numbers, index, filled))
+    _, parts = over_batches(
+        body,
+        None,
+        split.cells,
+        rows,
+        filled,
+        n_rows=n_rows,
+        n_perturbed=spec.sizes.n_perturbed,
+        layout=layout,
+    )
+    weights = parts.pop(_WEIGHT)
     return weighted_mean(parts, weights)
 
 
@@ -161,11 +174,6 @@ def loss_of_batch(
 def weighted_mean(parts: Metrics, weights: Array) -> Metrics:
     """Return the mean over batches of the loss and its parts."""
     return jax.tree.map(lambda part: (part * weights).sum() / weights.sum(), parts)
-
-
-def n_batches(n_cells: int, batch_size: int) -> int:
-    """Return the number of batches of an epoch; the last may be partial."""
-    return -(-n_cells // min(batch_size, n_cells))
 
 
 def _train(
@@ -214,15 +222,32 @@ def run_steps(
       The new state, and the loss of each step and its parts, [n_steps].
     """
     n_steps = rows.shape[0]
+    packing = Packing.of(current.params, layout)
 
-    def body(current, at):
-        number, rows, fills = at
-        batch = _gather(split.cells, rows, fills, layout)
+    def body(current, number, batch):
         return step_on(
-            current, split.context, batch, seed, first + number, n_steps, spec=spec, n_rows=n_rows
+            current,
+            split.context,
+            batch,
+            seed,
+            first + number,
+            n_steps,
+            spec=spec,
+            n_rows=n_rows,
+            packing=packing,
         )
 
-    return jax.lax.scan(body, current, (jnp.arange(n_steps), rows, filled))
+    current, metrics = over_batches(
+        body,
+        packing.pack_state(current) if packing else current,
+        split.cells,
+        rows,
+        filled,
+        n_rows=n_rows,
+        n_perturbed=spec.sizes.n_perturbed,
+        layout=layout,
+    )
+    return packing.unpack_state(current) if packing else current, metrics
 
 
 def step_on(
@@ -235,6 +260,7 @@ def step_on(
     *,
     spec: Spec,
     n_rows: int | None = None,
+    packing: Packing | None = None,
 ) -> tuple[StepState, Metrics]:
     """Take the step of a run that has this number, on this batch.
 
@@ -247,42 +273,18 @@ def step_on(
       epoch_steps: steps of an epoch, for the schedule.
       spec: sizes and settings.
       n_rows: see `run_epoch`.
+      packing: of the state, if it is packed.
     """
+    params = packing.unpack(current.params) if packing else current.params
 
     def of_batch(batch):
         noise = _noise(stream(seed, NOISE, number), batch, spec)
-        return gradients_of(current.params, context, batch, noise, spec=spec)
+        return gradients_of(params, context, batch, noise, spec=spec)
 
     gradients, parts = with_rows_present(of_batch, batch, n_rows, spec.sizes.n_perturbed)
+    gradients = packing.pack(gradients) if packing else gradients
     progress = number / (epoch_steps * spec.train.max_epochs)
     return apply_gradients(current, gradients, parts, progress, spec=spec)
-
-
-def shuffled(seed: Array, epoch: Array, n_cells: int, batch_size: int) -> tuple[Array, Array]:
-    """Return the cells of each training batch of an epoch, [n, B], and which of them count."""
-    order = jax.random.permutation(stream(seed, SHUFFLE, epoch), n_cells)
-    return _batches(order, batch_size)
-
-
-def in_order(n_cells: int, batch_size: int) -> tuple[Array, Array]:
-    """Return the cells of each validation batch, [n, B], and which of them count."""
-    return _batches(jnp.arange(n_cells), batch_size)
-
-
-def _batches(order: Array, batch_size: int) -> tuple[Array, Array]:
-    """Cut rows into equal batches; the last is filled up with rows of weight 0."""
-    n_cells = order.shape[0]
-    size = min(batch_size, n_cells)
-    number = n_batches(n_cells, batch_size)
-    fill = number * size - n_cells
-    index = jnp.concatenate([order, order[:fill]]).reshape(number, size)
-    return index, (jnp.arange(number * size) < n_cells).reshape(number, size)
-
-
-def _gather(cells: Batch, rows: Array, filled: Array, layout: Layout | None) -> Batch:
-    batch = jax.tree.map(lambda values: jnp.take(values, rows, axis=0, mode="clip"), cells)
-    batch = batch._replace(weight=batch.weight * filled)
-    return batch if layout is None else layout.shared(batch)
 
 
 def _noise(key: Array, batch: Batch, spec: Spec) -> Noise:

@@ -16,24 +16,33 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from scipy.special import gammaln
 
+from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.types import Array, Batch, Split
 
 _MARGIN = 2.0  # standard deviations above the expected number of rows
+_MARGIN_OF_ALL = 4.5  # the same, where all batches of an epoch must keep to it
 _WORTH_IT = 0.9  # of all rows; above, all are worked on
-_STEP = 8  # numbers of rows are multiples of this
+_STEP, _ALIGNED = 8, 16  # numbers of rows are multiples of this; of the other on a GPU
 _Result = TypeVar("_Result")
 
 
 def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | None:
     """Return a number of rows that batches seldom exceed; None where it would save little.
 
-    It is computed on the host, because it decides what is compiled.
+    It is computed on the host, because it decides what is compiled. On a GPU it may be all rows and
+    a few more: products whose sides are no multiples of 16 are slower there, or copied first.
     """
     n_cells = len(split.cells.weight)
     cells = np.asarray(split.context.treatment_cells)[:n_perturbed]
     mean, deviation = rows_met(cells, n_cells, min(batch_size, n_cells))
-    rows = _STEP * math.ceil(max(mean + _MARGIN * deviation, 1) / _STEP)
+    if not on_cpu():
+        return _up_to(_ALIGNED, min(mean + _MARGIN_OF_ALL * deviation, len(cells)))
+    rows = _up_to(_STEP, mean + _MARGIN * deviation)
     return rows if rows <= _WORTH_IT * len(cells) else None
+
+
+def _up_to(step: int, number: float) -> int:
+    return step * math.ceil(max(number, 1) / step)
 
 
 def rows_met(cells: np.ndarray, n_cells: int, batch_size: int) -> tuple[float, float]:
@@ -74,33 +83,45 @@ def with_rows_present(
       n_rows: from `rows_of_batches`; None for all rows.
       n_perturbed: R.
     """
-    if n_rows is None or n_rows >= n_perturbed:
+    if n_rows is None or n_rows >= n_perturbed or batch.rows is not None:
         return function(batch)
-    few, number = present(batch, n_perturbed, n_rows)
+    rows, perturbation, number = present(batch.perturbation, batch.dosage, n_perturbed, n_rows)
+    few = batch._replace(rows=rows, perturbation=perturbation)
     return jax.lax.cond(
-        _in_every_lane(number <= n_rows), lambda: function(few), lambda: function(batch)
+        in_every_lane(number <= n_rows), lambda: function(few), lambda: function(batch)
     )
 
 
-def present(batch: Batch, n_perturbed: int, most: int) -> tuple[Batch, Array]:
-    """Return the batch with `rows` set, [most], and the number of rows that it needs.
+def present(
+    perturbation: Array, dosage: Array, n_perturbed: int, most: int
+) -> tuple[Array, Array, Array]:
+    """Return the rows that a batch uses, its perturbations as positions of them, and their number.
 
-    The batch is not usable where that number is above `most`.
+    They are not usable where that number is above `most`.
+
+    Args:
+      perturbation: [B, K] as in `Batch`.
+      dosage: [B, K].
+      n_perturbed: R.
+      most: the length of the rows that are returned.
+
+    Returns:
+      The rows [most], int32; the positions [B, K], int32; the number, a scalar.
     """
-    used = jnp.zeros(n_perturbed, bool).at[batch.perturbation].max(batch.dosage != 0)
+    used = jnp.zeros(n_perturbed, bool).at[perturbation].max(dosage != 0)
     place = jnp.maximum(jnp.cumsum(used) - 1, 0)
     (rows,) = jnp.nonzero(used, size=most, fill_value=0)
-    perturbation = jnp.minimum(place[batch.perturbation], most - 1).astype(jnp.int32)
-    return batch._replace(rows=rows.astype(jnp.int32), perturbation=perturbation), used.sum()
+    positions = jnp.minimum(place[perturbation], most - 1).astype(jnp.int32)
+    return rows.astype(jnp.int32), positions, used.sum()
 
 
 @custom_vmap
-def _in_every_lane(condition: Array) -> Array:
+def in_every_lane(condition: Array) -> Array:
     """Make all lanes of a vmap take the same branch; otherwise every lane would run both."""
     return condition
 
 
-@_in_every_lane.def_vmap
+@in_every_lane.def_vmap
 def _in_every_lane_of_batch(axis_size, in_batched, condition):
     del axis_size, in_batched
     return condition.all(), False

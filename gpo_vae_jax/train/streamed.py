@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.batches import in_order, shuffled
 from gpo_vae_jax.train.cell_loader import (
     Request,
     bytes_of_a_cell,
@@ -26,9 +27,7 @@ from gpo_vae_jax.train.cell_loader import (
 from gpo_vae_jax.train.epoch import (
     EpochReport,
     end_of_epoch,
-    in_order,
     loss_of_batch,
-    shuffled,
     step_on,
     weighted_mean,
 )

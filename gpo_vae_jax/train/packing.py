@@ -1,0 +1,81 @@
+"""Parameters packed for the optimiser: on a GPU every small array costs a kernel of its own.
+
+Biases and the like are a third of the arrays and a hundredth of the numbers. Through an epoch they
+are one vector, and so are their moments; the model reads it in slices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gpo_vae_jax.model.blocks import on_cpu
+from gpo_vae_jax.train.layout import Layout
+from gpo_vae_jax.train.step import StepState
+from gpo_vae_jax.types import Params
+
+_OTHERS, _VECTORS = "others", "vectors"
+
+
+@dataclasses.dataclass(frozen=True)
+class Packing:
+    """Which arrays of a tree are packed."""
+
+    tree: Any  # the structure of the parameters
+    shapes: tuple[tuple[int, ...], ...]  # of every leaf
+
+    @classmethod
+    def of(cls, params: Params, layout: Layout | None) -> Packing | None:
+        """Return how to pack parameters; None where it would gain nothing.
+
+        That is on a CPU, and on several devices, where a vector may be divided over them.
+        """
+        if on_cpu() or layout is not None:
+            return None
+        leaves, tree = jax.tree.flatten(params)
+        return cls(tree, tuple(leaf.shape for leaf in leaves))
+
+    def pack(self, params: Params) -> dict[str, Any]:
+        """Return the vectors as one, and the other leaves by their names."""
+        vectors = [leaf.reshape(-1) for leaf in jax.tree.leaves(params) if leaf.ndim < 2]
+        others = jax.tree.map(lambda leaf: leaf if leaf.ndim >= 2 else None, params)
+        return {_OTHERS: others, _VECTORS: jnp.concatenate(vectors)}
+
+    def unpack(self, packed: dict[str, Any]) -> Params:
+        """Return what `pack` was given."""
+        others, start, leaves = iter(jax.tree.leaves(packed[_OTHERS])), 0, []
+        for shape in self.shapes:
+            if len(shape) >= 2:
+                leaves.append(next(others))
+                continue
+            end = start + math.prod(shape)
+            leaves.append(packed[_VECTORS][start:end].reshape(shape))
+            start = end
+        return jax.tree.unflatten(self.tree, leaves)
+
+    def pack_state(self, state: StepState) -> StepState:
+        """Pack the parameters, and whatever of the optimiser's state has their structure."""
+
+        def pack(part: Any) -> Any:
+            return self.pack(part) if self._is_whole(part) else part
+
+        return jax.tree.map(pack, state, is_leaf=self._is_whole)
+
+    def unpack_state(self, state: StepState) -> StepState:
+        """Return what `pack_state` was given."""
+
+        def unpack(part: Any) -> Any:
+            return self.unpack(part) if _is_packed(part) else part
+
+        return jax.tree.map(unpack, state, is_leaf=_is_packed)
+
+    def _is_whole(self, part: Any) -> bool:
+        return jax.tree.structure(part) == self.tree
+
+
+def _is_packed(part: Any) -> bool:
+    return isinstance(part, dict) and part.keys() == {_OTHERS, _VECTORS}
