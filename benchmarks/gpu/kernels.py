@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from benchmarks.gpu.scheduled import Computation, Instruction, Scheduled
 
 # Instructions that launch nothing.
-FREE = frozenset(
-    "parameter constant tuple get-tuple-element bitcast after-all partition-id replica-id "
-    "opt-barrier".split()
-)
-_SEEN_THROUGH = frozenset({"bitcast", "reshape", "copy", "convert", "transpose", "broadcast"})
+FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"})
 _SLICES = frozenset({"dynamic-slice", "slice", "gather"})
 
 
@@ -73,7 +69,9 @@ def _of_computation(
             branches = [list(_of_computation(program, b, times, loops)) for b in found.called]
             yield from min(branches, key=lambda ks: sum(k.times * k.n_bytes for k in ks))
         elif found.opcode == "call":
-            yield from _of_computation(program, found.rest.split("to_apply=%")[1].split(",")[0], times, loops)
+            yield from _of_computation(
+                program, found.rest.split("to_apply=%")[1].split(",")[0], times, loops
+            )
         else:
             yield _kernel(program, computation, found, times)
 
@@ -102,7 +100,7 @@ def _kernel(program: Scheduled, where: Computation, found: Instruction, times: i
 
 
 def _read(program: Scheduled, inner: Computation, at: int) -> int:
-    """Return the bytes that a fusion reads of a parameter: of slices and gathers, what they take."""
+    """Return the bytes that a fusion reads of a parameter: of slices, what they take."""
     (parameter,) = [i for i in inner.values() if i.opcode == "parameter" and i.inside == str(at)]
     return min(parameter.n_bytes, _read_from(program, inner, parameter, parameter.n_bytes))
 

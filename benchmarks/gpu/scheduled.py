@@ -8,8 +8,12 @@ import math
 import re
 from collections.abc import Iterator
 
-SIZES = {"pred": 1, "s4": 1, "u4": 1, "f8": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2,
-         "f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "u64": 8, "c64": 8, "c128": 16}  # fmt: skip
+SIZES = {
+    **dict.fromkeys(("pred", "s4", "u4", "s8", "u8", "f8"), 1),
+    **dict.fromkeys(("bf16", "f16", "s16", "u16"), 2),
+    **dict.fromkeys(("f32", "s32", "u32"), 4),
+    **dict.fromkeys(("f64", "s64", "u64", "c64"), 8),
+}
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _HEADER = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
 _NAME = re.compile(r"%([\w.\-]+)")
@@ -73,7 +77,9 @@ class Instruction:
     @property
     def called(self) -> tuple[str, ...]:
         """Return the computations that a fusion, loop or branch runs."""
-        names = [self.attribute(a) for a in ("calls", "body", "true_computation", "false_computation")]
+        names = [
+            self.attribute(a) for a in ("calls", "body", "true_computation", "false_computation")
+        ]
         branches = self.attribute("branch_computations")
         return tuple(n for n in names if n) + tuple(_NAME.findall(branches or ""))
 
@@ -135,9 +141,7 @@ def _instruction(line: str) -> Instruction | None:
     opcode, _, _ = rest.partition("(")
     inside, rest = _up_to(rest, len(opcode))
     inside = inside[len(opcode) + 1 : -1]
-    return Instruction(
-        name[1:], result, opcode, tuple(_NAME.findall(inside)), inside, rest
-    )
+    return Instruction(name[1:], result, opcode, tuple(_NAME.findall(inside)), inside, rest)
 
 
 def _up_to(text: str, start: int) -> tuple[str, str]:

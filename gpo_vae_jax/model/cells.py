@@ -70,7 +70,12 @@ def rows_of(
     of_treatments: Shaped[Array, " T *f"], batch: Batch, n_rows: int
 ) -> Shaped[Array, " R *f"]:
     """Return the rows that the perturbations of a batch index: [T, ...] -> [R', ...]."""
-    return of_treatments[:n_rows] if batch.rows is None else of_treatments[batch.rows]
+    return of_treatments[:n_rows] if batch.rows is None else picked(of_treatments, batch.rows)
+
+
+def picked(values: Shaped[Array, " T *f"], rows: Shaped[Array, " R"]) -> Shaped[Array, " R *f"]:
+    """Return rows of which none is asked for twice: their gradients are written, not added up."""
+    return jnp.asarray(values).at[rows].get(unique_indices=True, mode="clip")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import betaln
 
-from gpo_vae_jax.model.cells import Perturbed, dosage_sum
+from gpo_vae_jax.model.cells import Perturbed, dosage_sum, picked
 from gpo_vae_jax.model.distributions import logits_from_probs
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array
@@ -54,7 +54,7 @@ class Efficacy(nn.Module):
           rows: the treatments that they index; by default the first ones.
         """
         logits = self.logits()
-        logits = logits if rows is None else logits[rows]
+        logits = logits if rows is None else picked(logits, rows)
         acts = dosage_sum(jax.nn.log_sigmoid(logits)[:, None], cells)[:, 0]
         return jnp.stack([acts, jnp.log(jnp.maximum(-jnp.expm1(acts), _LEAST))], axis=1)
 

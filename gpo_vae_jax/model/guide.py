@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.blocks import on_cpu, over_last
 from gpo_vae_jax.model.cell_effects import CellEffects, cell_effects
-from gpo_vae_jax.model.cells import Perturbed, for_particles
+from gpo_vae_jax.model.cells import Perturbed, for_particles, picked
 from gpo_vae_jax.model.covariates import CovariateTerms
 from gpo_vae_jax.model.layers import GaussianHead
 from gpo_vae_jax.model.tables import gaussian_kl, mask_kl, mean_init, spread_init
@@ -94,7 +94,7 @@ class Guide(nn.Module):
         """
         rows = self._sampled(rows)
         logits = self.mask_logits()
-        logits = logits[: self.spec.sizes.n_perturbed] if rows is None else logits[rows]
+        logits = logits[: self.spec.sizes.n_perturbed] if rows is None else picked(logits, rows)
         log_q_empty = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
         logits = for_particles(logits, noise.mask.shape[0])
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.spec.model.temperature)
@@ -135,7 +135,7 @@ class Guide(nn.Module):
         encoder = self.embedding_encoder
         n = self.spec.sizes.n_perturbed if rows is None else self.spec.sizes.n_treatments
         treatment = encoder.rows("treatment", n)
-        treatment = treatment if rows is None else treatment[rows]
+        treatment = treatment if rows is None else picked(treatment, rows)
         return encoder(encoder.project("mask", mask) + for_particles(treatment, mask.shape[0]))
 
     def quality_posterior(self) -> Posterior:

@@ -22,7 +22,6 @@ from gpo_vae_jax.model.negative_binomial_parts import (
     CellArrays,
     HeadArrays,
     by_sample,
-    fall,
     mixed,
 )
 from gpo_vae_jax.types import Array

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.train.layout import Layout
-from gpo_vae_jax.train.present import in_every_lane, present
+from gpo_vae_jax.train.present import in_every_lane, rows_used
 from gpo_vae_jax.train.state import SHUFFLE, stream
 from gpo_vae_jax.types import Array, Batch, Metrics
 
 _Carry = TypeVar("_Carry")
 Found = tuple[_Carry, Metrics]
-Body = Callable[[_Carry, Array, Batch], Found]
+Body = Callable[[_Carry, Array, Batch, Any, int | None], Found]
+Ahead = Callable[[Array, Array | None], Any]
 
 
 def over_batches(
@@ -26,6 +27,7 @@ def over_batches(
     rows: Array,
     filled: Array,
     *,
+    ahead: Ahead,
     n_rows: int | None,
     n_perturbed: int,
     layout: Layout | None = None,
@@ -34,15 +36,18 @@ def over_batches(
 
     On a CPU every batch decides whether `n_rows` rows of the network are enough for it. Elsewhere
     all batches decide together, before the first: a decision inside the loop would keep a GPU
-    waiting, and part kernels that are one without it.
+    waiting, and part kernels that are one without it. What else can be computed for all batches at
+    once is computed there, too.
 
     Args:
-      body: of the carry, the number of the batch and the batch; returns the new carry and scalars
-        by name. It decides by `present.with_rows_present` where the batch has no rows yet.
+      body: of the carry, the number of the batch, the batch, what `ahead` returned for it or None,
+        and `n_rows` or None where nothing is left to decide; returns the new carry and scalars by
+        name.
       start: the carry before the first batch.
       cells: of the split.
       rows: [n, B] the cells of each batch.
       filled: [n, B] False for cells that only fill a batch.
+      ahead: of the number of a batch and the rows of the network that it uses (None: all).
       n_rows: number of perturbations that a batch seldom exceeds, or None for all of them.
       n_perturbed: R.
       layout: how a batch is shared by several devices.
@@ -52,24 +57,28 @@ def over_batches(
     """
     numbers = jnp.arange(rows.shape[0])
 
-    def scan(plan: _Plan | None) -> Found:
+    def scan(plan: _Plan | None, left: int | None = None) -> Found:
         def one(carry, at):
-            number, rows, fills, planned = at
+            number, rows, fills, planned, early = at
             batch = gather(cells, rows, fills, layout)
             if planned is not None:
                 batch = batch._replace(rows=planned.rows, perturbation=planned.perturbation)
-            return _as_vector(body(carry, number, batch), names)
+            return _as_vector(body(carry, number, batch, early, left), names)
 
         names: list[str] = []
-        carry, values = jax.lax.scan(one, start, (numbers, rows, filled, plan))
+        early = None
+        if not on_cpu():
+            early = jax.vmap(ahead)(numbers, None if plan is None else plan.rows)
+        carry, values = jax.lax.scan(one, start, (numbers, rows, filled, plan, early))
         return carry, dict(zip(names, values.T, strict=True))
 
     if n_rows is None or on_cpu():
-        return scan(None)
+        return scan(None, n_rows)
 
     def plan_of(rows: Array) -> tuple[_Plan, Array]:
-        taken = (jnp.take(a, rows, 0, mode="clip") for a in (cells.perturbation, cells.dosage))
-        *planned, number = present(*taken, n_perturbed, n_rows)
+        of_cells = cells.perturbation, cells.dosage
+        used, dosage = (jnp.take(a, rows, axis=0, mode="clip") for a in of_cells)
+        *planned, number = rows_used(used, dosage, n_perturbed, n_rows)
         return _Plan(*planned), number
 
     plan, numbers_of_rows = jax.vmap(plan_of)(rows)

@@ -8,21 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.model import sample_noise
-from gpo_vae_jax.model.precision import products_at
-from gpo_vae_jax.objective import loss
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train.batches import in_order, over_batches, shuffled
+from gpo_vae_jax.train.batches import shuffled
 from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.monitors import network_monitors
-from gpo_vae_jax.train.packing import Packing
-from gpo_vae_jax.train.present import with_rows_present
-from gpo_vae_jax.train.state import NOISE, VALIDATION, TrainState, stream
-from gpo_vae_jax.train.step import StepState, apply_gradients, gradients_of
-from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params, Split
-
-
-_WEIGHT = "weight"  # of a batch, beside the parts of its loss
+from gpo_vae_jax.train.state import VALIDATION, TrainState, stream
+from gpo_vae_jax.train.step import StepState
+from gpo_vae_jax.train.steps import run_steps, validate
+from gpo_vae_jax.types import Array, Metrics, Split
 
 
 class EpochReport(NamedTuple):
@@ -108,74 +101,6 @@ def end_of_epoch(
     return new, EpochReport(steps, validation, network)
 
 
-def validate(
-    params: Params,
-    split: Split,
-    key: Array,
-    *,
-    spec: Spec,
-    n_rows: int | None = None,
-    layout: Layout | None = None,
-) -> Metrics:
-    """Return the loss over a split and its parts, batches weighted by their size."""
-    rows, filled = in_order(split.cells.weight.shape[0], spec.train.batch_size)
-
-    def body(carry, number, batch):
-        parts, weight = loss_of_batch(
-            params, split.context, batch, key, number, spec=spec, n_rows=n_rows
-        )
-        return carry, {**parts, _WEIGHT: weight}
-
-    _, parts = over_batches(
-        body,
-        None,
-        split.cells,
-        rows,
-        filled,
-        n_rows=n_rows,
-        n_perturbed=spec.sizes.n_perturbed,
-        layout=layout,
-    )
-    weights = parts.pop(_WEIGHT)
-    return weighted_mean(parts, weights)
-
-
-def loss_of_batch(
-    params: Params,
-    context: Context,
-    batch: Batch,
-    key: Array,
-    number: Array,
-    *,
-    spec: Spec,
-    n_rows: int | None = None,
-) -> tuple[Metrics, Array]:
-    """Return the loss of a validation batch and its parts, and the batch's weight.
-
-    Args:
-      params: of the model.
-      context: of the validation split.
-      batch: its cells.
-      key: of the noise of all batches.
-      number: of the batch, on which its noise depends.
-      spec: sizes and settings.
-      n_rows: see `run_epoch`.
-    """
-
-    def parts_of(batch):
-        noise = _noise(jax.random.fold_in(key, number), batch, spec)
-        with products_at(spec.train.precision):
-            return loss(params, context, batch, noise, spec=spec)[1]
-
-    parts = with_rows_present(parts_of, batch, n_rows, spec.sizes.n_perturbed)
-    return parts, batch.weight.sum()
-
-
-def weighted_mean(parts: Metrics, weights: Array) -> Metrics:
-    """Return the mean over batches of the loss and its parts."""
-    return jax.tree.map(lambda part: (part * weights).sum() / weights.sum(), parts)
-
-
 def _train(
     state: TrainState, split: Split, spec: Spec, n_rows: int | None, layout: Layout | None
 ) -> tuple[StepState, Metrics]:
@@ -190,110 +115,4 @@ def _train(
         spec=spec,
         n_rows=n_rows,
         layout=layout,
-    )
-
-
-def run_steps(
-    current: StepState,
-    split: Split,
-    rows: Array,
-    filled: Array,
-    seed: Array,
-    first: Array,
-    *,
-    spec: Spec,
-    n_rows: int | None = None,
-    layout: Layout | None = None,
-) -> tuple[StepState, Metrics]:
-    """Take a step on each batch.
-
-    Args:
-      current: parameters and state of the optimiser.
-      split: the training split.
-      rows: [n_steps, B] the cells of each batch.
-      filled: [n_steps, B] False for cells that only fill a batch.
-      seed: of the noise.
-      first: number of the first step; the noise of a step depends on its number.
-      spec: sizes and settings.
-      n_rows: see `run_epoch`.
-      layout: see `run_epoch`.
-
-    Returns:
-      The new state, and the loss of each step and its parts, [n_steps].
-    """
-    n_steps = rows.shape[0]
-    packing = Packing.of(current.params, layout)
-
-    def body(current, number, batch):
-        return step_on(
-            current,
-            split.context,
-            batch,
-            seed,
-            first + number,
-            n_steps,
-            spec=spec,
-            n_rows=n_rows,
-            packing=packing,
-        )
-
-    current, metrics = over_batches(
-        body,
-        packing.pack_state(current) if packing else current,
-        split.cells,
-        rows,
-        filled,
-        n_rows=n_rows,
-        n_perturbed=spec.sizes.n_perturbed,
-        layout=layout,
-    )
-    return packing.unpack_state(current) if packing else current, metrics
-
-
-def step_on(
-    current: StepState,
-    context: Context,
-    batch: Batch,
-    seed: Array,
-    number: Array,
-    epoch_steps: int,
-    *,
-    spec: Spec,
-    n_rows: int | None = None,
-    packing: Packing | None = None,
-) -> tuple[StepState, Metrics]:
-    """Take the step of a run that has this number, on this batch.
-
-    Args:
-      current: parameters and state of the optimiser.
-      context: of the training split.
-      batch: its cells.
-      seed: of the run.
-      number: of the step in the run, on which its noise depends.
-      epoch_steps: steps of an epoch, for the schedule.
-      spec: sizes and settings.
-      n_rows: see `run_epoch`.
-      packing: of the state, if it is packed.
-    """
-    params = packing.unpack(current.params) if packing else current.params
-
-    def of_batch(batch):
-        noise = _noise(stream(seed, NOISE, number), batch, spec)
-        return gradients_of(params, context, batch, noise, spec=spec)
-
-    gradients, parts = with_rows_present(of_batch, batch, n_rows, spec.sizes.n_perturbed)
-    gradients = packing.pack(gradients) if packing else gradients
-    progress = number / (epoch_steps * spec.train.max_epochs)
-    return apply_gradients(current, gradients, parts, progress, spec=spec)
-
-
-def _noise(key: Array, batch: Batch, spec: Spec) -> Noise:
-    n = spec.train.n_particles
-    return sample_noise(
-        key,
-        spec,
-        n_particles=n,
-        n_cells=batch.weight.shape[0],
-        rows=batch.rows,
-        n_shared=min(spec.train.network_samples or n, n),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -80,11 +82,11 @@ def global_norm(gradients: optax.Updates) -> Array:
     return jnp.sqrt(_sum_of_all(squares))
 
 
-def _sum_of_all(arrays: list[Array]) -> Array:
+def _sum_of_all(arrays: Sequence[Array]) -> Array:
     """Return the sum of all numbers with one sum to a scalar; on a GPU each takes two kernels."""
     rows = [(array if array.ndim < 2 else array.sum(-1)).reshape(-1) for array in arrays]
     longest = max(len(row) for row in rows)
-    return sum(jnp.pad(row, (0, longest - len(row))) for row in rows).sum()
+    return reduce(jnp.add, [jnp.pad(row, (0, longest - len(row))) for row in rows]).sum()
 
 
 class CyclicSGDState(NamedTuple):

@@ -1,7 +1,7 @@
 """Parameters packed for the optimiser: on a GPU every small array costs a kernel of its own.
 
-Biases and the like are a third of the arrays and a hundredth of the numbers. Through an epoch they
-are one vector, and so are their moments; the model reads it in slices.
+Biases and small matrices are most of the arrays and few of the numbers. Through an epoch they are
+one vector, and so are their moments; the model reads it in slices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.step import StepState
 from gpo_vae_jax.types import Params
 
-_OTHERS, _VECTORS = "others", "vectors"
+_LARGE, _SMALL = "large", "small"
+_MOST = 10_000  # numbers of a small array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,20 +41,20 @@ class Packing:
         return cls(tree, tuple(leaf.shape for leaf in leaves))
 
     def pack(self, params: Params) -> dict[str, Any]:
-        """Return the vectors as one, and the other leaves by their names."""
-        vectors = [leaf.reshape(-1) for leaf in jax.tree.leaves(params) if leaf.ndim < 2]
-        others = jax.tree.map(lambda leaf: leaf if leaf.ndim >= 2 else None, params)
-        return {_OTHERS: others, _VECTORS: jnp.concatenate(vectors)}
+        """Return small leaves as one vector, and the others by their names."""
+        small = [leaf.reshape(-1) for leaf in jax.tree.leaves(params) if leaf.size <= _MOST]
+        large = jax.tree.map(lambda leaf: leaf if leaf.size > _MOST else None, params)
+        return {_LARGE: large, _SMALL: jnp.concatenate(small)}
 
-    def unpack(self, packed: dict[str, Any]) -> Params:
+    def unpack(self, packed: Params) -> Params:
         """Return what `pack` was given."""
-        others, start, leaves = iter(jax.tree.leaves(packed[_OTHERS])), 0, []
+        large, start, leaves = iter(jax.tree.leaves(packed[_LARGE])), 0, []
         for shape in self.shapes:
-            if len(shape) >= 2:
-                leaves.append(next(others))
+            if math.prod(shape) > _MOST:
+                leaves.append(next(large))
                 continue
             end = start + math.prod(shape)
-            leaves.append(packed[_VECTORS][start:end].reshape(shape))
+            leaves.append(packed[_SMALL][start:end].reshape(shape))
             start = end
         return jax.tree.unflatten(self.tree, leaves)
 
@@ -78,4 +79,4 @@ class Packing:
 
 
 def _is_packed(part: Any) -> bool:
-    return isinstance(part, dict) and part.keys() == {_OTHERS, _VECTORS}
+    return isinstance(part, dict) and part.keys() == {_LARGE, _SMALL}

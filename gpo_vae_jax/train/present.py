@@ -36,7 +36,8 @@ def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | No
     cells = np.asarray(split.context.treatment_cells)[:n_perturbed]
     mean, deviation = rows_met(cells, n_cells, min(batch_size, n_cells))
     if not on_cpu():
-        return _up_to(_ALIGNED, min(mean + _MARGIN_OF_ALL * deviation, len(cells)))
+        rows = _up_to(_ALIGNED, min(mean + _MARGIN_OF_ALL * deviation, len(cells)))
+        return min(rows, len(split.context.treatment_cells))
     rows = _up_to(_STEP, mean + _MARGIN * deviation)
     return rows if rows <= _WORTH_IT * len(cells) else None
 
@@ -83,21 +84,27 @@ def with_rows_present(
       n_rows: from `rows_of_batches`; None for all rows.
       n_perturbed: R.
     """
-    if n_rows is None or n_rows >= n_perturbed or batch.rows is not None:
+    if n_rows is None or n_rows >= n_perturbed:
         return function(batch)
-    rows, perturbation, number = present(batch.perturbation, batch.dosage, n_perturbed, n_rows)
-    few = batch._replace(rows=rows, perturbation=perturbation)
+    few, number = present(batch, n_perturbed, n_rows)
     return jax.lax.cond(
         in_every_lane(number <= n_rows), lambda: function(few), lambda: function(batch)
     )
 
 
-def present(
+def present(batch: Batch, n_perturbed: int, most: int) -> tuple[Batch, Array]:
+    """Return the batch with `rows` set, [most], and the number of rows that it needs.
+
+    The batch is not usable where that number is above `most`.
+    """
+    rows, perturbation, number = rows_used(batch.perturbation, batch.dosage, n_perturbed, most)
+    return batch._replace(rows=rows, perturbation=perturbation), number
+
+
+def rows_used(
     perturbation: Array, dosage: Array, n_perturbed: int, most: int
 ) -> tuple[Array, Array, Array]:
     """Return the rows that a batch uses, its perturbations as positions of them, and their number.
-
-    They are not usable where that number is above `most`.
 
     Args:
       perturbation: [B, K] as in `Batch`.
@@ -106,13 +113,14 @@ def present(
       most: the length of the rows that are returned.
 
     Returns:
-      The rows [most], int32; the positions [B, K], int32; the number, a scalar.
+      The rows [most], int32, in order; others fill them up, so that no row is there twice. The
+      positions [B, K], int32. The number, a scalar; rows and positions are not usable where it is
+      above `most`.
     """
-    used = jnp.zeros(n_perturbed, bool).at[perturbation].max(dosage != 0)
+    used = jnp.zeros(max(n_perturbed, most), bool).at[perturbation].max(dosage != 0)
     place = jnp.maximum(jnp.cumsum(used) - 1, 0)
-    (rows,) = jnp.nonzero(used, size=most, fill_value=0)
-    positions = jnp.minimum(place[perturbation], most - 1).astype(jnp.int32)
-    return rows.astype(jnp.int32), positions, used.sum()
+    rows = jnp.argsort(~used, stable=True)[:most].astype(jnp.int32)
+    return rows, jnp.minimum(place[perturbation], most - 1).astype(jnp.int32), used.sum()
 
 
 @custom_vmap

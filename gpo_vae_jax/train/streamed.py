@@ -24,16 +24,11 @@ from gpo_vae_jax.train.cell_loader import (
     read_cells,
     requests,
 )
-from gpo_vae_jax.train.epoch import (
-    EpochReport,
-    end_of_epoch,
-    loss_of_batch,
-    step_on,
-    weighted_mean,
-)
+from gpo_vae_jax.train.epoch import EpochReport, end_of_epoch
 from gpo_vae_jax.train.program import compiled
 from gpo_vae_jax.train.state import VALIDATION, TrainState, stream
 from gpo_vae_jax.train.step import StepState
+from gpo_vae_jax.train.steps import loss_of_batch, step_on, weighted_mean
 from gpo_vae_jax.types import Array, Batch, Context, Metrics, Params, Split
 
 

@@ -70,9 +70,11 @@ def test_value_is_that_of_the_equation(seed, n_cells, spread):
 
 
 def test_gradients_equal_autodiff_of_the_equation_in_float64(form):
-    program = f"""
+    program = (
+        f"""
 jax.default_backend = lambda: "{form}"
-""" + """
+"""
+        + """
 from gpo_vae_jax.model import blocks, negative_binomial
 from tests.model.test_negative_binomial import draw_head, plain
 def functions():
@@ -103,6 +105,7 @@ for chunk_bytes in (1 << 30, 2000):
                 assert a.dtype == jnp.float64
                 np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * float(jnp.abs(b).max()))
 """
+    )
     run_in_float64(program)
 
 

@@ -9,8 +9,7 @@ import pytest
 from gpo_vae_jax.model import sample_noise
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train import epoch as epochs
-from gpo_vae_jax.train import init_state, run_epoch
+from gpo_vae_jax.train import batches, init_state, run_epoch, steps
 from gpo_vae_jax.train.epoch import run_steps
 from gpo_vae_jax.train.state import NOISE, VALIDATION, stream
 from gpo_vae_jax.train.step import apply_gradients, gradients_of
@@ -26,9 +25,9 @@ def on_device(dataset):
 )
 def test_batches_hold_every_cell_exactly_once(n_cells, batch_size):
     order = np.random.default_rng(0).permutation(n_cells)
-    index, filled = epochs._batches(jnp.asarray(order), batch_size)
+    index, filled = batches._batches(jnp.asarray(order), batch_size)
     assert index.shape == filled.shape
-    assert index.shape[0] == epochs.n_batches(n_cells, batch_size)
+    assert index.shape[0] == batches.n_batches(n_cells, batch_size)
     assert sorted(np.asarray(index)[np.asarray(filled)]) == list(range(n_cells))
 
 
@@ -43,8 +42,8 @@ def test_all_epochs_are_one_compilation_without_host_transfers(dataset, config):
     assert run_epoch._cache_size() == compiled
     assert int(state.epoch) == 4
     n_cells = len(dataset.splits["train"].cells.weight)
-    assert report.steps["loss"].shape == (epochs.n_batches(n_cells, 32),)
-    assert int(state.step) == 4 * epochs.n_batches(n_cells, 32)
+    assert report.steps["loss"].shape == (batches.n_batches(n_cells, 32),)
+    assert int(state.step) == 4 * batches.n_batches(n_cells, 32)
     assert report.validation.keys() == report.steps.keys() - {"gradient_norm"}
 
 
@@ -54,7 +53,7 @@ def test_validation_weighs_batches_by_their_size(dataset, config):
     split = dataset.splits["val"]
     state = init_state(0, spec=spec)
     params, key = state.current.params, stream(state.seed, VALIDATION, state.epoch)
-    scanned = jax.jit(epochs.validate, static_argnames="spec")(params, split, key, spec=spec)
+    scanned = jax.jit(steps.validate, static_argnames="spec")(params, split, key, spec=spec)
     n_cells = len(split.cells.weight)
     assert n_cells % 13, "the last batch must be partial for this test to mean anything"
 
