@@ -20,6 +20,7 @@ from gpo_vae_jax.model import GPOVAE, bind, sample_noise
 from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model.cells import failed
 from gpo_vae_jax.model.decoder import prior_effect, prior_mask
+from gpo_vae_jax.model.guide import Told
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import StepState
 from gpo_vae_jax.train.optimizer import global_norm, make_optimizer
@@ -64,21 +65,27 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
     def shared_sample(by, rest):
         return model(by, rest[0]).guide.sample_shared(*rest[1:])
 
+    def qualities(batch):
+        return batch.qc_fail, 1 - batch.qc_fail
+
     def first_posterior(by, rest):
         (own, shared), (all_params, context, batch, eps) = by, rest
         guide = model(own, all_params).guide
         both = jnp.concatenate([batch.counts, batch.counterfactual])
         counts, unseen = jnp.split(guide.encode_counts(both, context.statistics), 2)
-        qualities = batch.qc_fail, 1 - batch.qc_fail
         effects = guide.effects(shared, batch, batch.rows)
-        basal, flipped = guide.basal_posteriors(counts, effects, shared.quality, *qualities)
+        told = (Told(counts, effects, shared.quality, flags) for flags in qualities(batch))
+        basal, flipped = guide.basal_posteriors(*told)
         density = dist.gaussian_sample_log_prob(basal, eps).sum(-1)
         return unseen, flipped, dist.gaussian_sample(basal, eps), density
 
     def counterfactual(by, rest):
         (own, shared, unseen, flipped), (all_params, context, batch) = by, rest
-        guided = objective.Guided((), (), (), (), flipped, shared, unseen)
-        given = objective.Given(model(own, all_params), context, batch, (), guided)
+        bound = model(own, all_params)
+        effects, (_, flags) = bound.guide.effects(shared, batch, batch.rows), qualities(batch)
+        (second,) = bound.guide.basal_posteriors(Told(unseen, effects, shared.quality, flags))
+        guided = objective.Guided((), (), (), (), flipped, second, ())
+        given = objective.Given(bound, context, batch, (), guided)
         return objective.counterfactual_kl(given)
 
     def hidden(by, rest):
@@ -99,7 +106,10 @@ def parts_of(split: Split, rows: Array, spec: Spec) -> list[Part]:
         )
 
     def alignment(by, rest):
-        return objective.grn_alignment(objective.Given(model(by, rest[0]), *rest[1:], (), ()))
+        bound, (_, batch) = model(by, rest[0]), rest[1:]
+        values = bound.guide.mask_rows(batch.rows)
+        guided = objective.Guided(*[()] * 6, values)
+        return objective.grn_alignment(objective.Given(bound, *rest[1:], (), guided))
 
     def optimiser(by, rest):
         state, gradients = rest

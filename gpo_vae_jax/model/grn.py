@@ -7,6 +7,7 @@ of up to hop + 1 edges.
 from __future__ import annotations
 
 from functools import partial
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ def alignment_gap(
     hop: int,
     fc_criteria: float | Array,
     n_perturbed: int,
+    start: Float[Array, "R T"] | None = None,
 ) -> Float[Array, "B T"]:
     """Return |D S - target|, [B, T].
 
@@ -35,9 +37,11 @@ def alignment_gap(
       hop: paths have up to hop + 1 edges.
       fc_criteria: change of expression above which a gene has responded.
       n_perturbed: R.
+      start: the rows of `values` that the batch uses, if they are at hand.
     """
     if kind == "logits":
-        return jnp.abs(_reach_of_cells(values, batch, hop, n_perturbed) - batch.delta + fc_criteria)
+        rows = rows_of(values, batch, n_perturbed) if start is None else start
+        return jnp.abs(_reach_of_cells(values, rows, batch, hop) - batch.delta + fc_criteria)
     reach = rows_of(scaled_reach(values, hop), batch, n_perturbed)
     return jnp.abs(dosage_sum(reach, batch) - jax.nn.sigmoid(batch.delta - fc_criteria))
 
@@ -80,11 +84,12 @@ def _reach_backward(hop: int, shrink: int | float, kept, cotangent: Array) -> tu
     n = cotangent.shape[-1]
     if network.shape[0] > n:
         cotangent = jnp.pad(cotangent, ((0, 0), (0, network.shape[0] - n)))
-    returned = [cotangent]
+    behind = [cotangent]  # cotangent @ network.T^k
     for _ in range(hop):
-        returned.append(cotangent + returned[-1] @ network.T)
+        behind.append(behind[-1] @ network.T)
     if not hop:
         return cotangent[:, :n], jnp.zeros_like(network)[:n, :n]
+    returned = list(accumulate(behind))  # added up where they are read
     by_network = jnp.concatenate(steps).T @ jnp.concatenate(returned[-2::-1])
     return returned[-1][:, :n], by_network[:n, :n] / shrink
 
@@ -101,10 +106,9 @@ def scaled_reach(probs: Float[Array, "T T"], hop: int) -> Float[Array, "T T"]:
     return (paths - low) / (high - low + 1e-8)
 
 
-def _reach_of_cells(logits: Array, batch: Batch, hop: int, n_perturbed: int) -> Array:
+def _reach_of_cells(logits: Array, rows: Array, batch: Batch, hop: int) -> Array:
     """Return D S for logits, [B, T]; rows are treatments or cells, whichever are fewer."""
     n_treatments, n_cells = logits.shape[0], batch.perturbation.shape[0]
-    rows = rows_of(logits, batch, n_perturbed)
     if len(rows) <= n_cells:
         return dosage_sum(reach(rows, logits, hop, n_treatments), batch)
     return reach(dosage_sum(rows, batch), logits, hop, n_treatments)

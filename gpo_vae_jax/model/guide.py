@@ -34,6 +34,15 @@ class SharedSample(NamedTuple):
     log_q_quality: Array  # [P, Q]
 
 
+class Told(NamedTuple):
+    """What the basal encoder is told about cells."""
+
+    encoded: Array  # [B, H] from `encode_counts`
+    effects: CellEffects  # of the cells' perturbations
+    quality: Array  # [P, Q, L] sample of qcE
+    qc_fail: Array  # [B, Q] a quality, not always the cell's own
+
+
 class Guide(nn.Module):
     """The parameters of q, and its posteriors."""
 
@@ -72,29 +81,35 @@ class Guide(nn.Module):
 
     def mask_logits(self) -> Array:
         """Return the log-odds of every edge, [T, T]."""
-        values = self.mask_values()
-        return (
-            values
-            if self.spec.model.logits_or_probs == "logits"
-            else dist.logits_from_probs(values)
-        )
+        return self._logits(self.mask_values())
+
+    def _logits(self, values: Array) -> Array:
+        kind = self.spec.model.logits_or_probs
+        return values if kind == "logits" else dist.logits_from_probs(values)
 
     def mask_probs(self) -> Array:
         """Return the probability of every edge, [T, T]: the learned network."""
         values = self.mask_values()
         return jax.nn.sigmoid(values) if self.spec.model.logits_or_probs == "logits" else values
 
-    def sample_shared(self, noise: SharedNoise, rows: Array | None = None) -> SharedSample:
+    def mask_rows(self, rows: Array | None = None) -> Array:
+        """Return the rows of `mask_values` that are sampled (`rows`: see `sample_shared`)."""
+        values, rows = self.mask_values(), self._sampled(rows)
+        return values[: self.spec.sizes.n_perturbed] if rows is None else picked(values, rows)
+
+    def sample_shared(
+        self, noise: SharedNoise, rows: Array | None = None, values: Array | None = None
+    ) -> SharedSample:
         """Sample M ~ q(M), E ~ q(E | M) and qcE ~ q(qcE).
 
         Args:
           noise: of this guide pass.
           rows: [R'] the treatments whose rows are sampled; by default the R perturbed ones.
             Propagated effects sample all T rows anyway.
+          values: of these rows, from `mask_rows`, if they are at hand.
         """
+        logits = self._logits(self.mask_rows(rows) if values is None else values)
         rows = self._sampled(rows)
-        logits = self.mask_logits()
-        logits = logits[: self.spec.sizes.n_perturbed] if rows is None else picked(logits, rows)
         log_q_empty = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
         logits = for_particles(logits, noise.mask.shape[0])
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.spec.model.temperature)
@@ -165,44 +180,40 @@ class Guide(nn.Module):
         encoded = self.basal_encoder.project("expression", self._normalise(counts, statistics))
         return encoded + self.covariates(covariates) if self.spec.sizes.categories else encoded
 
-    def basal_posteriors(
-        self, encoded: Array, effects: CellEffects, quality: Array, *told: Array
-    ) -> tuple[Posterior, ...]:
-        """Return q(z_basal | ...) under each quality that it is told.
-
-        Args:
-          encoded: [B, H] from `encode_counts`.
-          effects: of the cells' perturbations.
-          quality: [P, Q, L] sample of qcE.
-          told: each [B, Q], a quality.
+    def basal_posteriors(self, *told: Told) -> tuple[Posterior, ...]:
+        """Return q(z_basal | ...) of whatever the encoder is told about the cells.
 
         Returns:
           A posterior for each of `told`, [P, B, L] ([1, B, L] for the mean-field encoder).
         """
         encoder = self.basal_encoder
         if self.spec.model.mean_field_encoder:
-            return (encoder(encoded[None]),) * len(told)
-        of_effects = effects.through(lambda rows: encoder.project("effect", rows))  # [P, B, H]
-
-        of_quality = encoder.project("quality", quality)  # [P, Q, H]
-        shares = for_particles(encoded, of_effects.shape[0]) + of_effects
-
-        def posterior(flags: Array) -> Posterior:
-            """Return q under qualities [..., B, Q], [..., P, B, L]."""
-            flags = flags.astype(of_quality.dtype)
-            return encoder(shares + jnp.einsum("...bq,pqh->...pbh", flags, of_quality))
-
+            shares = [one.encoded[None] for one in told]
+        else:
+            through: dict[int, Array] = {}  # by effects, which several may share
+            for one in told:
+                if id(one.effects) not in through:
+                    projected = one.effects.through(lambda rows: encoder.project("effect", rows))
+                    through[id(one.effects)] = projected
+            shares = [self._shares(one, through[id(one.effects)]) for one in told]
         if on_cpu() or len(told) == 1:
-            return tuple(posterior(flags) for flags in told)
-        together = posterior(jnp.stack(told))  # half as many kernels
-        return tuple(Posterior(*(a[i] for a in together)) for i in range(len(told)))
+            return tuple(encoder(share) for share in shares)
+        together = encoder(jnp.stack(shares))  # a part of the kernels
+        return tuple(Posterior(*(values[i] for values in together)) for i in range(len(told)))
+
+    def _shares(self, told: Told, of_effects: Array) -> Array:
+        """Return the sum of the shares of counts, effects [P, B, H] and quality, [P, B, H]."""
+        of_quality = self.basal_encoder.project("quality", told.quality)  # [P, Q, H]
+        flags = told.qc_fail.astype(of_quality.dtype)
+        shares = for_particles(told.encoded, of_effects.shape[0]) + of_effects
+        return shares + jnp.einsum("bq,pqh->pbh", flags, of_quality)
 
     def basal_posterior(
         self, batch: Batch, statistics: InputStatistics, effects: CellEffects, quality: Array
     ) -> Posterior:
         """Return q(z_basal | x, d, c, E, M, C) of cells as they are (see `basal_posteriors`)."""
         encoded = self.encode_counts(batch.counts, statistics, batch.covariates)
-        (posterior,) = self.basal_posteriors(encoded, effects, quality, batch.qc_fail)
+        (posterior,) = self.basal_posteriors(Told(encoded, effects, quality, batch.qc_fail))
         return posterior
 
     def _sampled(self, rows: Array | None) -> Array | None:

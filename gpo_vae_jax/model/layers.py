@@ -152,7 +152,7 @@ def product(x: Array, kernel: Array) -> Array:
     backend would first copy the incoming gradient into another order.
     """
     rows, more = x.reshape(-1, x.shape[-1]), aligned(x.shape[-1]) - x.shape[-1]
-    if more:
+    if more and x.shape[-1] > 2048:
         rows, kernel = jnp.pad(rows, ((0, 0), (0, more))), jnp.pad(kernel, ((0, more), (0, 0)))
     return _of_matrices(rows, kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 

@@ -31,6 +31,12 @@ class Gaps(NamedTuple):
         """Return the sum over variables, [P, B]."""
         return self.mask + self.embedding + self.quality + self.basal
 
+    def means(self, batch: Batch) -> dict[str, Array]:
+        """Return the mean over particles and cells of every variable's gap."""
+        of_cells = jnp.stack(self).mean(1)  # [4, B]
+        means = (of_cells * batch.weight[None]).sum(-1) / jnp.sum(batch.weight)
+        return dict(zip(self._fields, means, strict=True))
+
 
 def prior_gaps(given: Given) -> Gaps:
     """Return log p(v) - log q(v) of every variable v, per cell (docs/method.md 5.2)."""
@@ -89,14 +95,14 @@ def evidence_bound(given: Given, gaps: Gaps) -> tuple[Float[Array, ""], Float[Ar
     guided = given.guided
     change = decoder.change(guided.effects, given.noise.readout)
     hidden = last_hidden(given.model, batch, guided.basal_sample, guided.effects, guided.shared)
-    n_particles, others = hidden.shape[0], gaps.total
+    n_particles = hidden.shape[0]
     if given.settings.objective == "iwelbo":
         reconstruction = quality[None] * decoder.log_likelihood(hidden, batch, change)
-        per_cell = jax.nn.logsumexp(reconstruction + others, axis=0) - math.log(n_particles)
+        per_cell = jax.nn.logsumexp(reconstruction + gaps.total, axis=0) - math.log(n_particles)
         return mean_over_cells(per_cell[None], batch), mean_over_cells(reconstruction, batch)
     weight = quality * batch.weight / (n_particles * jnp.sum(batch.weight))
     reconstruction = decoder.weighted_log_likelihood(hidden, batch, weight, change)
-    return reconstruction + mean_over_cells(others, batch), reconstruction
+    return reconstruction + sum(gaps.means(batch).values()), reconstruction
 
 
 def reconstruction_weight(batch: Batch, settings: ObjectiveConfig) -> Float[Array, " B"]:

@@ -14,9 +14,9 @@ from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.cell_effects import CellEffects
 from gpo_vae_jax.model.cells import failed, in_turn
 from gpo_vae_jax.model.gpo_vae import GPOVAE
-from gpo_vae_jax.model.guide import SharedSample
+from gpo_vae_jax.model.guide import SharedSample, Told
 from gpo_vae_jax.spec import in_use
-from gpo_vae_jax.types import Array, Batch, Context, Noise, Posterior
+from gpo_vae_jax.types import Array, Batch, Context, Noise, Posterior, SharedNoise
 
 
 class Guided(NamedTuple):
@@ -27,8 +27,8 @@ class Guided(NamedTuple):
     basal: Posterior  # q(z_basal), [P, B, L]
     basal_sample: Array  # [P, B, L]
     flipped: Posterior  # q_cf(z_basal), told the opposite quality
-    second: SharedSample | None  # pass 2; None without counterfactual KL
-    counterfactual: Array | None  # [B, H] encoded counterfactual counts, for pass 2
+    second: Posterior | None  # q2(z_basal), pass 2 of the counterfactual counts
+    values: Array  # [R, T] the parameter of q(M), of the rows that are sampled
 
 
 class Given(NamedTuple):
@@ -48,18 +48,18 @@ class Given(NamedTuple):
 
 def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) -> Guided:
     """Sample every variable from the guide given the batch (docs/method.md 5)."""
-    guide, counterfactual = model.guide, None
-    told_twice = in_use(model.spec.objective.beta)
-    shared, second = _samples(model, noise, batch.rows, both=told_twice)
-    effects = guide.effects(shared, batch, batch.rows)
-    if told_twice:
-        both = jnp.concatenate([batch.counts, batch.counterfactual])
-        twice = None if batch.covariates is None else jnp.tile(batch.covariates, (2, 1))
-        counts, counterfactual = jnp.split(guide.encode_counts(both, context.statistics, twice), 2)
-    else:
-        counts = guide.encode_counts(batch.counts, context.statistics, batch.covariates)
+    guide = model.guide
     own, opposite = batch.qc_fail, 1 - batch.qc_fail
-    basal, flipped = guide.basal_posteriors(counts, effects, shared.quality, own, opposite)
+    told_twice = in_use(model.spec.objective.beta)
+    values = guide.mask_rows(batch.rows)
+    shared, *of_second = _samples(model, noise, batch.rows, values, both=told_twice)
+    effects = guide.effects(shared, batch, batch.rows)
+    counts, *others = _encoded(model, context, batch, both=told_twice)
+    told = [Told(counts, effects, shared.quality, flags) for flags in (own, opposite)]
+    for counts, shared_of_second in zip(others, of_second, strict=True):
+        of_effects = guide.effects(shared_of_second, batch, batch.rows)
+        told.append(Told(counts, of_effects, shared_of_second.quality, opposite))
+    basal, flipped, *second = guide.basal_posteriors(*told)
     basal = Posterior(*(in_turn(values, noise.basal.shape[0]) for values in basal))
     return Guided(
         shared=shared,
@@ -67,23 +67,35 @@ def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) ->
         basal=basal,
         basal_sample=dist.gaussian_sample(basal, noise.basal),
         flipped=flipped,
-        second=second,
-        counterfactual=counterfactual,
+        second=second[0] if second else None,
+        values=values,
     )
 
 
 def _samples(
-    model: GPOVAE, noise: Noise, rows: Array | None, *, both: bool
-) -> tuple[SharedSample, SharedSample | None]:
+    model: GPOVAE, noise: Noise, rows: Array | None, values: Array, *, both: bool
+) -> tuple[SharedSample, ...]:
     """Sample what cells share for pass 1 and, if it is wanted, for pass 2."""
-    sample = model.guide.sample_shared
+
+    def sample(noise: SharedNoise) -> SharedSample:
+        return model.guide.sample_shared(noise, rows, values)
+
+    passes = (noise.shared, noise.counterfactual)[: 1 + both]
+    if on_cpu() or not both:
+        return tuple(sample(of_pass) for of_pass in passes)
+    together = sample(jax.tree.map(lambda *a: jnp.concatenate(a), *passes))  # half the kernels
+    n = len(noise.shared.mask)
+    return SharedSample(*(a[:n] for a in together)), SharedSample(*(a[n:] for a in together))
+
+
+def _encoded(model: GPOVAE, context: Context, batch: Batch, *, both: bool) -> tuple[Array, ...]:
+    """Encode the counts and, if they are wanted, the counterfactual counts, each [B, H]."""
+    encode, statistics = model.guide.encode_counts, context.statistics
     if not both:
-        return sample(noise.shared, rows), None
-    if on_cpu():
-        return sample(noise.shared, rows), sample(noise.counterfactual, rows)
-    together = jax.tree.map(lambda *a: jnp.concatenate(a), noise.shared, noise.counterfactual)
-    drawn, n = sample(together, rows), len(noise.shared.mask)  # half as many kernels
-    return SharedSample(*(a[:n] for a in drawn)), SharedSample(*(a[n:] for a in drawn))
+        return (encode(batch.counts, statistics, batch.covariates),)
+    counts = jnp.concatenate([batch.counts, batch.counterfactual])
+    twice = None if batch.covariates is None else jnp.tile(batch.covariates, (2, 1))
+    return tuple(jnp.split(encode(counts, statistics, twice), 2))
 
 
 def log_likelihood(

@@ -17,15 +17,11 @@ from gpo_vae_jax.types import Array
 
 def counterfactual_kl(given: Given) -> Float[Array, ""]:
     """Return beta times the divergence of q2 from q_cf, summed over cells (docs/method.md 5.4)."""
-    batch, guided, guide = given.batch, given.guided, given.model.guide
-    if guided.second is None or guided.counterfactual is None:
+    batch, guided = given.batch, given.guided
+    if guided.second is None:
         return jnp.zeros(())
-    effects = guide.effects(guided.second, batch, batch.rows)
-    (q2,) = guide.basal_posteriors(
-        guided.counterfactual, effects, guided.second.quality, 1 - batch.qc_fail
-    )
     exact = given.settings.counterfactual_kl == "exact"
-    per_cell = dist.gaussian_divergence(q2, guided.flipped, exact).sum(-1).mean(0)  # [B]
+    per_cell = dist.gaussian_divergence(guided.second, guided.flipped, exact).sum(-1).mean(0)  # [B]
     has_counterfactual = jnp.any(batch.counterfactual != 0, axis=-1)
     total = jnp.sum(jnp.where(has_counterfactual, per_cell, 0) * batch.weight)
     return given.settings.beta * total
@@ -43,6 +39,7 @@ def grn_alignment(given: Given) -> Float[Array, ""]:
         hop=given.settings.hop,
         fc_criteria=given.settings.fc_criteria,
         n_perturbed=spec.sizes.n_perturbed,
+        start=given.guided.values if spec.model.effect == "latent" else None,
     )
     per_cell = jnp.sum(gap * measured[None], -1) / jnp.maximum(jnp.sum(measured), 1)
     return given.settings.gloss_coeff * mean_over_cells(per_cell[None], given.batch)

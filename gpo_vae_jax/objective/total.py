@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from gpo_vae_jax.model import bind
 from gpo_vae_jax.objective.bound import evidence_bound, prior_gaps
-from gpo_vae_jax.objective.passes import Given, guide_passes, mean_over_cells
+from gpo_vae_jax.objective.passes import Given, guide_passes
 from gpo_vae_jax.objective.terms import TERMS
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Batch, Context, Metrics, Noise, Params
@@ -31,5 +31,5 @@ def loss(
     found = {name: term(given) for name, term in TERMS.items()}
     terms = {name: value for name, value in found.items() if value is not None}
     total = -bound + sum(terms.values())
-    flipped = {name: -mean_over_cells(gap, batch) for name, gap in gaps._asdict().items()}
+    flipped = {name: -mean for name, mean in gaps.means(batch).items()}
     return total, {"loss": total, "reconstruction": -reconstruction, **flipped, **terms}
