@@ -87,7 +87,7 @@ def measure(shape: Shape, rounds: int) -> dict[str, Any]:
     }
 
 
-def accurate_spec(shape: Shape) -> Spec:
+def accurate_spec(shape: Shape, precision: str = "float32") -> Spec:
     """Return the accurate model of a shape, with the published batch and particles."""
     config, published = presets.accurate(), shapes.published(shape)
     config = dataclasses.replace(
@@ -103,6 +103,7 @@ def accurate_spec(shape: Shape) -> Spec:
             batch_size=published.train.batch_size,
             n_particles=published.train.n_particles,
             max_epochs=20,
+            precision=precision,
         ),
     )
     genes = tuple(range(shape.treatments))  # the network genes are the first

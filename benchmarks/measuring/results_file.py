@@ -28,16 +28,23 @@ def read(folder: Path | None, name: str) -> list[dict[str, Any]]:
 
 
 def add(
-    folder: Path | None, name: str, entry: dict[str, Any], key: Sequence[str] = ()
+    folder: Path | None,
+    name: str,
+    entry: dict[str, Any],
+    key: Sequence[str] = (),
+    *,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Print an entry with the machine it was measured on, and write it in the place of its key.
 
     Args:
       folder: None prints and writes nothing.
       key: the fields that identify the measurement; with none the file holds one entry.
+      quiet: whether it is only written.
     """
     entry = {**entry, "machine": machine.describe()}
-    print(json.dumps({name: entry}, indent=1), flush=True)
+    if not quiet:
+        print(json.dumps({name: entry}, indent=1), flush=True)
     if folder is not None:
         kept = [e for e in read(folder, name) if any(e.get(k) != entry[k] for k in key)]
         folder.mkdir(parents=True, exist_ok=True)

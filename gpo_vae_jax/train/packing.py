@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.train.layout import Layout
+from gpo_vae_jax.train.optimizer import EDGES
 from gpo_vae_jax.train.step import StepState
 from gpo_vae_jax.types import Params
 
@@ -28,29 +29,33 @@ class Packing:
 
     tree: Any  # the structure of the parameters
     shapes: tuple[tuple[int, ...], ...]  # of every leaf
+    small: tuple[bool, ...]  # which leaves are packed
 
     @classmethod
     def of(cls, params: Params, layout: Layout | None) -> Packing | None:
         """Return how to pack parameters; None where it would gain nothing.
 
-        That is on a CPU, and on several devices, where a vector may be divided over them.
+        That is on a CPU, and on several devices, where a vector may be divided over them. Edges are
+        not packed: their learning rate may be another.
         """
         if on_cpu() or layout is not None:
             return None
-        leaves, tree = jax.tree.flatten(params)
-        return cls(tree, tuple(leaf.shape for leaf in leaves))
+        leaves, tree = jax.tree_util.tree_flatten_with_path(params)
+        small = tuple(leaf.size <= _MOST and path[-1].key not in EDGES for path, leaf in leaves)
+        return cls(tree, tuple(leaf.shape for _, leaf in leaves), small)
 
     def pack(self, params: Params) -> dict[str, Any]:
         """Return small leaves as one vector, and the others by their names."""
-        small = [leaf.reshape(-1) for leaf in jax.tree.leaves(params) if leaf.size <= _MOST]
-        large = jax.tree.map(lambda leaf: leaf if leaf.size > _MOST else None, params)
-        return {_LARGE: large, _SMALL: jnp.concatenate(small)}
+        leaves = list(zip(jax.tree.leaves(params), self.small, strict=True))
+        large = jax.tree.unflatten(self.tree, [None if small else leaf for leaf, small in leaves])
+        vectors = [leaf.reshape(-1) for leaf, small in leaves if small]
+        return {_LARGE: large, _SMALL: jnp.concatenate(vectors)}
 
     def unpack(self, packed: Params) -> Params:
         """Return what `pack` was given."""
         large, start, leaves = iter(jax.tree.leaves(packed[_LARGE])), 0, []
-        for shape in self.shapes:
-            if math.prod(shape) > _MOST:
+        for shape, small in zip(self.shapes, self.small, strict=True):
+            if not small:
                 leaves.append(next(large))
                 continue
             end = start + math.prod(shape)

@@ -27,17 +27,27 @@ _Result = TypeVar("_Result")
 
 
 def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | None:
+    """Return a number of rows that batches of a split seldom exceed (see `rows_of`)."""
+    cells = np.asarray(split.context.treatment_cells)
+    return rows_of(cells[:n_perturbed], len(cells), len(split.cells.weight), batch_size)
+
+
+def rows_of(cells: np.ndarray, n_treatments: int, n_cells: int, batch_size: int) -> int | None:
     """Return a number of rows that batches seldom exceed; None where it would save little.
 
     It is computed on the host, because it decides what is compiled. On a GPU it may be all rows and
     a few more: products whose sides are no multiples of 16 are slower there, or copied first.
+
+    Args:
+      cells: [R] cells of each perturbation.
+      n_treatments: T.
+      n_cells: N.
+      batch_size: B.
     """
-    n_cells = len(split.cells.weight)
-    cells = np.asarray(split.context.treatment_cells)[:n_perturbed]
     mean, deviation = rows_met(cells, n_cells, min(batch_size, n_cells))
     if not on_cpu():
         rows = _up_to(_ALIGNED, min(mean + _MARGIN_OF_ALL * deviation, len(cells)))
-        return min(rows, len(split.context.treatment_cells))
+        return min(rows, n_treatments)
     rows = _up_to(_STEP, mean + _MARGIN * deviation)
     return rows if rows <= _WORTH_IT * len(cells) else None
 
