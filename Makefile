@@ -13,12 +13,13 @@ VENV11 := .venv-cuda11
 VENV_DOCS := .venv-docs
 VENV_FIELD := .venv-cell-eval
 VENV_GPU := .venv-$(CUDA)-gpu
+VENV_COMPILER := .venv-gpu-compiler
 BIN ?= $(VENV)/bin
 PINS = $(if $(filter cuda11,$(CUDA)),constraints/cuda11.txt,constraints/current.txt)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test test-fast slow-tests test-cuda11 test-cell-eval endurance lint format docs bench bench-gpu gpu gpu-check clean
+.PHONY: help venv demo test test-fast slow-tests test-cuda11 test-cell-eval endurance lint format docs bench bench-gpu gpu gpu-check gpu-compile test-gpu-form clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -70,6 +71,7 @@ bench: venv  ## measure everything on the processor: benchmarks/README.md (an ho
 	$(BIN)/python -m benchmarks.render
 
 bench-gpu:  ## measure the same on a GPU, PyTorch beside it if BIN or TORCH_PYTHON has it
+	$(BIN)/python -m benchmarks.gpu_there
 	$(foreach precision,float32 tf32 bf16,\
 	  $(BIN)/python -m benchmarks.step --device=cuda --precision=$(precision) $(TORCH) $(ARGS) &&) true
 	$(foreach name,$(MEASURED_ON_GPU),$(BIN)/python -m benchmarks.$(name) --device=cuda $(ARGS) &&) true
@@ -79,11 +81,18 @@ gpu: $(VENV_GPU)/.installed  ## install for a GPU (CUDA=cuda11, cuda12, cuda13),
 	$(MAKE) gpu-check BIN=$(VENV_GPU)/bin
 
 gpu-check:  ## run the tests and the demo on the GPU with what BIN has installed
-	JAX_PLATFORMS=cuda,cpu $(BIN)/python -c "import jax; print(jax.__version__, jax.devices())"
+	$(BIN)/python -m benchmarks.gpu_there
 	JAX_PLATFORMS=cuda,cpu XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m pytest $(ARGS)
 	rm -rf runs/demo-gpu
-	JAX_PLATFORMS=cuda,cpu $(BIN)/python -m gpo_vae_jax train --preset demo --workdir=runs/demo-gpu
+	JAX_PLATFORMS=cuda,cpu $(BIN)/python -m gpo_vae_jax train --preset demo --train.deterministic \
+	  --workdir=runs/demo-gpu
 	JAX_PLATFORMS=cuda,cpu $(BIN)/python -m gpo_vae_jax evaluate --workdir=runs/demo-gpu
+
+gpu-compile: $(VENV_COMPILER)/.installed  ## compile for GPUs that need not be there, and check what came out
+	$(VENV_COMPILER)/bin/python -m benchmarks.gpu_compile $(ARGS)
+
+test-gpu-form: venv  ## run the tests on a CPU in the form that programs take on a GPU
+	GPO_VAE_JAX_FORM=gpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 clean:  ## remove environments and caches; runs/ stays
 	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis build dist
@@ -116,6 +125,10 @@ $(VENV_FIELD)/.installed: pyproject.toml constraints/current.txt
 
 $(VENV_DOCS)/.installed: pyproject.toml constraints/current.txt
 	$(call install,$(VENV_DOCS),docs,constraints/current.txt)
+
+# The compiler alone: no driver, no card, none of CUDA's libraries.
+$(VENV_COMPILER)/.installed: pyproject.toml constraints/current.txt
+	$(call install,$(VENV_COMPILER),gpu-compiler,constraints/current.txt)
 
 $(VENV_GPU)/.installed: pyproject.toml constraints/current.txt constraints/cuda11.txt
 	$(call install,$(VENV_GPU),dev$(comma)$(CUDA),$(PINS))

@@ -205,6 +205,7 @@ class TrainConfig:
     n_particles: int = 5  # Monte Carlo samples per cell
     network_samples: int = 0  # samples of the network per step; 0: one for each particle
     precision: Literal["float32", "tf32", "bf16"] = "float32"  # of matrix products on a GPU
+    deterministic: bool = False  # the same bits every time on a GPU, too; slower
 
     # Length
     max_epochs: int = 2000  # largest number of epochs; 0: chosen from the data

@@ -35,6 +35,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", False)  # tests provoke losses that are not finite
 jax.config.update("jax_default_matmul_precision", "float32")  # no TF32 beside recorded numbers
 
+# The form that programs take on a GPU, computed on a CPU: make test-gpu-form.
+FORM = os.environ.get("GPO_VAE_JAX_FORM", "")
+if FORM:
+    jax.default_backend = lambda: FORM
+
 HAS_KEY_REUSE = hasattr(jax.config, "jax_debug_key_reuse")
 
 hypothesis.settings.register_profile("local", deadline=None, database=None)

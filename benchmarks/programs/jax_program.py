@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import Any
 
@@ -24,9 +25,27 @@ def use_device(name: str) -> None:
     """Run on the processor or on the GPU; call it before anything is computed.
 
     On a GPU, memory is then allocated as needed: programs share it, and its peak means something.
+
+    Raises:
+      SystemExit: a GPU is asked for, and jax finds none.
     """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     jax.config.update("jax_platforms", options.PLATFORMS[name])
+    if name != "cpu":
+        require_gpu()
+
+
+def require_gpu() -> None:
+    """Exit with what is missing where jax would fall back to the processor."""
+    try:
+        found = jax.default_backend()
+    except RuntimeError as error:
+        sys.exit(f"no GPU: {str(error).splitlines()[0]}")
+    if found != "gpu":
+        sys.exit(
+            f"no GPU: jax {jax.__version__} would compute on the {found}. Is the driver there "
+            "(nvidia-smi), and the extra for its CUDA (make gpu CUDA=cuda12)?"
+        )
 
 
 def split_of(shape: Shape, n_cells: int, seed: int = 0) -> Split:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.layout import Layout
 
@@ -67,6 +68,17 @@ def _compiled(
     function: Any, kinds, tree, spec: Spec, n_rows: int | None, static: tuple[tuple[str, Any], ...]
 ) -> Program:
     arguments = jax.tree.unflatten(tree, kinds)
-    program = function.lower(*arguments, spec=spec, n_rows=n_rows, **dict(static)).compile()
+    lowered = function.lower(*arguments, spec=spec, n_rows=n_rows, **dict(static))
+    program = lowered.compile(compiler_options=compiler_options(spec))
     give_memory_back()
     return program
+
+
+def compiler_options(spec: Spec) -> dict[str, bool] | None:
+    """Return what the compiler is told: on a GPU, whether sums keep to an order.
+
+    Gradients of gathers are otherwise added up in the order in which threads come by.
+    """
+    if on_cpu() or not spec.train.deterministic:
+        return None
+    return {"xla_gpu_deterministic_ops": True}

@@ -38,7 +38,9 @@ def products(text):
 @pytest.mark.parametrize(
     ("precision", "name"), [("float32", "HIGHEST"), ("tf32", "HIGH"), ("bf16", "DEFAULT")]
 )
-def test_the_setting_reaches_every_product(dataset, config, precision, name):
+def test_the_setting_reaches_every_product(dataset, config, precision, name, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    jax.clear_caches()
     lines = products(epoch_text(dataset, config, precision))
     assert len(lines) > 50
     for line in lines:  # sums, written as products with a vector, stay exact
@@ -48,12 +50,15 @@ def test_the_setting_reaches_every_product(dataset, config, precision, name):
 
 
 @with_algorithms
-def test_bf16_on_a_gpu_is_bf16_and_not_tf32(dataset, config, monkeypatch):
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_on_a_gpu_it_is_what_it_is_called(dataset, config, precision, monkeypatch):
+    """jax's own "tensorfloat32" is three products of halves there, and its "bfloat16" is TF32."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    lines = products(epoch_text(dataset, config, "bf16", platform="cuda"))
+    lines = products(epoch_text(dataset, config, precision, platform="cuda"))
     assert len(lines) > 30
     for line in lines:
-        assert "lhs_precision_type = bf16" in line and "accumulation_type = f32" in line, line
+        assert f"lhs_precision_type = {precision}" in line, line
+        assert "accumulation_type = f32" in line and "num_primitive_operations = 1" in line, line
 
 
 @pytest.mark.parametrize("version", [(0, 4, 25), (0, 4, 35)])
