@@ -1,4 +1,4 @@
-"""Print the GPUs that jax finds, or exit with 1 and say what is missing; measures nothing.
+r"""Print the GPUs that jax finds, or exit with 1 and say what is missing; measures nothing.
 
 python -m benchmarks.gpu_there
 """

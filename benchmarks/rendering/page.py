@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.rendering import (
     accuracy_tables,
     batch_tables,
+    gpu_tables,
     held_out_tables,
     plots,
     single_results,
@@ -19,7 +20,7 @@ from benchmarks.rendering import (
 Found = Mapping[str, Sequence[dict[str, Any]]]
 FILES = ("step", "sizes", "profile", "precision", "epoch", "startup", "evaluate", "seeds",
          "prepare", "effects", "network_stats", "accuracy", "held_out", "batches",
-         "models", "streaming")  # fmt: skip
+         "models", "streaming", "gpu_compile")  # fmt: skip
 MISSING = "Not measured yet: `python -m benchmarks.{command}`."
 
 INTRO = """\
@@ -127,6 +128,18 @@ limit by far, and memory is what these numbers can show; on a GPU, compare the l
 512 cells over the time of a step."""
 
 
+COMPILED = """\
+What the compiler makes of the programs for cards that need not be there: `make gpu-compile`
+compiles them and fails where one has 5 % more kernels or bytes than listed here, a host transfer,
+float64, or a product in another precision than asked for. Numbers are for one step, or one run of
+an epoch, an evaluation (8 particles, 64 cells) or a prediction (8 particles, 32 conditions). The
+roofline is a prediction, not a time: each product, and each other kernel over 3 us, takes its bytes
+over the bandwidth or its operations over the rate, whichever is longer; each short kernel 0.5 us,
+as in a graph. Bytes are what a kernel reads and writes, of gathered rows only those. Products are
+tiled without autotuning, which a card would do. A decision is a loop or a branch whose course the
+host must be told."""
+
+
 def draw(found: Found, folder: Path) -> dict[str, str]:
     """Draw the plots; return the link of each by name."""
     drawn = {}
@@ -156,6 +169,8 @@ def text(found: Found, links: Mapping[str, str]) -> str:
         ("A training step", STEP, "step", tables.steps(found["step"], "cpu"), "step"),
         ("A training step on a GPU", "", "step --device cuda",
          tables.steps(found["step"], "cuda"), "step_gpu"),
+        ("Programs compiled for a GPU", COMPILED, "gpu_compile --write",
+         gpu_tables.compiled(found["gpu_compile"]), ""),
         ("What the floor counts", COUNTS, "floor", tables.counts(found["step"]), ""),
         ("Cost against size", SIZES, "sizes", tables.sizes(found["sizes"]), "sizes"),
         ("Where a step's time goes", PROFILE, "profile", tables.profile(found["profile"]),
@@ -192,7 +207,8 @@ def machines(found: Found) -> str | None:
     for name in FILES:
         for e in found[name]:
             machine = e["machine"]
-            which = [e.get(key) for key in ("shape", "device", "precision") if key in e]
+            keys = ("card",) if name == "gpu_compile" else ("shape", "device", "precision")
+            which = [e.get(key) for key in keys if key in e]
             versions = {k: v for k, v in machine["versions"].items() if v}
             versions |= e.get("torch", {}).get("versions") or {}
             device = e.get("device_kind") or e.get("jax", {}).get("device_kind", "cpu")

@@ -69,7 +69,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 def test_nothing_measured_at_all(tmp_path):
     text, drawn = page(tmp_path)
-    assert text.count("Not measured yet") == 17 and not drawn.exists()
+    assert text.count("Not measured yet") == 18 and not drawn.exists()
 
 
 def test_an_entry_replaces_the_one_of_its_key_and_no_other(tmp_path, capsys):

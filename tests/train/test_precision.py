@@ -52,7 +52,7 @@ def test_the_setting_reaches_every_product(dataset, config, precision, name, mon
 @with_algorithms
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_on_a_gpu_it_is_what_it_is_called(dataset, config, precision, monkeypatch):
-    """jax's own "tensorfloat32" is three products of halves there, and its "bfloat16" is TF32."""
+    """There jax's own "tensorfloat32" is three products of halves, and its "bfloat16" is TF32."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     lines = products(epoch_text(dataset, config, precision, platform="cuda"))
     assert len(lines) > 30
