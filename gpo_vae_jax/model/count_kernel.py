@@ -19,7 +19,7 @@ from gpo_vae_jax.model.count_search import search_of, searched, steps_of
 from gpo_vae_jax.model.row_noise import normal_quantile, uniform_of_words
 from gpo_vae_jax.types import Array
 
-_SINCE = (0, 8, 0)  # the first JAX that is known to compile the kernel
+_SINCE = (0, 8, 0)  # the oldest JAX with which the kernel was interpreted and lowered
 _CAPABILITY = 8.0  # of NVIDIA's devices, the lowest for which Triton compiles
 _ROWS, _GENES = 8, 32  # of a block, which one warp draws; both powers of two
 _SMALL = 30.0  # Poisson counts of a smaller rate are searched
