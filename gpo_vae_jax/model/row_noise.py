@@ -54,10 +54,17 @@ def uniform_rows(words: Array, columns: Array, number: Array) -> Array:
       columns: [n_columns] uint32, the numbers of the columns.
       number: uint32 scalar; another number makes other draws of the same columns.
     """
+    return uniform_of_words(words[..., :1], words[..., 1:2], columns, number)
+
+
+def uniform_of_words(first: Array, second: Array, columns: Array, number: Array) -> Array:
+    """Return `uniform_rows`, given the two words [..., 1] of each row apart.
+
+    Numbers of the same row below 1,024 and columns below 1,500,000 never share a counter.
+    """
     counter = columns * jnp.uint32(0x9E3779B9) + number * jnp.uint32(0x85EBCA6B)
-    counter = counter.reshape((1,) * (words.ndim - 1) + counter.shape)
-    bits = _scatter(_scatter(counter + words[..., :1]) ^ words[..., 1:2])
-    return _between_0_and_1(bits)
+    counter = counter.reshape((1,) * (first.ndim - counter.ndim) + counter.shape)
+    return _between_0_and_1(_scatter(_scatter(counter + first) ^ second))
 
 
 def _of_columns(keys: Array, n_columns: int) -> Array:

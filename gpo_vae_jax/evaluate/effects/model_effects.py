@@ -25,6 +25,7 @@ from gpo_vae_jax.evaluate.effects.observed_effects import (
 )
 from gpo_vae_jax.evaluate.effects.shrinkage import shrunk
 from gpo_vae_jax.evaluate.results import Effects
+from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.precision import exact_products
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.predict.conditions import Conditions, cut, with_control
@@ -191,6 +192,7 @@ def model_effects(
                     params, with_control(part), start, stop,
                     jnp.float32(draw.library_size), draw.seed, genes,
                     step=step, failed=draw.failed, spec=spec,
+                    n_chunks=None if on_cpu() else -(-(stop - start) // step),
                 )  # fmt: skip
                 both = np.asarray(sums)[:, :, :new]
                 total[:, at] += both[0]
@@ -205,7 +207,7 @@ def model_effects(
     )
 
 
-@partial(jax.jit, static_argnames=("step", "failed", "spec"))
+@partial(jax.jit, static_argnames=("step", "failed", "spec", "n_chunks"))
 @exact_products
 def _block_sums(
     params: Params,
@@ -219,11 +221,13 @@ def _block_sums(
     step: int,
     failed: bool,
     spec: Spec,
+    n_chunks: int | None = None,
 ) -> Array:
     """Sum (x - control) and its square over particles start..stop, [2, transforms, C, G].
 
     Particles are drawn `step` at a time and added one by one, so `step` changes no number. The
-    control is the last condition.
+    control is the last condition. With `n_chunks` the program knows beforehand how often it draws:
+    a GPU then need not tell the host, and the last block has a program of its own.
     """
     n_conditions = len(conditions.number)
     library = jnp.full((step, n_conditions), library_size)
@@ -245,7 +249,9 @@ def _block_sums(
         return first + step, jax.lax.fori_loop(0, step, add, sums)
 
     zeros = jnp.zeros((2, len(TRANSFORMS), n_conditions - 1, len(genes)))
-    return jax.lax.while_loop(lambda state: state[0] < stop, chunk, (start, zeros))[1]
+    if n_chunks is None:
+        return jax.lax.while_loop(lambda state: state[0] < stop, chunk, (start, zeros))[1]
+    return jax.lax.fori_loop(0, n_chunks, lambda _, state: chunk(state), (start, zeros))[1]
 
 
 def _perturbseq(counts: Array) -> Array:

@@ -1,6 +1,7 @@
 """Average treatment effects: of data against plain loops, of the model against its own cells."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import numpy as np
@@ -151,6 +152,18 @@ def assert_same(table, metrics, expected, expected_metrics):
 def test_memory_changes_no_number(trained, found):
     table, metrics = run(trained, make(), memory_gib=1e-9)
     assert_same(table, metrics, *found)
+
+
+@pytest.mark.parametrize("n_particles", [40, 70])  # 70: the last block is shorter
+def test_known_numbers_of_chunks_change_no_number(trained, n_particles, monkeypatch):
+    conditions = data_effects.conditions_of_labels(make(), ("7", "A", "B"))
+    draw = Draw(SETTINGS.seed, n_particles=n_particles, library_size=200.0)
+    compute = partial(model_effects.model_effects, spec=trained.spec, progress=False)
+    expected = compute(trained.params, conditions, draw)
+    monkeypatch.setattr(model_effects, "on_cpu", lambda: False)
+    for found, want in zip(compute(trained.params, conditions, draw), expected, strict=True):
+        for transform in data_effects.TRANSFORMS:
+            np.testing.assert_allclose(found[transform], want[transform], rtol=1e-5, atol=1e-5)
 
 
 def test_held_out_uses_test_cells_only(trained, found):
