@@ -3,8 +3,8 @@ r"""Compile the programs for GPUs that need not be there, and check what the com
     python -m benchmarks.gpu_compile --quick     (four programs for an H100)
     python -m benchmarks.gpu_compile     (all, for an H100 and an RTX 4090; a quarter of an hour)
 
-It fails on a host transfer, float64, a product in another precision than asked for, and on more
-kernels or bytes than benchmarks/results/gpu_compile.json lists, by 5 %. With --write the list is
+It fails on a host transfer, a loop or branch in which the host decides, float64, a product in
+another precision than asked for, and on more kernels or bytes than benchmarks/results/gpu_compile.json lists, by 5 %. With --write the list is
 replaced. Autotuned times, wrong numbers and races are not visible this way. `make gpu-compile`
 installs the compiler first: jax-cuda12-plugin, jax-cuda12-pjrt and nvidia-cuda-nvcc-cu12.
 """
@@ -20,7 +20,8 @@ import jax
 
 from benchmarks.gpu.absent import Compiler, UnavailableError
 from benchmarks.gpu.cards import CARDS
-from benchmarks.gpu.checks import problems, products
+from benchmarks.gpu.checks import decisions, problems, products
+from benchmarks.gpu.kernels import kernels_of
 from benchmarks.gpu.programs import Wanted
 from benchmarks.gpu.summary import summary_of, worse
 from benchmarks.measuring import options, results_file
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = summary_of(compiled, wanted, CARDS[card])
         found["tensor_core_kernels"] = products(compiled)
         errors = problems(compiled, precision)
+        errors += decisions(kernels_of(compiled.program)[1], wanted.program)
         before = results_file.find(listed, **entry)
         if before and not args.write:
             errors += worse(found, before)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.gpu.absent import Compiled
+from benchmarks.gpu.kernels import Loop
 from benchmarks.gpu.scheduled import Instruction
 
 _ON_THE_HOST = frozenset({"infeed", "outfeed", "send", "recv", "send-done", "recv-done"})
@@ -20,6 +21,19 @@ def problems(compiled: Compiled, precision: str) -> list[str]:
     for instruction in compiled.program.instructions():
         found += _of_instruction(instruction, precision)
     return found + list(_of_assembly(compiled.assembly, precision))
+
+
+def decisions(loops: Sequence[Loop], program: str) -> list[str]:
+    """Name the loops and branches whose course the host must be told, where there must be none.
+
+    A training may decide once, before its loop, how many rows of the network its batches use.
+    """
+    training = program in ("step", "epoch")
+    return [
+        f"{loop.name}: a {loop.opcode} waits for the host ({loop.origin})"
+        for loop in loops
+        if not (training and loop.opcode == "conditional" and "while" not in loop.origin)
+    ]
 
 
 def products(compiled: Compiled) -> int:

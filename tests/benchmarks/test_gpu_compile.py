@@ -8,7 +8,7 @@ from benchmarks import gpu_compile
 from benchmarks.gpu import checks, summary
 from benchmarks.gpu.absent import Compiled, Compiler, UnavailableError
 from benchmarks.gpu.cards import CARDS
-from benchmarks.gpu.kernels import kernels_of
+from benchmarks.gpu.kernels import Loop, kernels_of
 from benchmarks.gpu.programs import Wanted
 from benchmarks.gpu.scheduled import scheduled
 
@@ -73,6 +73,16 @@ def test_kernels_are_counted_with_their_bytes_and_rounds():
 def test_loops_that_depend_on_data_are_named():
     _, loops = kernels_of(scheduled(TEXT.replace('{"known_trip_count":{"n":"7"}}', "{}")))
     assert [(loop.name, loop.opcode) for loop in loops] == [("loop", "while")]
+    for name in ("step", "prediction"):
+        assert len(checks.decisions(loops, name)) == 1
+
+
+def test_a_training_may_decide_before_its_loop_and_nothing_else_may():
+    before, inside = (
+        Loop("cond.1", f"jit(f)/{at}", "conditional") for at in ("cond", "while/cond")
+    )
+    assert not checks.decisions([before], "step")
+    assert checks.decisions([inside], "step") and checks.decisions([before], "evaluation")
 
 
 @pytest.mark.parametrize(
