@@ -22,11 +22,13 @@ def compiled(
     spec: Spec,
     n_rows: int | None,
     layout: Layout | None = None,
+    donate: tuple[int, ...] = (),
     **static: Any,
 ) -> Program:
     """Compile a jitted epoch for arguments like these; once for each kind, as jit does.
 
-    Unlike a plain call it returns the compiler's memory to the system (`give_memory_back`).
+    Unlike a plain call it returns the compiler's memory to the system (`give_memory_back`), and may
+    put results where arguments were.
 
     Args:
       function: `run_epoch`, or another jitted function with the static arguments `spec` and
@@ -35,6 +37,8 @@ def compiled(
       spec: passed on.
       n_rows: passed on.
       layout: passed on where there is one; the arguments are then on its devices.
+      donate: positions of arguments whose memory the program takes for its results. Nobody may read
+        them after the call.
       static: further static arguments, passed on.
 
     Returns:
@@ -43,7 +47,7 @@ def compiled(
     leaves, tree = jax.tree.flatten(arguments)
     kinds = tuple(_kind(leaf, placed=layout is not None) for leaf in leaves)
     more = static if layout is None else {**static, "layout": layout}
-    return _compiled(function, kinds, tree, spec, n_rows, tuple(sorted(more.items())))
+    return _compiled(function, kinds, tree, spec, n_rows, tuple(sorted(more.items())), donate)
 
 
 def give_memory_back() -> bool:
@@ -64,9 +68,19 @@ def _kind(leaf: Any, *, placed: bool) -> jax.ShapeDtypeStruct:
 
 @lru_cache(maxsize=8)
 def _compiled(
-    function: Any, kinds, tree, spec: Spec, n_rows: int | None, static: tuple[tuple[str, Any], ...]
+    function: Any,
+    kinds,
+    tree,
+    spec: Spec,
+    n_rows: int | None,
+    static: tuple[tuple[str, Any], ...],
+    donate: tuple[int, ...],
 ) -> Program:
     arguments = jax.tree.unflatten(tree, kinds)
-    program = function.lower(*arguments, spec=spec, n_rows=n_rows, **dict(static)).compile()
+    more = {"spec": spec, "n_rows": n_rows, **dict(static)}
+    if donate:
+        plain = function.__wrapped__
+        function = jax.jit(plain, static_argnames=tuple(more), donate_argnums=donate)
+    program = function.lower(*arguments, **more).compile()
     give_memory_back()
     return program

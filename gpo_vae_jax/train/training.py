@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 
@@ -142,7 +143,7 @@ def initial_states(dataset: Dataset, config: Config, seeds: Sequence[int]) -> li
 
 
 def starting_states(dataset: Dataset, configs: Sequence[Config]) -> list[TrainState]:
-    """Return the state from which each member starts (raises ConfigError)."""
+    """Return the state from which each member starts, in host memory (raises ConfigError)."""
     effects = functools.cache(partial(starting_effects, dataset))  # the same for all
     states = []
     for config in configs:
@@ -154,7 +155,7 @@ def starting_states(dataset: Dataset, configs: Sequence[Config]) -> list[TrainSt
         )
         if config.model.effect_init != "random":
             state = starting_at(state, effects())
-        states.append(state)
+        states.append(jax.device_get(state))
     return states
 
 
