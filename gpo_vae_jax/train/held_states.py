@@ -97,9 +97,12 @@ class HeldStates:
         return fetch
 
     def _run(self, active: np.ndarray) -> tuple[TrainState, EpochReport]:
-        state, self._state = self._state, None  # should the epoch fail, there is none
-        self._state, report = self._program(state, self._lanes, active)
-        return self._state, report
+        if self._state is None:
+            raise StateGoneError("an epoch failed, and no state is left to go on from")
+        state, self._state = self._state, None  # should this epoch fail, there is none
+        state, report = self._program(state, self._lanes, active)
+        self._state = state
+        return state, report
 
 
 def of_lane(tree: Any, lane: int, several: bool) -> Any:

@@ -85,8 +85,8 @@ def run_streamed_epoch(
     work += [(cells.validation, request) for request in validating]
     key = _validation_key(state.seed, state.epoch)
     current, found = state.current, []
-    # after the first steps, which take it
-    state, given = (state._replace(current=()), (0, 1)) if donate else (state, ())
+    rest: Any = state._replace(current=()) if donate else state  # the steps take what is current
+    given = (0, 1) if donate else ()
     with closing(_arriving(cells, work)) as arriving:
         for i, ((split, request), batches) in enumerate(zip(work, arriving, strict=True)):
             jax.block_until_ready(found[-1:])  # or batches would pile up before the device
@@ -102,7 +102,7 @@ def run_streamed_epoch(
                 arguments = (current.params, split.context, batches, key, first, values or {})
                 program = compiled(losses_of_batches, arguments, spec=spec, n_rows=n_rows)
                 found.append(program(*arguments))
-    results = (state, current, found[: len(training)], found[len(training) :], cells.tables)
+    results = (rest, current, found[: len(training)], found[len(training) :], cells.tables)
     return compiled(_finish, results, spec=spec, n_rows=n_rows, donate=given)(*results)
 
 
