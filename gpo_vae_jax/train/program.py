@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from gpo_vae_jax.spec import Spec
+from gpo_vae_jax.train.device_room import check_room
 from gpo_vae_jax.train.layout import Layout
 
 Program = Callable[..., Any]
@@ -43,6 +44,9 @@ def compiled(
 
     Returns:
       The compiled program; call it with the positional arguments alone.
+
+    Raises:
+      ConfigError: the device counts its memory, and has too little left for the program.
     """
     leaves, tree = jax.tree.flatten(arguments)
     kinds = tuple(_kind(leaf, placed=layout is not None) for leaf in leaves)
@@ -82,5 +86,6 @@ def _compiled(
         plain = function.__wrapped__
         function = jax.jit(plain, static_argnames=tuple(more), donate_argnums=donate)
     program = function.lower(*arguments, **more).compile()
+    check_room(program)
     give_memory_back()
     return program
