@@ -15,8 +15,8 @@ from gpo_vae_jax.runs.signals import stop_on_signal
 from gpo_vae_jax.runs.watch import Watch, announce_sizes
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.group import EpochEnd, OnEpoch
+from gpo_vae_jax.train.member_placement import placement
 from gpo_vae_jax.train.members import Vary, members_of
-from gpo_vae_jax.train.placement import placement
 from gpo_vae_jax.train.training import train_members
 
 _NOTHING: Vary = {}

@@ -27,8 +27,8 @@ from gpo_vae_jax.runs.writer import Writer, write_result
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.group import DivergedError, EpochEnd, OnEpoch, is_finished
+from gpo_vae_jax.train.member_placement import placement
 from gpo_vae_jax.train.members import members_of
-from gpo_vae_jax.train.placement import placement
 from gpo_vae_jax.train.state import TrainState
 from gpo_vae_jax.train.training import starting_states, train_members
 from gpo_vae_jax.types import Dataset

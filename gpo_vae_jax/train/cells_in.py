@@ -40,8 +40,16 @@ class DeviceMemory(NamedTuple):
     @property
     def needed(self) -> float:
         """Return all that the training takes of the device."""
-        cells = _REQUESTS * REQUEST_BYTES if self.streamed else self.cells
-        return min(cells, self.cells) + self.members * (self.state + self.step)
+        cells = min(_REQUESTS * REQUEST_BYTES, self.cells) if self.streamed else self.cells
+        return cells + self.members * (self.state + self.steps)
+
+    @property
+    def steps(self) -> float:
+        """Return what the epoch of a member takes, and beside others the state before it, too.
+
+        A member that has stopped is given that state back.
+        """
+        return self.step + (self.state if self.members > 1 else 0)
 
     @property
     def fits(self) -> bool:
@@ -52,7 +60,7 @@ class DeviceMemory(NamedTuple):
     def sentence(self) -> str:
         """Return the estimate and the choice, for a person."""
         n = self.members
-        parts = self.cells, n * self.state, n * self.step, self.available, self.needed
+        parts = self.cells, n * self.state, n * self.steps, self.available, self.needed
         taken, state, step, free, needed = (f"{part / 2**30:,.2f} GiB" for part in parts)
         states = f"the states of {n} members at once" if n > 1 else "the state"
         kept = "they are kept there"

@@ -32,9 +32,9 @@ def free_bytes() -> float:
 def step_bytes(spec: Spec, params_bytes: int, batch_size: int) -> int:
     """Estimate what a member's epoch takes on a GPU besides its arguments.
 
-    Two arrays of all particles, cells and genes, six of cells and genes, ten samples of the
-    network's rows and of every hidden layer, and gradients and parameters once more; compiled for
-    an H100, epochs of the published shapes take less (docs/performance.md).
+    Two arrays of all particles, cells and genes, six of cells and genes, fourteen of all samples of
+    the network, and gradients and parameters once more. Epochs of the published shapes, compiled
+    for an H100, take 8 to 21 % less (docs/performance.md).
 
     Args:
       spec: sizes and settings.
@@ -43,7 +43,7 @@ def step_bytes(spec: Spec, params_bytes: int, batch_size: int) -> int:
     """
     sizes, particles = spec.sizes, spec.train.n_particles
     genes = (2 * particles + 6) * batch_size * sizes.n_genes
-    network = 10 * particles * sizes.n_perturbed * sizes.n_treatments
+    network = 14 * particles * sizes.n_perturbed * sizes.n_treatments
     return 4 * (genes + network) + 2 * params_bytes
 
 

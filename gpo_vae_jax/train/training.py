@@ -26,8 +26,8 @@ from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.fields_read import without
 from gpo_vae_jax.train.group import EpochData, OnEpoch, Program, Running, is_finished, train_group
 from gpo_vae_jax.train.layout import Layout
+from gpo_vae_jax.train.member_placement import layout_of, placement
 from gpo_vae_jax.train.members import Vary, check_members, members_of
-from gpo_vae_jax.train.placement import layout_of, placement
 from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.starting_effects import starting_at, starting_effects
 from gpo_vae_jax.train.state import TrainState, init_state

@@ -7,11 +7,11 @@ import pytest
 
 from gpo_vae_jax.errors import ConfigError
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train import cells_in, device_room, init_state, placement, run_epoch
+from gpo_vae_jax.train import cells_in, device_room, init_state, member_placement, run_epoch
 from gpo_vae_jax.train.cells_in import device_memory
 from gpo_vae_jax.train.device_room import beside_arguments, check_room, free_bytes, step_bytes
+from gpo_vae_jax.train.member_placement import placement
 from gpo_vae_jax.train.members import members_of
-from gpo_vae_jax.train.placement import placement as placed
 from gpo_vae_jax.train.program import compiled
 from gpo_vae_jax.train.training import train
 from tests.train.test_epoch import on_device
@@ -26,7 +26,7 @@ def has_left(monkeypatch, left):
 
 
 def like_a_gpu(monkeypatch):
-    for module in (cells_in, placement):
+    for module in (cells_in, member_placement):
         monkeypatch.setattr(module, "on_cpu", lambda: False)
 
 
@@ -84,7 +84,7 @@ def test_the_estimate_counts_members_and_says_what_does_not_fit(monkeypatch, dat
     one = device_memory(dataset, config())
     assert one.needed == one.cells + one.state + one.step and one.fits
     three = one._replace(members=3)
-    assert three.needed == one.cells + 3 * (one.state + one.step)
+    assert three.needed == one.cells + 3 * (2 * one.state + one.step), "those before an epoch, too"
     assert "for the states of 3 members at once" in three.sentence
     assert "may not fit" not in three.sentence
     short = three._replace(available=three.needed - 1)
@@ -106,17 +106,17 @@ def test_members_that_do_not_fit_at_once_are_trained_one_after_the_other(
     monkeypatch, dataset, config
 ):
     members = members_of(config(), (1, 2, 3))
-    assert not placed(dataset, members).together, "on a CPU"
+    assert not placement(dataset, members).together, "on a CPU"
     like_a_gpu(monkeypatch)
     memory = device_memory(dataset, config())
-    all_of_them = memory.cells + 3 * (memory.state + memory.step)
+    all_of_them = memory._replace(members=3).needed
     has_left(monkeypatch, all_of_them)
-    found = placed(dataset, members)
+    found = placement(dataset, members)
     assert found.together and found.largest.members == 3
     has_left(monkeypatch, all_of_them - 1)
-    found = placed(dataset, members)
+    found = placement(dataset, members)
     assert not found.together and found.largest.members == 1
-    assert placed(dataset, members, together=True).together, "who asks for it is told"
+    assert placement(dataset, members, together=True).together, "who asks for it is told"
 
 
 def test_the_bound_of_a_step_holds_for_wide_layers_of_genes(dataset, config):
