@@ -52,7 +52,7 @@ class Writer:
 
     @property
     def history(self) -> str:
-        """Return what metrics.csv holds."""
+        """Return what metrics.csv is to hold."""
         return "" if self._metrics is None else self._metrics.text
 
     @property
@@ -62,9 +62,9 @@ class Writer:
 
     def __call__(self, end: EpochEnd, *, save: bool) -> None:
         """Write the epoch's row, its milestone if it is one, and its state where `save` is set."""
+        self._unsaved = end  # also where its row cannot be written: there is no earlier state
         if self._metrics is not None:
             self._metrics.append(end.row)
-        self._unsaved = end
         every = self._config.checkpoint_every_steps
         if int(end.row["step"]) // every > self._step // every:
             state = end.state
