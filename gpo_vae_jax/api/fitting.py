@@ -13,9 +13,9 @@ from gpo_vae_jax.model.heads import head_of
 from gpo_vae_jax.model.trained import Trained
 from gpo_vae_jax.runs.signals import stop_on_signal
 from gpo_vae_jax.runs.watch import Watch, announce_sizes
-from gpo_vae_jax.train.cells_in import device_memory
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.group import EpochEnd, OnEpoch
+from gpo_vae_jax.train.member_placement import placement
 from gpo_vae_jax.train.members import Vary, members_of
 from gpo_vae_jax.train.training import train_members
 
@@ -64,11 +64,10 @@ def train(
     head_of(config.model.likelihood_key)  # refused before the data is read
     members = members_of(config, seeds, vary)
     arrays = dataset(prepared, config.data, progress=progress)
-    if progress:
-        sized, chosen = with_sizes(config, arrays)
-        announce_sizes(chosen)
-        print(device_memory(arrays, sized).sentence, file=sys.stderr)
     members = [with_sizes(member, arrays)[0] for member in members]
+    if progress:
+        announce_sizes(with_sizes(config, arrays)[1])
+        print(placement(arrays, members, together).largest.sentence, file=sys.stderr)
     watch = Watch(
         [member.train.max_epochs for member in members], [0] * len(members), shown=progress
     )

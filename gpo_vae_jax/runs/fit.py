@@ -24,10 +24,10 @@ from gpo_vae_jax.runs.signals import stop_on_signal
 from gpo_vae_jax.runs.state_record import settings_fingerprint
 from gpo_vae_jax.runs.watch import Watch, announce
 from gpo_vae_jax.runs.writer import Writer, write_result
-from gpo_vae_jax.train.cells_in import device_memory
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.group import DivergedError, EpochEnd, OnEpoch, is_finished
+from gpo_vae_jax.train.member_placement import placement
 from gpo_vae_jax.train.members import members_of
 from gpo_vae_jax.train.state import TrainState
 from gpo_vae_jax.train.training import starting_states, train_members
@@ -139,7 +139,7 @@ def fit_members(
         raise ConfigError("two members have the same run folder; name one for each")
     for folder in folders:
         folder.check(resume=resume, overwrite=overwrite)
-    memory = device_memory(dataset, configs[0])
+    memory = placement(dataset, configs, together).largest
     description = describe(configs[0], dataset)
     states = starting_states(dataset, configs)
     with contextlib.ExitStack() as stack:

@@ -26,7 +26,7 @@ class MetricsFile:
     def __init__(self, path: Path, first_epoch: int, recorded: str = ""):
         self._path = path
         found = _text(path)
-        self.text = recorded or _whole_rows(found, first_epoch)  # what the file holds
+        self.text = recorded or _whole_rows(found, first_epoch)  # what the file is to hold
         if recorded and not found.startswith(recorded):
             progress.note(
                 f"{path} was damaged, changed or lost: its {first_epoch} rows are written anew "
@@ -44,9 +44,9 @@ class MetricsFile:
             rows.append(self._columns)
         rows.append([row[column] for column in self._columns])
         lines = _lines(rows)
+        self.text += lines  # first: where writing fails, the state of this epoch records the row
         with self._path.open("a", newline="") as file:
             file.write(lines)
-        self.text += lines
 
 
 def read_history(path: Path, recorded: str = "") -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 
@@ -12,6 +13,7 @@ from gpo_vae_jax.runs.metrics_file import MetricsFile
 from gpo_vae_jax.runs.run_folder import RunFolder
 from gpo_vae_jax.runs.sealed_json import write_sealed
 from gpo_vae_jax.train.group import EpochEnd
+from gpo_vae_jax.train.held_states import StateGoneError
 from gpo_vae_jax.train.state import TrainState
 
 
@@ -50,7 +52,7 @@ class Writer:
 
     @property
     def history(self) -> str:
-        """Return what metrics.csv holds."""
+        """Return what metrics.csv is to hold."""
         return "" if self._metrics is None else self._metrics.text
 
     @property
@@ -60,9 +62,9 @@ class Writer:
 
     def __call__(self, end: EpochEnd, *, save: bool) -> None:
         """Write the epoch's row, its milestone if it is one, and its state where `save` is set."""
+        self._unsaved = end  # also where its row cannot be written: there is no earlier state
         if self._metrics is not None:
             self._metrics.append(end.row)
-        self._unsaved = end
         every = self._config.checkpoint_every_steps
         if int(end.row["step"]) // every > self._step // every:
             state = end.state
@@ -73,8 +75,12 @@ class Writer:
             self._save()
 
     def close(self) -> None:
-        """Save the last state if it is not saved yet (raises TrainingError)."""
-        self._save()
+        """Save the last state if it is not saved yet (raises TrainingError).
+
+        An epoch that failed has taken it; then the one that was saved last is what there is.
+        """
+        with contextlib.suppress(StateGoneError):
+            self._save()
         if self._checkpoints is not None:
             self._checkpoints.close()
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gpo_vae_jax.model.blocks import on_cpu
+from gpo_vae_jax.train.compact_cells import rows_of
 from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.present import in_every_lane, rows_used
 from gpo_vae_jax.train.state import SHUFFLE, stream
@@ -104,7 +105,7 @@ def _as_vector(found: Found, names: list[str]) -> tuple[Any, Array]:
 
 def gather(cells: Batch, rows: Array, filled: Array, layout: Layout | None = None) -> Batch:
     """Return a batch of cells; those that only fill it up have no weight."""
-    batch = jax.tree.map(lambda values: jnp.take(values, rows, axis=0, mode="clip"), cells)
+    batch = rows_of(cells, rows)
     batch = batch._replace(weight=batch.weight * filled)
     return batch if layout is None else layout.shared(batch)
 

@@ -17,6 +17,7 @@ from gpo_vae_jax.config import Config, TrainConfig
 from gpo_vae_jax.errors import TrainingError
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.epoch import EpochReport, run_epoch
+from gpo_vae_jax.train.held_states import HeldStates, of_lane
 from gpo_vae_jax.train.layout import MEMBERS, Layout
 from gpo_vae_jax.train.members import varied_values
 from gpo_vae_jax.train.program import compiled
@@ -39,7 +40,11 @@ class EpochEnd:
 
     @functools.cached_property
     def state(self) -> TrainState:
-        """Return the state after the epoch, in host memory; it is copied when it is asked for."""
+        """Return the state after the epoch, in host memory; it is copied when it is asked for.
+
+        Raises:
+          StateGoneError: it is asked for after the next epoch has begun, which takes its memory.
+        """
         return self.fetch()
 
 
@@ -135,9 +140,12 @@ class Program:
         self._values = varied_values(configs)
 
     def put(self, states: Sequence[TrainState]) -> TrainState:
-        """Return the states of members on the device, stacked where there are several."""
+        """Return the states of members on the device, stacked where there are several.
+
+        Each array has memory of its own, as an epoch takes it: they come from host memory.
+        """
         stacked = len(states) > 1
-        state = states[0]
+        state = jax.device_get(states[0])
         if stacked:
             lanes = [*states, *[states[-1]] * self._empty(len(states))]
             state = jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *lanes)
@@ -148,7 +156,10 @@ class Program:
     def __call__(
         self, state: TrainState, members: Sequence[int], active: np.ndarray
     ) -> tuple[TrainState, EpochReport]:
-        """Run an epoch of some members, those of this program by position."""
+        """Run an epoch of some members, those of this program by position.
+
+        It takes the memory of `state`, which nobody may read afterwards.
+        """
         stacked = len(members) > 1
         at: Any = members[0]
         if stacked:
@@ -158,12 +169,13 @@ class Program:
         values = self._put({name: numbers[at] for name, numbers in self._values.items()}, stacked)
         if stacked:
             arguments: tuple[Any, ...] = (state, self._put(active, True), *self._data, values)
-            return compiled(run_epoch_of_members, arguments, **self._static)(*arguments)
+            program = compiled(run_epoch_of_members, arguments, donate=(0,), **self._static)
+            return program(*arguments)
         if isinstance(self._data, Stream):
             static: dict[str, Any] = {name: self._static[name] for name in ("spec", "n_rows")}
-            return run_streamed_epoch(state, self._data, values, **static)
+            return run_streamed_epoch(state, self._data, values, donate=True, **static)
         arguments = (state, *self._data, values)
-        return compiled(run_epoch, arguments, **self._static)(*arguments)
+        return compiled(run_epoch, arguments, donate=(0,), **self._static)(*arguments)
 
     def _empty(self, n_members: int) -> int:
         """Return the number of lanes that only fill the devices up; they are never active."""
@@ -203,29 +215,28 @@ def train_group(
     if not active.any():
         return False
     stacked = len(runs) > 1
-    state = program.put([run.state for run in runs])
+    held = HeldStates(program, lanes, [run.state for run in runs])
     stopped = False
     while active.any() and not stopped:
         start = time.perf_counter()
-        before = state
-        state, report = program(state, lanes, active)
-        counters = (state.epoch, state.step, state.best_loss, state.best_epoch)
-        report, counters = program.fetch((report, counters))
+        report, counters = held.advance(active)
         seconds = time.perf_counter() - start
-        whole = functools.cache(partial(program.fetch, state))  # one copy serves all lanes
-        for lane in np.flatnonzero(active).tolist():
-            run = runs[lane]
-            of_lane = _lane(report, lane, stacked)
-            epoch, step, best_loss, best_epoch = _lane(counters, lane, stacked)
-            bad = first_not_finite(of_lane)
+        reports = {lane: of_lane(report, lane, stacked) for lane in np.flatnonzero(active).tolist()}
+        for lane, found in reports.items():  # before anybody is told of the epoch
+            bad = first_not_finite(found)
             if bad:
-                _keep_states(runs, before, program, stacked)
+                held.go_back()
+                _keep_states(runs, held)
+                epoch = int(of_lane(counters, lane, stacked)[0]) - 1
                 raise DivergedError(
-                    f"seed {run.config.train.seed}, epoch {int(epoch) - 1}, {bad}; try a lower "
+                    f"seed {runs[lane].config.train.seed}, epoch {epoch}, {bad}; try a lower "
                     "train.learning_rate or train.gradient_clip_norm",
                     places[lane],
                 )
-            run.rows.append(_row(int(epoch), int(step), of_lane, seconds))
+        for lane, found in reports.items():
+            run = runs[lane]
+            epoch, step, best_loss, best_epoch = of_lane(counters, lane, stacked)
+            run.rows.append(_row(int(epoch), int(step), found, seconds))
             active[lane] = not has_ended(int(epoch), int(best_epoch), run.config.train)
             end = EpochEnd(
                 member=places[lane],
@@ -234,27 +245,16 @@ def train_group(
                 finished=not active[lane],
                 best_loss=float(best_loss),
                 best_epoch=int(best_epoch),
-                fetch=partial(_fetch_lane, whole, lane, stacked),
+                fetch=held.fetcher(lane),
             )
             stopped |= bool(tell(end))
-    _keep_states(runs, state, program, stacked)
+    _keep_states(runs, held)
     return stopped
 
 
-def _keep_states(
-    runs: Sequence[Running], state: TrainState, program: Program, stacked: bool
-) -> None:
-    host = program.fetch(state)
-    for lane, run in enumerate(runs):
-        run.state = _lane(host, lane, stacked)
-
-
-def _fetch_lane(whole: Callable[[], TrainState], lane: int, stacked: bool) -> TrainState:
-    return _lane(whole(), lane, stacked)
-
-
-def _lane(tree: Any, lane: int, stacked: bool) -> Any:
-    return jax.tree.map(lambda leaf: leaf[lane], tree) if stacked else tree
+def _keep_states(runs: Sequence[Running], held: HeldStates) -> None:
+    for run, state in zip(runs, held.fetch(), strict=True):
+        run.state = state
 
 
 def has_ended(epoch: int, best_epoch: int, config: TrainConfig) -> bool:

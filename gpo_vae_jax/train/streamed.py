@@ -58,6 +58,7 @@ def run_streamed_epoch(
     *,
     spec: Spec,
     n_rows: int | None = None,
+    donate: bool = False,
 ) -> tuple[TrainState, EpochReport]:
     """Train for an epoch, validate, and keep the parameters if they are the best so far.
 
@@ -70,6 +71,7 @@ def run_streamed_epoch(
       values: as in `run_epoch`.
       spec: sizes and settings.
       n_rows: as in `run_epoch`.
+      donate: whether the epoch takes the memory of `state`, which nobody may read afterwards.
 
     Raises:
       DataError: cells on disk cannot be read.
@@ -83,6 +85,8 @@ def run_streamed_epoch(
     work += [(cells.validation, request) for request in validating]
     key = _validation_key(state.seed, state.epoch)
     current, found = state.current, []
+    rest: Any = state._replace(current=()) if donate else state  # the steps take what is current
+    given = (0, 1) if donate else ()
     with closing(_arriving(cells, work)) as arriving:
         for i, ((split, request), batches) in enumerate(zip(work, arriving, strict=True)):
             jax.block_until_ready(found[-1:])  # or batches would pile up before the device
@@ -91,14 +95,15 @@ def run_streamed_epoch(
                 number = state.step + first
                 arguments = (current, split.context, batches, state.seed, number, values or {})
                 static = {"spec": spec, "n_rows": n_rows, "epoch_steps": order[0].shape[0]}
-                current, parts = compiled(take_steps, arguments, **static)(*arguments)
+                program = compiled(take_steps, arguments, donate=given[:1], **static)
+                current, parts = program(*arguments)
                 found.append(parts)
             else:
                 arguments = (current.params, split.context, batches, key, first, values or {})
                 program = compiled(losses_of_batches, arguments, spec=spec, n_rows=n_rows)
                 found.append(program(*arguments))
-    results = (state, current, found[: len(training)], found[len(training) :], cells.tables)
-    return compiled(_finish, results, spec=spec, n_rows=n_rows)(*results)
+    results = (rest, current, found[: len(training)], found[len(training) :], cells.tables)
+    return compiled(_finish, results, spec=spec, n_rows=n_rows, donate=given)(*results)
 
 
 @partial(jax.jit, static_argnames=("spec", "n_rows", "epoch_steps"))

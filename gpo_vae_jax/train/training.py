@@ -11,22 +11,23 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 
 from gpo_vae_jax.config import Config
 from gpo_vae_jax.config_io import differences
 from gpo_vae_jax.errors import ConfigError
-from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.model.trained import Member, Trained
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train.cells_in import device_memory, fields_left_out, source_of
+from gpo_vae_jax.train.cells_in import as_kept, fields_left_out, source_of
 from gpo_vae_jax.train.chosen_sizes import with_sizes
 from gpo_vae_jax.train.description import describe
 from gpo_vae_jax.train.fields_read import without
 from gpo_vae_jax.train.group import EpochData, OnEpoch, Program, Running, is_finished, train_group
 from gpo_vae_jax.train.layout import Layout
-from gpo_vae_jax.train.members import Vary, check_members, members_of, programs_of
+from gpo_vae_jax.train.member_placement import layout_of, placement
+from gpo_vae_jax.train.members import Vary, check_members, members_of
 from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.starting_effects import starting_at, starting_effects
 from gpo_vae_jax.train.state import TrainState, init_state
@@ -86,9 +87,9 @@ def train_members(
       states: where each member starts when a training is continued; by default the initial state
         of its seed. The histories of the result then begin with the continued epochs.
       together: whether members that differ only in seed and numbers (`spec.VARIED`) advance at
-        once, as one vmapped program. By default they do except on a CPU, where that gains nothing
-        and they run one after the other. Either way a member is the run of its settings alone, up
-        to rounding.
+        once, as one vmapped program. By default they do, except on a CPU, where that gains
+        nothing, and where the device has no room for all: there they run one after the other.
+        Either way a member is the run of its settings alone, up to rounding.
       description: what the result records of data and device; by default `describe`.
 
     Returns:
@@ -105,23 +106,15 @@ def train_members(
     if states is None:
         states = starting_states(dataset, configs)
     runs = [Running(config, state) for config, state in zip(configs, states, strict=True)]
-    programs = programs_of(configs, dataset.sizes)
-    placed = [device_memory(dataset, configs[places[0]]).streamed for places in programs]
-    streamed = any(placed)
-    if together and streamed:
-        raise ConfigError(
-            "together=True needs all cells in the memory of the device: each member has batches of "
-            "its own; set together=False, or config.data.cells_in='device'"
-        )
-    together = not on_cpu() and not streamed if together is None else together
+    programs, memory, together = placement(dataset, configs, together)
     tell = on_epoch or (lambda end: None)
     on_devices = functools.cache(partial(_data, dataset))
-    for places, from_host in zip(programs, placed, strict=True):
+    for places, taken in zip(programs, memory, strict=True):
         members = [runs[i] for i in places]
         if all(is_finished(run.state, run.config.train) for run in members):
             continue
-        layout = _layout(dataset, members[0].config, len(members) if together else 1)
-        data = on_devices(layout, from_host, fields_left_out(dataset, members[0].config))
+        layout = layout_of(dataset, members[0].config, len(members) if together else 1)
+        data = on_devices(layout, taken.streamed, fields_left_out(dataset, members[0].config))
         program = _program(dataset, [run.config for run in members], data, layout)
         batches = [range(len(places))] if together else [[i] for i in range(len(places))]
         if any(train_group(members, places, lanes, program, tell) for lanes in batches):
@@ -142,7 +135,7 @@ def initial_states(dataset: Dataset, config: Config, seeds: Sequence[int]) -> li
 
 
 def starting_states(dataset: Dataset, configs: Sequence[Config]) -> list[TrainState]:
-    """Return the state from which each member starts (raises ConfigError)."""
+    """Return the state from which each member starts, in host memory (raises ConfigError)."""
     effects = functools.cache(partial(starting_effects, dataset))  # the same for all
     states = []
     for config in configs:
@@ -154,7 +147,7 @@ def starting_states(dataset: Dataset, configs: Sequence[Config]) -> list[TrainSt
         )
         if config.model.effect_init != "random":
             state = starting_at(state, effects())
-        states.append(state)
+        states.append(jax.device_get(state))
     return states
 
 
@@ -169,13 +162,6 @@ def read_knowledge(config: Config) -> np.ndarray | None:
         raise ConfigError(
             f"config.model.knowledge_path={path!r} is not a readable .npy file: {error}"
         ) from error
-
-
-def _layout(dataset: Dataset, config: Config, n_members: int) -> Layout | None:
-    """Return how members that are trained at once are laid out over devices."""
-    n_cells = len(dataset.splits["train"].cells.weight)
-    batch_size = min(config.train.batch_size, n_cells)
-    return Layout.of(config.devices, n_members, dataset.sizes.n_genes, batch_size)
 
 
 def _program(
@@ -199,7 +185,8 @@ def _data(
             "use one device"
         )
     train, validation = (
-        layout.put_split(without(dataset.splits[name], unread)) for name in ("train", "val")
+        layout.put_split(as_kept(without(dataset.splits[name], unread)))
+        for name in ("train", "val")
     )
     tables = {name: np.asarray(table, np.float32) for name, table in dataset.tables.items()}
     return EpochData(train, validation, layout.put_whole(tables))

@@ -94,3 +94,20 @@ def test_a_folder_removed_under_the_run_is_said(dataset, config, tmp_path):
     with pytest.raises(TrainingError, match=f"the run folder {run} was removed or renamed"):
         fit(dataset, config(max_epochs=5), run, progress=False, on_epoch=remove)
     assert not run.exists(), "nothing is left behind in its place"
+
+
+def test_a_row_that_cannot_be_written_leaves_the_state_of_its_epoch(dataset, config, tmp_path):
+    """The state before is gone by then; the row is in the record of the state."""
+    run = tmp_path / "run"
+
+    def no_file(end):
+        if end.row["epoch"] == 1:
+            (run / "metrics.csv").unlink()
+            (run / "metrics.csv").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        fit(dataset, config(max_epochs=5), run, progress=False, on_epoch=no_file)
+    assert (run / "checkpoints/latest/3").is_dir()
+    (run / "metrics.csv").rmdir()
+    fit(dataset, config(max_epochs=5), run, resume=True, progress=False)
+    assert [int(row["epoch"]) for row in rows(run)] == [0, 1, 2, 3, 4]

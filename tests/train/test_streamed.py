@@ -13,7 +13,7 @@ from gpo_vae_jax import data, objective, presets
 from gpo_vae_jax.config import DataConfig, PrepareConfig, SimulateConfig
 from gpo_vae_jax.errors import ConfigError, DataError
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train import cell_loader, cells_in, init_state, run_epoch
+from gpo_vae_jax.train import cell_loader, device_room, init_state, run_epoch
 from gpo_vae_jax.train.cell_loader import in_advance, read_cells, requests
 from gpo_vae_jax.train.cells_in import device_memory, fields_left_out, source_of
 from gpo_vae_jax.train.fields_read import left_out
@@ -242,7 +242,7 @@ def test_cells_stay_off_a_device_that_is_too_small(monkeypatch, config, in_memor
     assert "they are kept there" in memory.sentence
     taken = memory.cells + memory.state
     for available, streamed in ((taken / 0.5, False), (taken / 0.7, True)):
-        monkeypatch.setattr(cells_in, "available_bytes", lambda found=available: found)
+        monkeypatch.setattr(device_room, "available_bytes", lambda found=available: found)
         assert device_memory(in_memory, auto).streamed == streamed
     assert "read from host memory" in device_memory(in_memory, auto).sentence
     assert not device_memory(in_memory, changed(auto, cells_in="device")).streamed
