@@ -85,7 +85,8 @@ def run_streamed_epoch(
     work += [(cells.validation, request) for request in validating]
     key = _validation_key(state.seed, state.epoch)
     current, found = state.current, []
-    rest: Any = state._replace(current=()) if donate else state  # the steps take what is current
+    nothing: Any = ()
+    rest = state._replace(current=nothing) if donate else state  # the steps take what is current
     given = (0, 1) if donate else ()
     with closing(_arriving(cells, work)) as arriving:
         for i, ((split, request), batches) in enumerate(zip(work, arriving, strict=True)):

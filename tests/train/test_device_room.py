@@ -46,6 +46,9 @@ def test_free_memory_is_the_device_s_or_the_host_s(monkeypatch):
 
 def test_a_program_that_does_not_fit_is_refused(monkeypatch, program):
     needed = beside_arguments(program)
+    if not needed:  # an early jax says nothing of a CPU
+        needed = 1000
+        monkeypatch.setattr(device_room, "beside_arguments", lambda program: needed)
     assert needed > 0
     check_room(program)  # a CPU counts nothing
     has_left(monkeypatch, needed)
@@ -74,6 +77,7 @@ def test_a_training_ends_before_its_first_epoch(monkeypatch, dataset, config):
         settings, data=dataclasses.replace(settings.data, cells_in="device")
     )
     has_left(monkeypatch, 1)
+    monkeypatch.setattr(device_room, "beside_arguments", lambda program: 2)
     ends = []
     with pytest.raises(ConfigError, match="an epoch needs"):
         train(dataset, settings, on_epoch=ends.append)
