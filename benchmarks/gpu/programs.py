@@ -18,13 +18,15 @@ from gpo_vae_jax.model import sample_shared_noise
 from gpo_vae_jax.predict import sampling
 from gpo_vae_jax.predict.conditions import Conditions
 from gpo_vae_jax.spec import Spec
-from gpo_vae_jax.train import init_state, run_epoch, run_steps
+from gpo_vae_jax.train import compact_cells, init_state, run_epoch, run_steps
+from gpo_vae_jax.train.compact_cells import Coded, Shared
 from gpo_vae_jax.train.present import rows_of
 from gpo_vae_jax.types import Batch, Context, InputStatistics, Split
 
 STEPS = 4  # of a program of steps
 PARTICLES, CELLS, CONDITIONS = 8, 64, 32  # of evaluation and prediction
 _TRAINING, _VALIDATION = 0.6, 0.2  # shares of the cells
+_OWN_COUNTERFACTUAL, _VALUES = 0.9, 128  # share of cells; distinct values of delta in a cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,9 @@ def _kind(*shape: int, dtype: Any = np.float32) -> jax.ShapeDtypeStruct:
 
 
 def _split(spec: Spec, shape: Shape, share: float) -> Split:
+    """Return the cells of a split as a GPU keeps them, one count being above 255."""
     n, g, t = round(shape.cells * share), shape.genes, shape.treatments
+    different = round(n * _OWN_COUNTERFACTUAL)
     return Split(
         cells=Batch(
             counts=_kind(n, g, dtype=np.uint16),
@@ -69,8 +73,8 @@ def _split(spec: Spec, shape: Shape, share: float) -> Split:
             perturbation=_kind(n, 1, dtype=np.int32),
             dosage=_kind(n, 1),
             qc_fail=_kind(n, 1),
-            counterfactual=_kind(n, g, dtype=np.uint16),
-            delta=_kind(n, t),
+            counterfactual=Shared(_kind(different, g, dtype=np.uint16), _kind(n, dtype=np.int32)),
+            delta=Coded(_kind(n, _VALUES), _kind(n, t, dtype=np.uint8)),
             weight=_kind(n),
         ),
         context=Context(
@@ -113,7 +117,7 @@ def _epoch(spec: Spec, shape: Shape) -> tuple[Callable[..., Any], tuple[Any, ...
 def _bound(spec: Spec, shape: Shape) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     spec, params = spec.of_model, _state(spec).current.params
     split = _split(spec, shape, _VALIDATION)
-    batch = jax.tree.map(lambda a: _kind(CELLS, *a.shape[1:], dtype=a.dtype), split.cells)
+    batch = jax.eval_shape(compact_cells.rows_of, split.cells, _kind(CELLS, dtype=np.int32))
     noise = jax.eval_shape(
         lambda: sample_shared_noise(jax.random.key(1), spec, np.arange(PARTICLES))
     )
