@@ -1,7 +1,7 @@
 r"""Measure training several seeds: as one vmapped program, one after the other, and in processes.
 
     python -m benchmarks.seeds --quick     (tiny, a minute)
-    python -m benchmarks.seeds     (1, 2, 5 and 10 seeds, 3,840 cells of 120 genes, five minutes)
+    python -m benchmarks.seeds     (1, 2, 5 and 10 seeds, 3,840 cells of 120 genes)
 
 An epoch of all seeds in one program takes turns with an epoch of each seed alone. On a CPU, as many
 processes as there are cores, each on a core of its own, run epochs side by side. The data is small,

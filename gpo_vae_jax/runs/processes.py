@@ -9,8 +9,10 @@ import jax
 import numpy as np
 
 from gpo_vae_jax.errors import ConfigError
+from gpo_vae_jax.model.blocks import on_cpu
 
 _Tree = TypeVar("_Tree")
+_TOGETHER_ON_CPUS = (0, 5)  # jax with collectives of CPUs by default
 
 
 def join() -> None:
@@ -20,7 +22,7 @@ def join() -> None:
     JAX_NUM_PROCESSES and JAX_PROCESS_ID where they are set.
 
     Raises:
-      ConfigError: the other processes cannot be found.
+      ConfigError: the other processes cannot be found, or CPUs cannot compute together.
     """
     number, place = (os.environ.get(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
     address = os.environ.get("JAX_COORDINATOR_ADDRESS")
@@ -34,6 +36,11 @@ def join() -> None:
             "with SLURM or Kubernetes, or set JAX_COORDINATOR_ADDRESS (HOST:PORT of the first), "
             "JAX_NUM_PROCESSES and JAX_PROCESS_ID (0, 1, ...) for each"
         ) from error
+    if jax.process_count() > 1 and on_cpu() and jax.__version_info__ < _TOGETHER_ON_CPUS:
+        raise ConfigError(
+            f"--distributed on CPUs needs jax 0.5 or newer, and this is jax {jax.__version__}; "
+            "GPUs compute together with it"
+        )
 
 
 def is_primary() -> bool:

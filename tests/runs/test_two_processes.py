@@ -56,6 +56,9 @@ def ended(started, seconds=240):
     return [process.returncode for process in started], said
 
 
+@pytest.mark.skipif(
+    jax.__version_info__ < processes._TOGETHER_ON_CPUS, reason="CPUs do not compute together"
+)
 def test_two_processes_are_one_run(dataset, config, tmp_path):
     """Also when both are told to stop, by a signal to one of them, and go on together."""
     run = tmp_path / "run"

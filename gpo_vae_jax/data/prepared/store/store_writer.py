@@ -166,6 +166,8 @@ def _rows_with_counts(matrix: Any, rows: slice) -> tuple[np.ndarray, np.ndarray]
     part, where = matrix[rows], cell_fields.field_of("counterfactual")
     if not sparse.issparse(part):
         part = np.asarray(part)
+        if part.dtype.kind not in "biuf":  # NumPy before 2 cannot ask it for zeros
+            count_matrix.check_values(part, where)
         some = np.flatnonzero(part.any(axis=1))
         found = part[some]
     else:
