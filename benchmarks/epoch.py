@@ -30,9 +30,10 @@ from benchmarks.measuring.summary import significant, summary, to_stderr
 from benchmarks.programs import jax_program as program
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import init_state, run_epoch
-from gpo_vae_jax.train.epoch import n_batches, validate
+from gpo_vae_jax.train.batches import n_batches
 from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.program import compiled
+from gpo_vae_jax.train.steps import validate
 from gpo_vae_jax.types import Split
 
 TRAIN, VALIDATION = 0.64, 0.16  # shares of all cells

@@ -21,9 +21,9 @@ from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import init_state
 from gpo_vae_jax.train.cell_loader import AHEAD, bytes_of_a_cell, in_advance, read_cells, requests
 from gpo_vae_jax.train.cells_in import device_memory
-from gpo_vae_jax.train.epoch import run_steps
 from gpo_vae_jax.train.present import rows_of_batches
 from gpo_vae_jax.train.program import compiled, give_memory_back
+from gpo_vae_jax.train.steps import run_steps
 from gpo_vae_jax.train.streamed import take_steps
 from gpo_vae_jax.types import Batch, Dataset
 
