@@ -38,7 +38,8 @@ def _place(entry: Entry) -> tuple[int, ...]:
 
 def _row(e: Entry) -> tuple[str, ...]:
     of, shape = e["roofline_us"], NAMES.get(e["shape"], e["shape"])
-    waits = f" ({len(e['decided_on_the_way'])} decisions)" if e["decided_on_the_way"] else ""
+    n = len(e["decided_on_the_way"])
+    waits = f" ({n} decision{'s' * (n > 1)})" if n else ""
     return (
         f"{e['model']} {shape} {e['program']}, {e['precision']}{waits}",
         f"{e['kernels']:,}", f"{e['product_kernels']:,}", f"{e['megabytes']:,.0f}",
