@@ -55,10 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         precision = wanted.precision
         entry = {"card": card, "model": wanted.model, "shape": wanted.shape,
                  "program": wanted.program, "precision": precision}  # fmt: skip
-        found = summary_of(compiled, wanted, CARDS[card])
+        kernels, loops = kernels_of(compiled.program)
+        found = summary_of(compiled, kernels, loops, wanted, CARDS[card])
         found["tensor_core_kernels"] = products(compiled)
         errors = problems(compiled, precision)
-        errors += decisions(kernels_of(compiled.program)[1], wanted.program)
+        errors += decisions(loops, wanted.program)
         before = results_file.find(listed, **entry)
         if before and not args.write:
             errors += worse(found, before)

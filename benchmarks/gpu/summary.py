@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.gpu.absent import Compiled
 from benchmarks.gpu.cards import Card
-from benchmarks.gpu.kernels import Kernel, kernels_of
+from benchmarks.gpu.kernels import Kernel, Loop
 from benchmarks.gpu.programs import Wanted
 from benchmarks.inputs import shapes
 
@@ -17,12 +17,24 @@ TOLERANCE = 0.05  # of kernels and bytes, above which a program has become worse
 _NEARLY = 0.05  # by which an array of one number for each particle, cell and gene may be larger
 
 
-def summary_of(compiled: Compiled, wanted: Wanted, card: Card) -> dict[str, Any]:
-    """Return the costs of a program: of one step if it is a loop of steps, else of a run."""
-    kernels, loops = kernels_of(compiled.program)
+def summary_of(
+    compiled: Compiled,
+    kernels: Sequence[Kernel],
+    loops: Sequence[Loop],
+    wanted: Wanted,
+    card: Card,
+) -> dict[str, Any]:
+    """Return the costs of a program: of one step if it is a loop of steps, else of a run.
+
+    Args:
+      compiled: the program.
+      kernels: of a run, from `kernels_of`.
+      loops: that depend on data, from there too.
+      wanted: which program it is.
+      card: that it was compiled for.
+    """
     kernels = [kernel for kernel in kernels if kernel.times >= wanted.steps]
-    rate = card.rates["float32" if wanted.program in ("evaluation", "prediction")
-                      else wanted.precision]  # fmt: skip
+    rate = card.rates[wanted.precision]
 
     def us(kernel: Kernel) -> float:
         return 1e6 * max(kernel.n_bytes / card.bandwidth, kernel.operations / rate)

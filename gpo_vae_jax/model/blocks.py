@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from gpo_vae_jax.types import Array
 
 CHUNK_BYTES = 12 << 20  # of one block: fits a cache
-_LONG_SIDE = 2048
+LONG_SIDE = 2048  # of a matrix: genes, not treatments or hidden units
 _Sum = TypeVar("_Sum")
 _Found = TypeVar("_Found")
 
@@ -66,7 +66,7 @@ def aligned(n: int) -> int:
     A GPU's products are slower where sides are no multiples of 8 (of 32, where a long side is
     divided among blocks), and the compiler would copy factors that are not aligned.
     """
-    step = 1 if on_cpu() else 8 if n < _LONG_SIDE else 32
+    step = 1 if on_cpu() else 8 if n < LONG_SIDE else 32
     return -(-n // step) * step
 
 

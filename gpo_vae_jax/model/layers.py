@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.model.blocks import aligned, on_cpu
+from gpo_vae_jax.model.blocks import LONG_SIDE, aligned, on_cpu
 from gpo_vae_jax.model.distributions import VARIANCE_FLOOR
 from gpo_vae_jax.types import Array, Posterior
 
@@ -152,7 +152,7 @@ def product(x: Array, kernel: Array) -> Array:
     backend would first copy the incoming gradient into another order.
     """
     rows, more = x.reshape(-1, x.shape[-1]), aligned(x.shape[-1]) - x.shape[-1]
-    if more and x.shape[-1] > 2048:
+    if more and x.shape[-1] >= LONG_SIDE:  # shorter ones the compiler fills up in fewer kernels
         rows, kernel = jnp.pad(rows, ((0, 0), (0, more))), jnp.pad(kernel, ((0, more), (0, 0)))
     return _of_matrices(rows, kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 

@@ -18,7 +18,6 @@ from gpo_vae_jax.model.negative_binomial_parts import (
     CellArrays,
     HeadArrays,
     by_sample,
-    fall,
     mixed,
 )
 from gpo_vae_jax.types import Array
@@ -132,11 +131,11 @@ def _by_gene(head: HeadArrays, cells: CellArrays, shares: _Shares) -> tuple[Arra
     inverse = 1 / theta
     per_unit = jnp.maximum(inverse, 1)  # in units of min(theta, 1) the product fits float32
     scale = cells.library_size[:, None, None] / shares.total
-    product, grown, falls = 1.0, 0.0, 0.0  # of means; of 1 + r, less 1; the sum of `fall`
+    product, grown, falls = 1.0, 0.0, 0.0  # of means; of 1 + r, less 1; the sum of `_fall`
     n = shares.total.shape[2]
     for particle in range(n):
         mean = shares.exponential[:, :, particle] * scale[:, :, particle, None] + MEAN_FLOOR
-        falls = falls + fall(x, mean, theta)
+        falls = falls + _fall(x, mean, theta)
         mean = jnp.minimum(mean, theta / RATE_FLOOR)
         product = product * (mean * per_unit)
         grown = grown + mean * inverse * (1 + grown)
@@ -152,7 +151,12 @@ def _by_mu(head: HeadArrays, cells: CellArrays, shares: _Shares) -> Array:
     scale = cells.library_size[:, None, None] / shares.total
     mu = shares.exponential * scale[..., None]
     mean = mu + MEAN_FLOOR
-    return fall(x, mean, theta) * (theta * (mu / mean))
+    return _fall(x, mean, theta) * (theta * (mu / mean))
+
+
+def _fall(x: Array, mean: Array, theta: Array) -> Array:
+    """Return (x - m) / (m + theta); 0 where the rate is at its floor, which is constant."""
+    return jnp.where(mean <= theta / RATE_FLOOR, (x - mean) / (mean + theta), 0)
 
 
 def _of_particles(change: Array, logits: Array) -> Array:

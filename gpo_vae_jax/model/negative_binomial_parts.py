@@ -8,7 +8,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gpo_vae_jax.model.distributions import RATE_FLOOR
 from gpo_vae_jax.types import Array
 
 MEAN_FLOOR = 1e-4
@@ -31,11 +30,6 @@ class CellArrays(NamedTuple):
     weight: Array  # [b, K] of the particles of each of K groups, in the gradient
     change: Array | None  # [b, n, G] added to the logits; of n samples, taken in turn
     log_shares: Array | None  # [b, 2] log-probabilities that the change acts, and that it does not
-
-
-def fall(x: Array, mean: Array, theta: Array) -> Array:
-    """Return (x - m) / (m + theta); 0 where the rate is at its floor, which is constant."""
-    return jnp.where(mean <= theta / RATE_FLOOR, (x - mean) / (mean + theta), 0)
 
 
 def mixed(value: Array, cells: CellArrays) -> tuple[Array, Array, Array | None]:

@@ -1,7 +1,7 @@
 """Parameters packed for the optimiser: on a GPU every small array costs a kernel of its own.
 
-Biases and small matrices are most of the arrays and few of the numbers. Through an epoch they are
-one vector, and so are their moments; the model reads it in slices.
+Biases and other vectors are nearly half of the arrays and few of the numbers. Through an epoch they
+are one vector, and so are their moments; the model reads it in slices.
 """
 
 from __future__ import annotations

@@ -132,10 +132,8 @@ def validate(
     """Return the loss over a split and its parts, batches weighted by their size."""
     rows, filled = in_order(split.cells.weight.shape[0], spec.train.batch_size)
 
-    size = rows.shape[1]
-
-    def ahead(number, rows):
-        return _seeds(jax.random.fold_in(key, number), size, rows, spec)
+    def ahead(number, network_rows):
+        return _seeds(jax.random.fold_in(key, number), rows.shape[1], network_rows, spec)
 
     def body(carry, number, batch, seeds, n_rows):
         parts, weight = loss_of_batch(

@@ -160,5 +160,5 @@ def test_a_tiny_step_has_no_problems(compiler):
     wanted = Wanted("published", "tiny", "step", "tf32")
     found = compiler(*wanted.made())
     assert not checks.problems(found, "tf32")
-    costs = summary.summary_of(found, wanted, CARDS["h100"])
+    costs = summary.summary_of(found, *kernels_of(found.program), wanted, CARDS["h100"])
     assert costs["kernels"] > 100 and costs["product_kernels"] > 10
