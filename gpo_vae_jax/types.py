@@ -39,6 +39,7 @@ class Sizes:
     unseen: tuple[int, ...] = ()  # positions of the treatments that no training cell carries; empty
     # where no program needs it, too
     categories: tuple[tuple[int, ...], ...] = ()  # training cells in each category, by covariate
+    n_filling: int = 0  # genes at the end that only fill up arrays (`train.filling`)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Sizes:

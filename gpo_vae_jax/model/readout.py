@@ -59,7 +59,7 @@ class Readout(nn.Module):
 
 def n_others(spec: Spec) -> int:
     """Return O, the number of genes that are not in the network."""
-    return spec.sizes.n_genes - sum(place >= 0 for place in spec.sizes.network_genes)
+    return len(_others(spec.sizes))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -70,10 +70,11 @@ def _among_genes(table: Array, sizes: Sizes) -> Array:
     them up.
     """
     place, others = np.asarray(sizes.network_genes), _others(sizes)
-    columns = np.zeros(sizes.n_genes, int)
+    columns = np.zeros(_n_real(sizes), int)
     columns[place[place >= 0]] = len(others) + np.flatnonzero(place >= 0)
     columns[others] = np.arange(len(others))
-    return jnp.concatenate([table, jnp.eye(len(table), dtype=table.dtype)], axis=1)[:, columns]
+    whole = jnp.concatenate([table, jnp.eye(len(table), dtype=table.dtype)], axis=1)[:, columns]
+    return jnp.pad(whole, ((0, 0), (0, sizes.n_filling)))
 
 
 def _among_genes_forward(table: Array, sizes: Sizes) -> tuple[Array, None]:
@@ -89,4 +90,8 @@ _among_genes.defvjp(_among_genes_forward, _among_genes_backward)
 
 def _others(sizes: Sizes) -> np.ndarray:
     """Return the positions of the genes that are not in the network, [O]."""
-    return np.setdiff1d(np.arange(sizes.n_genes), sizes.network_genes)
+    return np.setdiff1d(np.arange(_n_real(sizes)), sizes.network_genes)
+
+
+def _n_real(sizes: Sizes) -> int:
+    return sizes.n_genes - sizes.n_filling

@@ -9,6 +9,7 @@ from gpo_vae_jax.model.precision import products_at
 from gpo_vae_jax.objective import loss
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.batches import in_order, over_batches
+from gpo_vae_jax.train.filling import Filling
 from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.packing import Packing
 from gpo_vae_jax.train.present import with_rows_present
@@ -48,6 +49,9 @@ def run_steps(
       The new state, and the loss of each step and its parts, [n_steps].
     """
     n_steps = rows.shape[0]
+    context, filling = split.context, Filling.of(spec, layout)
+    if filling:
+        current, context, spec = filling.state(current), filling.context(context), filling.spec
     packing = Packing.of(current.params, layout)
 
     def ahead(number, network_rows):
@@ -56,8 +60,8 @@ def run_steps(
     def body(current, number, batch, seeds, n_rows):
         return step_on(
             current,
-            split.context,
-            batch,
+            context,
+            filling.batch(batch) if filling else batch,
             seed,
             first + number,
             n_steps,
@@ -78,7 +82,8 @@ def run_steps(
         n_perturbed=spec.sizes.n_perturbed,
         layout=layout,
     )
-    return packing.unpack_state(current) if packing else current, metrics
+    current = packing.unpack_state(current) if packing else current
+    return filling.cut(current) if filling else current, metrics
 
 
 def step_on(
@@ -131,13 +136,17 @@ def validate(
 ) -> Metrics:
     """Return the loss over a split and its parts, batches weighted by their size."""
     rows, filled = in_order(split.cells.weight.shape[0], spec.train.batch_size)
+    context, filling = split.context, Filling.of(spec, layout)
+    if filling:
+        params, context, spec = filling.params(params), filling.context(context), filling.spec
 
     def ahead(number, network_rows):
         return _seeds(jax.random.fold_in(key, number), rows.shape[1], network_rows, spec)
 
     def body(carry, number, batch, seeds, n_rows):
+        batch = filling.batch(batch) if filling else batch
         parts, weight = loss_of_batch(
-            params, split.context, batch, key, number, spec=spec, n_rows=n_rows, seeds=seeds
+            params, context, batch, key, number, spec=spec, n_rows=n_rows, seeds=seeds
         )
         return carry, {**parts, _WEIGHT: weight}
 

@@ -30,6 +30,7 @@ class LibraryNB(Head[NegativeBinomial]):
     linear = ("output",)  # logits of the shares
     per_gene = ("log_concentration",)
     has_laplace_transform = True
+    idle: ClassVar = {"output": -1e4, "log_concentration": -69.0}  # a share of 0, a mean of 1e-22
     in_pytorch: ClassVar = {
         "output": "normalized_mean_decoder.0",
         "log_concentration": "log_concentration",
