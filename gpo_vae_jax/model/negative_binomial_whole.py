@@ -9,7 +9,9 @@ in negative_binomial_chunks.py; docs/method.md 2.)
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from functools import reduce
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +28,7 @@ from gpo_vae_jax.model.negative_binomial_parts import (
 )
 from gpo_vae_jax.types import Array
 
+_BLOCKS = 4  # of cells whose terms are added up elementwise
 _NO_SHARE, _NO_SPREAD = -1e30, 1e-30  # bias and concentration of a gene that fills up
 
 
@@ -74,18 +77,17 @@ def values_and_gradients(
 
     parts = _parts(filled, some, logits, _again(total, -slope))
     of_theta = (weights * (jnp.log1p(parts.mean / filled.theta[None]) + parts.fall)).sum(0)
-    x = cells.counts.astype(head.theta.dtype)
     n = len(logits) // weight.size  # particles of a group
-    gammas = (n * weight.sum(1))[:, None] * log_gammas_by_theta(x, head.theta[None])
+    gammas = _gammas_by_theta(n * weight.sum(1), cells.counts, head.theta)
     by_change = None
     if cells.change is not None:
-        each = jnp.swapaxes(acting.reshape(-1, len(x), acting.shape[-1]), 0, 1)
+        each = jnp.swapaxes(acting.reshape(-1, cells.counts.shape[0], acting.shape[-1]), 0, 1)
         by_change = by_sample(each[..., :n_genes], cells.change.shape[1])
     return value.T, (
         (by_logits @ filled.kernel.T).reshape(cells.hidden.shape),
         by_kernel[:, :n_genes],
         by_bias[:n_genes],
-        (gammas.sum(0) - of_theta[:n_genes]) * head.theta,
+        (gammas - of_theta[:n_genes]) * head.theta,
         by_change,
         by_shares,
     )
@@ -142,12 +144,22 @@ def _again(total: Array, finite: Array) -> Array:
 
 
 def _parts(head: HeadArrays, cells: CellArrays, logits: Array, total: Array) -> _Parts:
-    x, theta = _rows(cells.counts, logits).astype(logits.dtype), head.theta[None]
+    x, theta = _numbers(_rows(cells.counts, logits), logits.dtype), head.theta[None]
     shares = jnp.exp(logits - total[:, None])
     mu = shares * _rows(cells.library_size[:, None], logits)
     mean, most = mu + MEAN_FLOOR, theta / RATE_FLOOR
     over_mean = jnp.where(mean <= most, (x - mean) / ((mean + theta) * mean), 0)  # one division
     return _Parts(shares, jnp.minimum(mean, most), over_mean * mean, over_mean * (theta * mu))
+
+
+def _numbers(counts: Array, dtype: Any) -> Array:
+    """Return counts as real numbers, small whole numbers by way of int32.
+
+    The passes then share an array [B, G] of int32. Without that step the compiler would rather keep
+    what follows from the counts, [V B, G], than convert them in the pass that adds up cells.
+    """
+    whole = jnp.issubdtype(counts.dtype, jnp.integer)
+    return (jnp.maximum(counts.astype(jnp.int32), 0) if whole else counts).astype(dtype)
 
 
 def _rows(of_cells: Array, logits: Array) -> Array:
@@ -158,7 +170,7 @@ def _rows(of_cells: Array, logits: Array) -> Array:
 
 def _rates(parts: _Parts, head: HeadArrays, cells: CellArrays) -> Array:
     """Return x log r - (x + theta) log(1 + r) for r = m / theta, [V B, G]."""
-    x, theta = _rows(cells.counts, parts.mean).astype(parts.mean.dtype), head.theta[None]
+    x, theta = _numbers(_rows(cells.counts, parts.mean), parts.mean.dtype), head.theta[None]
     log_r = jnp.log(parts.mean) - jnp.log(theta)
     return x * log_r - (x + theta) * jnp.log1p(parts.mean / theta)
 
@@ -189,11 +201,25 @@ def _grouped(rates: Array, head: HeadArrays, cells: CellArrays) -> Array:
 
     Of a mixture every particle is a group, and the result is [B, 2 P].
     """
-    x = cells.counts.astype(head.theta.dtype)
+    x = _numbers(cells.counts, head.theta.dtype)
     value = rates.reshape(-1, len(x)) + log_gammas(x, head.theta[None]).sum(-1)[None]
     if cells.log_shares is None:
         value = value.reshape(cells.weight.shape[1], -1, value.shape[1]).sum(1)
     return value.T
+
+
+def _gammas_by_theta(weight: Array, counts: Array, theta: Array) -> Array:
+    """Return the weighted sum over cells of the gamma terms' derivative, [G].
+
+    Blocks of cells are added up first, elementwise: the compiler would otherwise store the terms of
+    all cells, because a logarithm is in them.
+    """
+    n = math.gcd(len(weight), _BLOCKS)
+    blocks = zip(jnp.split(weight, n), jnp.split(counts, n), strict=True)
+    return reduce(
+        jnp.add,
+        [w[:, None] * log_gammas_by_theta(x.astype(theta.dtype), theta[None]) for w, x in blocks],
+    ).sum(0)
 
 
 def _of_variants(weight: Array, cells: CellArrays) -> Array:
