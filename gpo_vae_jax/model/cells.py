@@ -75,7 +75,28 @@ def rows_of(
 
 def picked(values: Shaped[Array, " T *f"], rows: Shaped[Array, " R"]) -> Shaped[Array, " R *f"]:
     """Return rows of which none is asked for twice: their gradients are written, not added up."""
+    return _picked(values, rows, values.shape)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _picked(values: Array, rows: Array, shape: tuple[int, ...]) -> Array:
     return jnp.asarray(values).at[rows].get(unique_indices=True, mode="clip")
+
+
+def _picked_forward(values: Array, rows: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    return _picked(values, rows, shape), rows
+
+
+def _picked_backward(shape: tuple[int, ...], rows: Array, cotangent: Array) -> tuple[Array, None]:
+    """Write into -0, which the compiler does not share with the zeros of other expressions.
+
+    Those it would keep in an array, too, instead of computing with a constant.
+    """
+    zeros = jnp.full(shape, -0.0, cotangent.dtype)
+    return zeros.at[rows].add(cotangent, unique_indices=True, mode="clip"), None
+
+
+_picked.defvjp(_picked_forward, _picked_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
