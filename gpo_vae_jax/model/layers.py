@@ -152,6 +152,8 @@ def product(x: Array, kernel: Array) -> Array:
     backend would first copy the incoming gradient into another order.
     """
     rows, more = x.reshape(-1, x.shape[-1]), aligned(x.shape[-1]) - x.shape[-1]
+    if len(rows) == 1 and not on_cpu():  # a sum, which the compiler fuses with its neighbours
+        return (rows.T * kernel).sum(0).reshape(*x.shape[:-1], kernel.shape[-1])
     if more and x.shape[-1] >= LONG_SIDE:  # shorter ones the compiler fills up in fewer kernels
         rows, kernel = jnp.pad(rows, ((0, 0), (0, more))), jnp.pad(kernel, ((0, more), (0, 0)))
     return _of_matrices(rows, kernel).reshape(*x.shape[:-1], kernel.shape[-1])
