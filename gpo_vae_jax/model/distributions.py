@@ -77,24 +77,26 @@ def gaussian_sample(posterior: Posterior, noise: Array) -> Array:
     return posterior.mean + jnp.sqrt(posterior.variance) * noise
 
 
-@jax.custom_vjp
-def gaussian_sampled(posterior: Posterior, noise: Array) -> tuple[Array, Array]:
-    """Return a sample and its log-density, summed over the last axis.
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def gaussian_sampled(posterior: Posterior, noise: Array, n_scored: int) -> tuple[Array, Array]:
+    """Return samples, and the log-densities of the first `n_scored`, summed over the last axis.
 
     The gradient is written out: it takes two passes over the variance instead of four.
     """
-    log_prob = over_last(gaussian_sample_log_prob(posterior, noise))
+    scored = Posterior(*(values[:n_scored] for values in posterior))
+    log_prob = over_last(gaussian_sample_log_prob(scored, noise[:n_scored]))
     return gaussian_sample(posterior, noise), log_prob
 
 
-def _sampled_forward(posterior: Posterior, noise: Array):
-    return gaussian_sampled(posterior, noise), (posterior.variance, noise)
+def _sampled_forward(posterior: Posterior, noise: Array, n_scored: int):
+    return gaussian_sampled(posterior, noise, n_scored), (posterior.variance, noise)
 
 
-def _sampled_backward(kept, cotangents) -> tuple[Posterior, Array]:
+def _sampled_backward(n_scored: int, kept, cotangents) -> tuple[Posterior, Array]:
     (variance, noise), (by_sample, by_log_prob) = kept, cotangents
     root = jax.lax.rsqrt(variance)
-    by_log_prob = by_log_prob[..., None]
+    others = [(0, len(noise) - n_scored)] + [(0, 0)] * (by_log_prob.ndim - 1)
+    by_log_prob = jnp.pad(by_log_prob, others)[..., None]
     by_variance = 0.5 * root * (by_sample * noise - by_log_prob * root)
     return Posterior(by_sample, by_variance), by_sample * variance * root - by_log_prob * noise
 

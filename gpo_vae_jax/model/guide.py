@@ -20,7 +20,7 @@ from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNo
 
 
 class SharedSample(NamedTuple):
-    """One sample per particle of the variables that cells share, and its log-density.
+    """One sample per particle of the variables that cells share, and its log-density if wanted.
 
     With latent effects only the R rows of perturbed treatments are sampled: no cell uses another
     row. Propagated effects travel through all T rows, and R is T.
@@ -98,7 +98,11 @@ class Guide(nn.Module):
         return values[: self.spec.sizes.n_perturbed] if rows is None else picked(values, rows)
 
     def sample_shared(
-        self, noise: SharedNoise, rows: Array | None = None, values: Array | None = None
+        self,
+        noise: SharedNoise,
+        rows: Array | None = None,
+        values: Array | None = None,
+        n_scored: int | None = None,
     ) -> SharedSample:
         """Sample M ~ q(M), E ~ q(E | M) and qcE ~ q(qcE).
 
@@ -107,7 +111,9 @@ class Guide(nn.Module):
           rows: [R'] the treatments whose rows are sampled; by default the R perturbed ones.
             Propagated effects sample all T rows anyway.
           values: of these rows, from `mask_rows`, if they are at hand.
+          n_scored: number of particles whose log-densities are wanted, the first; by default all.
         """
+        n_scored = noise.mask.shape[0] if n_scored is None else n_scored
         logits = self._logits(self.mask_rows(rows) if values is None else values)
         rows = self._sampled(rows)
         log_q_empty = -jax.nn.softplus(logits).sum(-1)[None]  # of rows without edges
@@ -115,14 +121,14 @@ class Guide(nn.Module):
         mask = dist.relaxed_bernoulli(logits, noise.mask, self.spec.model.temperature)
         embedding = self.embedding_posterior(mask, rows)
         quality = Posterior(*(value[None] for value in self.quality_posterior()))
-        sample, log_q_embedding = dist.gaussian_sampled(embedding, noise.embedding)
+        sample, log_q_embedding = dist.gaussian_sampled(embedding, noise.embedding, n_scored)
         return SharedSample(
             mask=mask,
             embedding=sample,
             quality=dist.gaussian_sample(quality, noise.quality),
-            log_q_mask=over_last(mask * logits) + log_q_empty,
+            log_q_mask=over_last(mask[:n_scored] * logits[:n_scored]) + log_q_empty,
             log_q_embedding=log_q_embedding,
-            log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality).sum(-1),
+            log_q_quality=dist.gaussian_sample_log_prob(quality, noise.quality[:n_scored]).sum(-1),
         )
 
     def effects(

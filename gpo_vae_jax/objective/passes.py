@@ -76,15 +76,15 @@ def _samples(
     model: GPOVAE, noise: Noise, rows: Array | None, values: Array, *, both: bool
 ) -> tuple[SharedSample, ...]:
     """Sample what cells share for pass 1 and, if it is wanted, for pass 2."""
+    n = len(noise.shared.mask)
 
     def sample(noise: SharedNoise) -> SharedSample:
-        return model.guide.sample_shared(noise, rows, values)
+        return model.guide.sample_shared(noise, rows, values, n)
 
     passes = (noise.shared, noise.counterfactual)[: 1 + both]
     if on_cpu() or not both:
         return tuple(sample(of_pass) for of_pass in passes)
     together = sample(jax.tree.map(lambda *a: jnp.concatenate(a), *passes))  # half the kernels
-    n = len(noise.shared.mask)
     return SharedSample(*(a[:n] for a in together)), SharedSample(*(a[n:] for a in together))
 
 

@@ -125,6 +125,12 @@ variance, of_rows = jnp.asarray(rng.uniform(1e-4, 3, (2, 3, 5))), weight[..., 0]
 def plain(posterior, noise):
     density = dist.gaussian_sample_log_prob(posterior, noise).sum(-1)
     return dist.gaussian_sample(posterior, noise), density
+def plain_of_first(posterior, noise):
+    sample, density = plain(posterior, noise)
+    return sample, density.at[1:].set(0)
+def ours_of_first(posterior, noise):
+    sample, density = dist.gaussian_sampled(posterior, noise, 1)
+    return sample, jnp.pad(density, ((0, len(noise) - 1), (0, 0)))
 def plain_mask(logits, noise):
     soft = jax.nn.sigmoid((logits + noise) / 0.3)
     return (soft > 0.5) + soft - jax.lax.stop_gradient(soft)
@@ -136,7 +142,8 @@ def gradients(function, *arguments):
     numbers = tuple(range(len(arguments)))
     return jax.tree.leaves(jax.value_and_grad(total, numbers)(*arguments))
 for ours, expected, arguments in (
-    (dist.gaussian_sampled, plain, (Posterior(mean, variance), noise)),
+    (lambda *a: dist.gaussian_sampled(*a, len(noise)), plain, (Posterior(mean, variance), noise)),
+    (ours_of_first, plain_of_first, (Posterior(mean, variance), noise)),
     (lambda *a: dist.relaxed_bernoulli(*a, 0.3), plain_mask, (logits[:1], noise)),
 ):
     found = zip(gradients(ours, *arguments), gradients(expected, *arguments), strict=True)
