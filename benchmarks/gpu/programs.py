@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.gpu.absent import for_a_gpu
 from benchmarks.inputs import shapes
 from benchmarks.inputs.shapes import Shape
 from benchmarks.models import accurate_spec
@@ -92,10 +93,13 @@ def _state(spec: Spec) -> Any:
 
 
 def _rows(spec: Spec, shape: Shape) -> int:
-    """Return `rows_of_batches` for perturbations of equal size."""
+    """Return the `rows_of_batches` of a GPU for perturbations of equal size."""
     n = round(shape.cells * _TRAINING)
     cells = np.full(shape.perturbed, n * 0.9 / shape.perturbed)
-    return rows_of(cells, shape.treatments, n, spec.train.batch_size)
+    with for_a_gpu():
+        rows = rows_of(cells, shape.treatments, n, spec.train.batch_size)
+    assert rows is not None
+    return rows
 
 
 def _steps(spec: Spec, shape: Shape) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -14,13 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
-from scipy.special import gammaln
+from scipy.special import gammaln, ndtr
 
 from gpo_vae_jax.model.blocks import on_cpu
 from gpo_vae_jax.types import Array, Batch, Split
 
 _MARGIN = 2.0  # standard deviations above the expected number of rows
-_MARGIN_OF_ALL = 4.5  # the same, where all batches of an epoch must keep to it
 _WORTH_IT = 0.9  # of all rows; above, all are worked on
 _STEP, _ALIGNED = 8, 16  # numbers of rows are multiples of this; of the other on a GPU
 _Result = TypeVar("_Result")
@@ -35,7 +34,8 @@ def rows_of_batches(split: Split, batch_size: int, n_perturbed: int) -> int | No
 def rows_of(cells: np.ndarray, n_treatments: int, n_cells: int, batch_size: int) -> int | None:
     """Return a number of rows that batches seldom exceed; None where it would save little.
 
-    It is computed on the host, because it decides what is compiled. On a GPU it may be all rows and
+    It is computed on the host, because it decides what is compiled. On a GPU the batches of an
+    epoch decide together, and the number is that of the least expected work. It may be all rows and
     a few more: products whose sides are no multiples of 16 are slower there, or copied first.
 
     Args:
@@ -44,12 +44,26 @@ def rows_of(cells: np.ndarray, n_treatments: int, n_cells: int, batch_size: int)
       n_cells: N.
       batch_size: B.
     """
-    mean, deviation = rows_met(cells, n_cells, min(batch_size, n_cells))
+    batch_size = min(batch_size, n_cells)
+    mean, deviation = rows_met(cells, n_cells, batch_size)
     if not on_cpu():
-        rows = _up_to(_ALIGNED, min(mean + _MARGIN_OF_ALL * deviation, len(cells)))
-        return min(rows, n_treatments)
+        n_batches = -(-n_cells // batch_size)
+        return min(_of_least_work(mean, deviation, len(cells), n_batches), n_treatments)
     rows = _up_to(_STEP, mean + _MARGIN * deviation)
     return rows if rows <= _WORTH_IT * len(cells) else None
+
+
+def _of_least_work(mean: float, deviation: float, n_perturbed: int, n_batches: int) -> int:
+    """Return the number of rows at which an epoch is expected to work on the fewest rows.
+
+    If a single batch meets more, all batches work on all rows.
+    """
+    all_rows = _up_to(_ALIGNED, n_perturbed)
+    numbers = np.arange(all_rows, 0, -_ALIGNED)  # of equal ones the largest is taken
+    exceeded = ndtr((mean - numbers - 0.5) / max(deviation, 1e-9))  # by a batch
+    exceeded = 1 - (1 - exceeded) ** n_batches  # by any
+    work = numbers + exceeded * (all_rows - numbers)
+    return int(numbers[np.argmin(work)])
 
 
 def _up_to(step: int, number: float) -> int:
