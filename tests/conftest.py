@@ -25,7 +25,8 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-from tests import paths
+from tests import forms, paths
+from tests.forms import for_a_cpu  # noqa: F401  (a fixture)
 
 # Shapes on the signatures of these modules are checked at every call.
 TYPED = ("objective", "model.cells", "model.grn", "model.noise", "predict.conditions")
@@ -35,10 +36,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", False)  # tests provoke losses that are not finite
 jax.config.update("jax_default_matmul_precision", "float32")  # no TF32 beside recorded numbers
 
-# The form that programs take on a GPU, computed on a CPU: make test-gpu-form.
-FORM = os.environ.get("GPO_VAE_JAX_FORM", "")
-if FORM:
-    jax.default_backend = lambda: FORM
+forms.take()
 
 HAS_KEY_REUSE = hasattr(jax.config, "jax_debug_key_reuse")
 

@@ -18,6 +18,7 @@ from gpo_vae_jax.predict.predicted_cells import PredictionRequest
 from gpo_vae_jax.runs.evaluated import evaluate_run
 from gpo_vae_jax.runs.fit import fit
 from gpo_vae_jax.runs.predicted import predict_to_file
+from tests.forms import same_on_a_cpu
 from tests.train.conftest import TINY
 
 FEW = {
@@ -94,6 +95,7 @@ def test_importing_a_room_hides_no_function():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@same_on_a_cpu
 def test_one_or_many_seeds(trained, prepared, config):
     assert [member.seed for member in trained.members] == [0, 1]
     assert set(trained.history["seed"]) == {0, 1} and len(trained.history) == 6
@@ -103,6 +105,7 @@ def test_one_or_many_seeds(trained, prepared, config):
     assert [one.best.seed for one in trained] == [0, 1]
 
 
+@same_on_a_cpu
 def test_a_run_folder_holds_what_training_in_memory_returns(trained, folder):
     loaded = gv.load(folder)
     equal(loaded.params, trained[0].params)
@@ -111,6 +114,7 @@ def test_a_run_folder_holds_what_training_in_memory_returns(trained, folder):
     assert (loaded.treatments, loaded.genes) == (trained.treatments, trained.genes)
 
 
+@same_on_a_cpu
 def test_evaluation_in_memory_equals_that_by_folder(trained, prepared, folder):
     ours = gv.evaluate(trained[0], prepared, **FEW)
     theirs, paths = evaluate_run(folder, EvaluateConfig(**FEW), progress=False)

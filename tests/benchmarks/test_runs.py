@@ -24,6 +24,7 @@ from gpo_vae_jax import data
 from gpo_vae_jax.train import run_epoch
 from gpo_vae_jax.types import Dataset
 from tests.benchmarks import example_results
+from tests.forms import FORM
 from tests.paths import ROOT
 
 
@@ -98,6 +99,7 @@ def tiny_dataset():
     )
 
 
+@pytest.mark.skipif(FORM == "gpu", reason="a CPU knows no products of bf16")
 @pytest.mark.slow
 def test_precision(quick, monkeypatch):
     monkeypatch.setattr(options, "PRECISIONS", ("float32", "bf16"))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components, shortest_path
 
@@ -60,9 +60,12 @@ def test_every_added_edge_closes_a_loop(seed):
     st.sampled_from([0.0, 0.7]),
 )  # fmt: skip
 def test_changes_with_loops_are_the_finite_fixed_point(seed, n, cycles, effect, saturation):
-    weights = network(
-        seed=seed, n_perturbed=n, n_extended=1, cycles=cycles, effect=effect, edges_per_gene=3
-    ).weights
+    try:
+        weights = network(
+            seed=seed, n_perturbed=n, n_extended=1, cycles=cycles, effect=effect, edges_per_gene=3
+        ).weights
+    except ConfigError:  # every loop would gain too much: refused, not wrong
+        assume(False)
     assert np.abs(np.linalg.eigvals(np.abs(weights))).max() < 0.96
     change = propagate(weights, (0,), -2.0, saturation)
     sums = change @ weights

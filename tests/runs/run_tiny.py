@@ -10,10 +10,12 @@ import sys
 from gpo_vae_jax.errors import TrainingError
 from gpo_vae_jax.runs.fit import fit
 from gpo_vae_jax.runs.processes import join
+from tests import forms
 from tests.tiny import tiny_dataset
 from tests.train.conftest import TINY
 
 if __name__ == "__main__":
+    forms.take()
     workdir, epochs, *words = sys.argv[1:]
     if "--full-disk" in words:  # files may not grow, which is how a full disk looks to a program
         resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))

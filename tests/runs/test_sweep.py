@@ -101,7 +101,9 @@ def test_a_larger_grid_runs_what_is_new(dataset, tmp_path):
         swept(tmp_path, grid, **{"train.batch_size": 16})
 
 
-def test_a_member_that_diverges_is_noted_and_the_others_go_on(dataset, tmp_path, monkeypatch):
+def test_a_member_that_diverges_is_noted_and_the_others_go_on(
+    for_a_cpu, dataset, tmp_path, monkeypatch
+):
     folder = swept(tmp_path, {"train.seed": (0, 1, 2)})
     reports = iter([None, None, "step 1 of the epoch: grn is not finite (nan)"])
     monkeypatch.setattr(group, "first_not_finite", lambda report: next(reports, None))

@@ -44,7 +44,7 @@ def assert_same_bits(ours, theirs):
     np.testing.assert_array_equal(ours.view(np.uint32), theirs.view(np.uint32))
 
 
-def test_an_epoch_on_compact_cells_is_the_same_epoch(monkeypatch, config, repetitive):
+def test_an_epoch_on_compact_cells_is_the_same_epoch(for_a_cpu, monkeypatch, config, repetitive):
     spec = Spec.of(config(), repetitive.sizes)
     plain = source_of(repetitive, streamed=False)
     monkeypatch.setattr(cells_in, "on_cpu", lambda: False)
@@ -60,7 +60,7 @@ def test_an_epoch_on_compact_cells_is_the_same_epoch(monkeypatch, config, repeti
     chex.assert_trees_all_equal(run_epoch(state, *small, spec=spec), expected)
 
 
-def test_on_a_cpu_cells_stay_as_they_are(repetitive):
+def test_on_a_cpu_cells_stay_as_they_are(for_a_cpu, repetitive):
     train = repetitive.splits["train"]
     assert cells_in.as_kept(train) is train
 

@@ -97,7 +97,7 @@ def test_the_estimate_counts_members_and_says_what_does_not_fit(monkeypatch, dat
     assert three._replace(available=three.needed).fits
 
 
-def test_a_state_is_on_a_gpu_once(monkeypatch, dataset, config):
+def test_a_state_is_on_a_gpu_once(for_a_cpu, monkeypatch, dataset, config):
     twice = device_memory(dataset, config()).state
     spec = Spec.of(config(), dataset.sizes)
     like_a_gpu(monkeypatch)
@@ -107,7 +107,7 @@ def test_a_state_is_on_a_gpu_once(monkeypatch, dataset, config):
 
 
 def test_members_that_do_not_fit_at_once_are_trained_one_after_the_other(
-    monkeypatch, dataset, config
+    for_a_cpu, monkeypatch, dataset, config
 ):
     members = members_of(config(), (1, 2, 3))
     assert not placement(dataset, members).together, "on a CPU"
