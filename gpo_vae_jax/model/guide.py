@@ -14,6 +14,7 @@ from gpo_vae_jax.model.cell_effects import CellEffects, cell_effects
 from gpo_vae_jax.model.cells import Perturbed, for_particles, picked
 from gpo_vae_jax.model.covariates import CovariateTerms
 from gpo_vae_jax.model.layers import GaussianHead
+from gpo_vae_jax.model.precision import as_read
 from gpo_vae_jax.model.tables import gaussian_kl, mask_kl, mean_init, spread_init
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNoise
@@ -231,7 +232,8 @@ class Guide(nn.Module):
         x = counts.astype(jnp.float32)
         kind = self.spec.model.input_normalization
         if kind == "log_standardize":
-            return (jnp.log(1 + x) - statistics.log_mean[None]) / statistics.log_std[None]
+            x = (jnp.log(1 + x) - statistics.log_mean[None]) / statistics.log_std[None]
+            return as_read(x, standardised=True)
         if kind == "standardize":
             return (x - statistics.mean[None]) / statistics.std[None]
         return x

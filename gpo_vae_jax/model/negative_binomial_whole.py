@@ -26,6 +26,7 @@ from gpo_vae_jax.model.negative_binomial_parts import (
     by_sample,
     mixed,
 )
+from gpo_vae_jax.model.precision import as_read
 from gpo_vae_jax.types import Array
 
 _BLOCKS = 4  # of cells whose terms are added up elementwise
@@ -73,6 +74,7 @@ def values_and_gradients(
     if cells.log_shares is not None:  # both hypotheses share the hidden layer
         acting, escaped = jnp.split(by_logits, 2)
         by_logits = acting + escaped
+    by_logits = as_read(by_logits)
     by_kernel, by_bias = _by_kernel_and_bias(cells.hidden, by_logits)
 
     parts = _parts(filled, some, logits, _again(total, -slope))

@@ -3,10 +3,12 @@
 import re
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gpo_vae_jax.errors import ConfigError
-from gpo_vae_jax.model.precision import products_at
+from gpo_vae_jax.model.precision import as_read, products_at
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train import init_state, run_epoch
 from tests.train.test_epoch import on_device
@@ -69,3 +71,24 @@ def test_bf16_on_a_gpu_says_which_jax_it_needs(version, monkeypatch):
         products_at("bf16")
     with products_at("tf32"), products_at("float32"):  # these every jax knows
         pass
+
+
+@with_algorithms
+@pytest.mark.parametrize(("precision", "digits"), [("tf32", 11), ("bf16", 8)])
+def test_a_factor_keeps_the_digits_that_products_read(precision, digits, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    rng = np.random.default_rng(0)
+    values = jnp.float32(rng.normal(size=1000) * 10.0 ** rng.integers(-3, 4, 1000))
+    with products_at(precision):
+        kept = as_read(values, standardised=True)
+        whole = as_read(values)
+        assert np.isfinite(as_read(jnp.float32([1e9, -1e9]), standardised=True)).all()
+    assert kept.dtype == jnp.float32
+    np.testing.assert_allclose(kept, values, rtol=2.0**-digits, atol=2.0**-25)
+    assert (kept != values).mean() > 0.9
+    np.testing.assert_array_equal(whole, values if precision == "tf32" else kept)
+    with products_at("float32"):
+        np.testing.assert_array_equal(as_read(values, standardised=True), values)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with products_at(precision):
+        np.testing.assert_array_equal(as_read(values, standardised=True), values)
