@@ -21,10 +21,11 @@ from gpo_vae_jax.types import Array, Batch, InputStatistics, Posterior, SharedNo
 
 
 class SharedSample(NamedTuple):
-    """One sample per particle of the variables that cells share, and its log-density if wanted.
+    """One sample per particle of the variables that cells share, and its log-density.
 
     With latent effects only the R rows of perturbed treatments are sampled: no cell uses another
-    row. Propagated effects travel through all T rows, and R is T.
+    row. Propagated effects travel through all T rows, and R is T. Log-densities are those of the
+    particles that were scored.
     """
 
     mask: Array  # [P, R, T] 0/1, straight-through

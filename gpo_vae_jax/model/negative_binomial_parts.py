@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from gpo_vae_jax.types import Array
 
 MEAN_FLOOR = 1e-4
+IDLE_BIAS, IDLE_LOG_CONCENTRATION = -1e4, -69.0  # of a gene with a share of 0 and a mean of 1e-22
 
 
 class HeadArrays(NamedTuple):

@@ -20,6 +20,8 @@ from gpo_vae_jax.model.blocks import aligned
 from gpo_vae_jax.model.distributions import RATE_FLOOR
 from gpo_vae_jax.model.gammas import log_gammas, log_gammas_by_theta
 from gpo_vae_jax.model.negative_binomial_parts import (
+    IDLE_BIAS,
+    IDLE_LOG_CONCENTRATION,
     MEAN_FLOOR,
     CellArrays,
     HeadArrays,
@@ -30,7 +32,7 @@ from gpo_vae_jax.model.precision import as_read
 from gpo_vae_jax.types import Array
 
 _BLOCKS = 4  # of cells whose terms are added up elementwise
-_NO_SHARE, _NO_SPREAD = -1e30, 1e-30  # bias and concentration of a gene that fills up
+_LOWEST = -1e30  # below every logit
 
 
 class _Parts(NamedTuple):
@@ -99,8 +101,9 @@ def _filled(head: HeadArrays, cells: CellArrays) -> tuple[HeadArrays, CellArrays
     """Fill up the genes; the new ones take no share of the counts, and their value is 0."""
     more = aligned(head.kernel.shape[1]) - head.kernel.shape[1]
     kernel = jnp.pad(head.kernel, ((0, 0), (0, more)))
-    bias = jnp.pad(head.bias, (0, more), constant_values=_NO_SHARE)
-    theta = jnp.pad(head.theta, (0, more), constant_values=_NO_SPREAD)
+    bias = jnp.pad(head.bias, (0, more), constant_values=IDLE_BIAS)
+    idle = math.exp(IDLE_LOG_CONCENTRATION)
+    theta = jnp.pad(head.theta, (0, more), constant_values=idle)
     change = cells.change
     if change is not None:
         change = jnp.pad(change, ((0, 0), (0, 0), (0, more)))
@@ -131,7 +134,7 @@ def _log_total(logits: Array) -> Array:
         top = jnp.maximum(high, other_high)
         return top, total * jnp.exp(high - top) + other_total * jnp.exp(other_high - top)
 
-    start = jnp.asarray(_NO_SHARE, logits.dtype), jnp.zeros((), logits.dtype)
+    start = jnp.asarray(_LOWEST, logits.dtype), jnp.zeros((), logits.dtype)
     high, total = jax.lax.reduce((logits, jnp.ones_like(logits)), start, joined, (1,))
     return high + jnp.log(total)
 

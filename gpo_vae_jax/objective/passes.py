@@ -75,7 +75,7 @@ def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) ->
 def _samples(
     model: GPOVAE, noise: Noise, rows: Array | None, values: Array, *, both: bool
 ) -> tuple[SharedSample, ...]:
-    """Sample what cells share for pass 1 and, if it is wanted, for pass 2."""
+    """Sample what cells share for pass 1 and, if it is wanted, for pass 2, which is not scored."""
     n = len(noise.shared.mask)
 
     def sample(noise: SharedNoise) -> SharedSample:

@@ -63,10 +63,9 @@ class Head(abc.ABC, Generic[_D]):
     shared: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # shapes of parameters without genes
     draws_counts: ClassVar[bool] = True  # whether `sample` returns whole numbers from 0 up
     has_laplace_transform: ClassVar[bool] = False  # whether `laplace_transform` is implemented
-    idle: ClassVar[
-        Mapping[str, float]
-    ] = {}  # biases of linear layers and parameters of a gene that
-    # takes no part: with a kernel of zeros and no counts, its log p is 0; empty: there is none
+    # Of a gene that takes no part: the biases of linear layers, and the parameters [G]. Its kernels
+    # and counts are 0, and so is its log p. Empty: there is no such gene.
+    idle: ClassVar[Mapping[str, float]] = {}
     in_pytorch: ClassVar[Mapping[str, str]] = {}  # the original's name of each; empty: none there
 
     @abc.abstractmethod

@@ -11,7 +11,11 @@ from gpo_vae_jax.model import distributions as dist
 from gpo_vae_jax.model import negative_binomial
 from gpo_vae_jax.model.count_sampling import sample_counts
 from gpo_vae_jax.model.heads.head import Head, HeadParams
-from gpo_vae_jax.model.negative_binomial_parts import MEAN_FLOOR
+from gpo_vae_jax.model.negative_binomial_parts import (
+    IDLE_BIAS,
+    IDLE_LOG_CONCENTRATION,
+    MEAN_FLOOR,
+)
 from gpo_vae_jax.types import Array
 
 
@@ -30,7 +34,7 @@ class LibraryNB(Head[NegativeBinomial]):
     linear = ("output",)  # logits of the shares
     per_gene = ("log_concentration",)
     has_laplace_transform = True
-    idle: ClassVar = {"output": -1e4, "log_concentration": -69.0}  # a share of 0, a mean of 1e-22
+    idle: ClassVar = {"output": IDLE_BIAS, "log_concentration": IDLE_LOG_CONCENTRATION}
     in_pytorch: ClassVar = {
         "output": "normalized_mean_decoder.0",
         "log_concentration": "log_concentration",
