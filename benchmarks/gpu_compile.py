@@ -4,10 +4,11 @@ r"""Compile the programs for GPUs that need not be there, and check what the com
     python -m benchmarks.gpu_compile     (all, for an H100 and an RTX 4090; a quarter of an hour)
 
 It fails on a host transfer, a loop or branch in which the host decides, float64, a product in
-another precision than asked for, and on more kernels or bytes than
-benchmarks/results/gpu_compile.json lists, by 5 %. With --write the list is replaced. Autotuned
-times, wrong numbers and races are not visible this way. `make gpu-compile` installs the compiler
-first: jax-cuda12-plugin, jax-cuda12-pjrt and nvidia-cuda-nvcc-cu12.
+another precision than asked for, on more passes over the largest arrays than
+benchmarks/results/gpu_compile.json lists, and on more kernels or bytes by 5 %. With --write the
+list is replaced. Autotuned times, wrong numbers and races are not visible this way. `make
+gpu-compile` installs the compiler first: jax-cuda12-plugin, jax-cuda12-pjrt and
+nvidia-cuda-nvcc-cu12.
 """
 
 from __future__ import annotations

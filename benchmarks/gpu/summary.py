@@ -67,11 +67,16 @@ def summary_of(
 
 
 def worse(found: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    """Name what a program has more of than before, beyond the tolerance."""
+    """Name what a program has more of than before: passes, or others beyond the tolerance."""
+    most = {
+        "kernels": (1 + TOLERANCE) * before["kernels"],
+        "megabytes": (1 + TOLERANCE) * before["megabytes"],
+        "passes": before["passes"],
+    }
     return [
         f"{name}: {found[name]:,} where there were {before[name]:,}"
-        for name in ("kernels", "megabytes")
-        if found[name] > (1 + TOLERANCE) * before[name]
+        for name, number in most.items()
+        if number is not None and found[name] > number
     ]
 
 

@@ -121,10 +121,15 @@ def test_assembly_tells_what_products_are_rounded_to():
     assert checks.problems(program(highest, of["tf32"]), "float32")
 
 
-def test_more_kernels_or_bytes_are_worse():
-    before = {"kernels": 100, "megabytes": 1000.0}
-    assert not summary.worse({"kernels": 105, "megabytes": 1050.0}, before)
-    assert len(summary.worse({"kernels": 106, "megabytes": 1051.0}, before)) == 2
+def test_more_kernels_or_bytes_or_passes_are_worse():
+    def costs(kernels, megabytes, passes):
+        return {"kernels": kernels, "megabytes": megabytes, "passes": passes}
+
+    before = costs(100, 1000.0, 7)
+    assert not summary.worse(costs(105, 1050.0, 7), before)
+    assert len(summary.worse(costs(106, 1051.0, 7), before)) == 2
+    assert summary.worse(costs(100, 1000.0, 8), before) == ["passes: 8 where there were 7"]
+    assert not summary.worse(costs(100, 1000.0, None), costs(100, 1000.0, None))
 
 
 def test_without_a_compiler_it_is_skipped_with_a_word(capsys, monkeypatch):
