@@ -134,12 +134,12 @@ compiles them and fails where one has more passes or 5 % more kernels or bytes t
 host transfer, a decision inside a loop or in an evaluation, float64, or a product in another
 precision than asked for. Numbers are for one step, or one run of an epoch, an evaluation (8
 particles, 64 cells) or a prediction (8 particles, 32 conditions). A step is one of an epoch whose
-batches keep to the rows of the network that a GPU would be given; the others take longer
-(docs/performance.md). The roofline is a prediction, not a time: each product, and each other kernel
-over 3 us, takes its bytes over the bandwidth or its operations over the rate, whichever is longer;
-each short kernel 0.5 us, as in a graph. Bytes are what a kernel reads and writes, of gathered rows
-only those. Products are tiled without autotuning, which a card would do. A decision is a loop or a
-branch whose course the host must be told."""
+batches keep to the rows of the network that a GPU would be given; the others take
+[longer](../docs/performance.md#a-step-on-a-gpu-predicted). The roofline is a prediction, not a
+time: each product, and each other kernel over 3 us, takes its bytes over the bandwidth or its
+operations over the rate, whichever is longer; each short kernel 0.5 us, as in a graph. Bytes are
+what a kernel reads and writes, of gathered rows only those. Products are tiled without autotuning,
+which a card would do. A decision is a loop or a branch whose course the host must be told."""
 
 
 def draw(found: Found, folder: Path) -> dict[str, str]:
