@@ -76,8 +76,8 @@ def write_inputs(folder: Path, shape: shapes.Shape, args: argparse.Namespace) ->
     for name, array in made.items():
         np.save(folder / f"{name}.npy", array)
     settings = dataclasses.asdict(spec) | {"n_train": n_train, "steps": args.steps}
-    # other versions know other fields; those that are empty say nothing
-    settings["sizes"] = {name: n for name, n in settings["sizes"].items() if n != ()}
+    # other versions know other fields; those that are empty or 0 say nothing
+    settings["sizes"] = {name: n for name, n in settings["sizes"].items() if n}
     (folder / "settings.json").write_text(json.dumps(settings))
     return n_train
 

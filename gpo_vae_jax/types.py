@@ -41,6 +41,11 @@ class Sizes:
     categories: tuple[tuple[int, ...], ...] = ()  # training cells in each category, by covariate
     n_filling: int = 0  # genes at the end that only fill up arrays (`train.filling`)
 
+    @property
+    def n_real_genes(self) -> int:
+        """Return the number of genes that do not only fill up arrays."""
+        return self.n_genes - self.n_filling
+
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Sizes:
         """Return the sizes that run.json holds."""

@@ -6,9 +6,10 @@ import jax
 import pytest
 
 FORM = os.environ.get("GPO_VAE_JAX_FORM", "")  # "gpu" in make test-gpu-form
+FOR_A_CPU = not FORM and os.environ.get("JAX_PLATFORMS", "cpu") == "cpu"
 
 # For tests that compare, to the last bit, programs which are one and the same on a CPU only.
-same_on_a_cpu = pytest.mark.skipif(FORM == "gpu", reason="on a GPU these are two programs")
+same_on_a_cpu = pytest.mark.skipif(not FOR_A_CPU, reason="on a GPU these are two programs")
 
 
 def take() -> None:
@@ -20,9 +21,9 @@ def take() -> None:
 @pytest.fixture
 def for_a_cpu(monkeypatch):
     """Let the package take the form for a CPU, and forget programs of another."""
-    if FORM:
+    if not FOR_A_CPU:
         monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
         jax.clear_caches()
     yield
-    if FORM:
+    if not FOR_A_CPU:
         jax.clear_caches()

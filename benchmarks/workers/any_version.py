@@ -39,9 +39,11 @@ class Runner:
     def __init__(self, folder: Path):
         """Read inputs, compile, and run each program once."""
         settings = json.loads((folder / "settings.json").read_text())
-        self.k, size = settings["steps"], settings["train"]["batch_size"]
-        known = {field.name for field in dataclasses.fields(Sizes)}  # an older version has fewer
-        sizes = Sizes(**{name: n for name, n in settings["sizes"].items() if name in known})
+        self.k, size, sizes = (
+            settings["steps"],
+            settings["train"]["batch_size"],
+            Sizes(**settings["sizes"]),
+        )
         self.static = static_arguments(config_of(settings), sizes)
         arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
         both = split_of(arrays, sizes)

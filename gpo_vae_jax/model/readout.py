@@ -70,7 +70,7 @@ def _among_genes(table: Array, sizes: Sizes) -> Array:
     them up.
     """
     place, others = np.asarray(sizes.network_genes), _others(sizes)
-    columns = np.zeros(_n_real(sizes), int)
+    columns = np.zeros(sizes.n_real_genes, int)
     columns[place[place >= 0]] = len(others) + np.flatnonzero(place >= 0)
     columns[others] = np.arange(len(others))
     whole = jnp.concatenate([table, jnp.eye(len(table), dtype=table.dtype)], axis=1)[:, columns]
@@ -90,8 +90,4 @@ _among_genes.defvjp(_among_genes_forward, _among_genes_backward)
 
 def _others(sizes: Sizes) -> np.ndarray:
     """Return the positions of the genes that are not in the network, [O]."""
-    return np.setdiff1d(np.arange(_n_real(sizes)), sizes.network_genes)
-
-
-def _n_real(sizes: Sizes) -> int:
-    return sizes.n_genes - sizes.n_filling
+    return np.setdiff1d(np.arange(sizes.n_real_genes), sizes.network_genes)

@@ -75,7 +75,7 @@ def guide_passes(model: GPOVAE, context: Context, batch: Batch, noise: Noise) ->
 def _samples(
     model: GPOVAE, noise: Noise, rows: Array | None, values: Array, *, both: bool
 ) -> tuple[SharedSample, ...]:
-    """Sample what cells share for pass 1 and, if it is wanted, for pass 2, which is not scored."""
+    """Sample what cells share for pass 1 and, if it is wanted, for pass 2."""
     n = len(noise.shared.mask)
 
     def sample(noise: SharedNoise) -> SharedSample:
@@ -84,7 +84,8 @@ def _samples(
     passes = (noise.shared, noise.counterfactual)[: 1 + both]
     if on_cpu() or not both:
         return tuple(sample(of_pass) for of_pass in passes)
-    together = sample(jax.tree.map(lambda *a: jnp.concatenate(a), *passes))  # half the kernels
+    # Half the kernels. Only pass 1 is scored: nothing asks for the log-densities of pass 2.
+    together = sample(jax.tree.map(lambda *a: jnp.concatenate(a), *passes))
     return SharedSample(*(a[:n] for a in together)), SharedSample(*(a[n:] for a in together))
 
 

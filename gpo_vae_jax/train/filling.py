@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gpo_vae_jax.model.blocks import aligned
-from gpo_vae_jax.model.heads import head_of
+from gpo_vae_jax.model.heads import Head, head_of
 from gpo_vae_jax.spec import Spec
 from gpo_vae_jax.train.layout import Layout
 from gpo_vae_jax.train.step import StepState
@@ -24,10 +24,9 @@ _STATISTICS = (0.0, 1.0, 0.0, 1.0)  # of a new gene, as in `InputStatistics`
 
 @dataclasses.dataclass(frozen=True)
 class Filling:
-    """The settings of a program, with genes that are given and with genes that fill up."""
+    """How to fill up the genes of a program."""
 
-    given: Spec
-    spec: Spec
+    spec: Spec  # of the program, with the new genes
 
     @classmethod
     def of(cls, spec: Spec, layout: Layout | None) -> Filling | None:
@@ -41,7 +40,7 @@ class Filling:
         if not more or layout is not None or not head_of(spec.model.likelihood_key).idle:
             return None
         sizes = dataclasses.replace(spec.sizes, n_genes=n + more, n_filling=more)
-        return cls(spec, dataclasses.replace(spec, sizes=sizes))
+        return cls(dataclasses.replace(spec, sizes=sizes))
 
     def params(self, params: Params) -> Params:
         """Return parameters with the new genes."""
@@ -56,8 +55,8 @@ class Filling:
         """Return a state without the new genes."""
 
         def cut(path: tuple[Any, ...], leaf: Array) -> Array:
-            axis = self._axis(path)
-            return leaf if axis is None else jax.lax.slice_in_dim(leaf, 0, self._n_given, axis=axis)
+            n, axis = self.spec.sizes.n_real_genes, self._axis(path)
+            return leaf if axis is None else jax.lax.slice_in_dim(leaf, 0, n, axis=axis)
 
         return jax.tree_util.tree_map_with_path(cut, state)
 
@@ -72,8 +71,8 @@ class Filling:
         return context._replace(statistics=InputStatistics(*filled))
 
     @property
-    def _n_given(self) -> int:
-        return self.given.sizes.n_genes
+    def _head(self) -> Head[Any]:
+        return head_of(self.spec.model.likelihood_key)
 
     def _longer(self, values: Array, fill: float = 0, axis: int = -1) -> Array:
         """Return an array with the new genes on one axis."""
@@ -83,7 +82,7 @@ class Filling:
 
     def _filled(self, tree: Any, *, idle: bool) -> Any:
         """Return parameters, or arrays by the same names, with the new genes."""
-        of_idle = head_of(self.given.model.likelihood_key).idle if idle else {}
+        of_idle = self._head.idle if idle else {}
 
         def filled(path: tuple[Any, ...], leaf: Array) -> Array:
             axis, (_, module, name) = self._axis(path), _names(path)
@@ -95,7 +94,7 @@ class Filling:
 
     def _axis(self, path: tuple[Any, ...]) -> int | None:
         """Return the axis of genes of a parameter, or of what the optimiser keeps for it."""
-        head, (parent, module, name) = head_of(self.given.model.likelihood_key), _names(path)
+        head, (parent, module, name) = self._head, _names(path)
         if parent == "decoder" and module in head.linear:
             return {"kernel": 1, "bias": 0}[name]
         per_gene = module == "decoder" and name in head.per_gene

@@ -27,17 +27,18 @@ def _for_a_gpu(monkeypatch):
     jax.clear_caches()
 
 
-def filling_of(name, dataset):
-    spec = Spec.of(SETTINGS[name], dataset.sizes)
+def filling_of(config, dataset):
+    """Return the settings with the genes that are given, and how these are filled up."""
+    spec = Spec.of(config, dataset.sizes)
     filling = Filling.of(spec, None)
     assert filling.spec.sizes.n_genes == N_FILLED
-    return filling
+    return spec, filling
 
 
 @pytest.mark.parametrize("name", ["published", "descent", "accurate"])
 def test_what_is_filled_up_is_cut_again(name, dataset):
-    filling = filling_of(name, dataset)
-    state = init_state(3, spec=filling.given).current
+    spec, filling = filling_of(SETTINGS[name], dataset)
+    state = init_state(3, spec=spec).current
     filled = filling.state(state)
     assert jax.tree.structure(filled) == jax.tree.structure(state)
     wanted = jax.eval_shape(lambda: init_state(3, spec=filling.spec).current)
@@ -48,18 +49,18 @@ def test_what_is_filled_up_is_cut_again(name, dataset):
 
 @pytest.mark.parametrize("name", ["published", "importance", "accurate"])
 def test_loss_and_gradients_are_those_without_the_new_genes(name, dataset):
-    filling = filling_of(name, dataset)
+    spec, filling = filling_of(SETTINGS[name], dataset)
     split = dataset.splits["train"]
     batch = jax.tree.map(lambda a: a[:20], split.cells)
-    params = init_state(1, spec=filling.given).current.params
-    noise = sample_noise(jax.random.key(2), filling.given, n_particles=2, n_cells=20)
+    params = init_state(1, spec=spec).current.params
+    noise = sample_noise(jax.random.key(2), spec, n_particles=2, n_cells=20)
 
     def found(params, context, batch, spec):
         function = jax.value_and_grad(partial(loss, spec=spec), has_aux=True)
         (value, _), gradient = jax.jit(function)(params, context, batch, noise)
         return value, gradient
 
-    value, gradient = found(params, split.context, batch, filling.given)
+    value, gradient = found(params, split.context, batch, spec)
     more_value, more = found(
         filling.params(params), filling.context(split.context), filling.batch(batch), filling.spec
     )
@@ -75,8 +76,8 @@ def test_loss_and_gradients_are_those_without_the_new_genes(name, dataset):
 def test_decay_leaves_the_new_genes_idle(dataset):
     """Weight decay pulls their biases towards 0, by no more than a step each."""
     config = changed(train={"weight_decay": 0.1, "learning_rate": 1e-2})
-    filling = Filling.of(Spec.of(config, dataset.sizes), None)
-    state = filling.state(init_state(0, spec=filling.given).current)
+    spec, filling = filling_of(config, dataset)
+    state = filling.state(init_state(0, spec=spec).current)
     zeros = jax.tree.map(np.zeros_like, state.params)
     step = jax.jit(lambda state: apply_gradients(state, zeros, {}, spec=filling.spec)[0])
     for _ in range(50):

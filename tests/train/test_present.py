@@ -11,7 +11,7 @@ from gpo_vae_jax.train import present
 from gpo_vae_jax.types import Sizes, Split
 from tests import builders
 from tests.float64 import run_in_float64
-from tests.forms import FORM
+from tests.forms import FOR_A_CPU
 
 SIZES = Sizes(n_genes=7, n_treatments=60, n_perturbed=50, n_quality=1)
 
@@ -125,8 +125,8 @@ def test_batches_seldom_meet_more_rows(n_perturbed, batch_size, spread):
     n_rows = present.rows_of_batches(split, batch_size, n_perturbed)
     rng = np.random.default_rng(2)
     met = [len(np.unique(rng.permutation(perturbation)[:batch_size])) for _ in range(50)]
-    deviations, step = (0.75, 8) if FORM != "gpu" else (3, 16)
-    most = np.mean(met) + deviations * np.sqrt(n_perturbed) + step
+    step = 8 if FOR_A_CPU else 16
+    most = np.mean(met) + 0.75 * np.sqrt(n_perturbed) + step
     if n_rows is None:
         assert most > 0.9 * n_perturbed
     else:
